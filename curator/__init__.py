@@ -1,0 +1,1 @@
+"""curator: say in SQL which text is worth training on, and find out whether it was."""

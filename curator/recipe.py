@@ -1,0 +1,181 @@
+"""Recipes: every setting of a mix and of a race, read from TOML. An unknown key is an error.
+
+A recipe says what the task is, where the pool comes from, which stages decide, how to train and what to
+race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from curator.errors import RecipeError
+
+ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Source(_Settings):
+    """Documents from files, or (without a path) from a corpus of the workspace.
+
+    ``labels`` maps the file's labels to those of the task; a label it does not name stays as it is.
+    ``where`` is a SQL predicate over the documents' columns, applied before anything else.
+    """
+
+    path: str | list[str] | None = None
+    corpus: str | None = None
+    where: str | None = None
+    id: str | None = None
+    text: str | None = None
+    label: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Pool(Source):
+    """One corpus to choose from. ``serves`` says what its documents are for.
+
+    ``labels``: they train under their own label, once that is one of the target's (after ``labels`` is applied);
+    the others are counted and set aside. ``vote``: they get the label of their nearest target documents.
+    """
+
+    serves: Literal["labels", "vote"] = "labels"
+    sample: int | None = Field(default=None, ge=1)  # a seeded sample of at most this many documents
+
+
+class Split(_Settings):
+    """Cut the test set from the target by hash of the normalised text."""
+
+    test: float = Field(gt=0, lt=1)
+
+
+class Task(_Settings):
+    target: Source
+    test: Source | None = None
+    dev: Source | None = None
+    split: Split | None = None
+    kind: Literal["single"] = "single"
+    shots: int | None = Field(default=None, ge=1)  # target documents drawn per label, by seed
+
+    @field_validator("target", "test", "dev", mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | list) else value
+
+
+class StageUse(_Settings):
+    """One stage: a shipped one by name or a person's own ``.sql`` by path, and its parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Encoder(_Settings):
+    """How texts become vectors. ``model`` is ``embedded``, a hub name or a directory."""
+
+    model: str = "embedded"
+    revision: str | None = None
+    max_length: int | None = Field(default=None, ge=8)  # tokens; None: the model's own
+    long_texts: Literal["truncate", "mean"] = "truncate"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Train(_Settings):
+    """Fine-tuning. ``lambda`` weighs the pairing loss L = (1+λ)·L_S − λ·L_T (DESIGN: −1 target only, 0 mix only)."""
+
+    model: str = "embedded"
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)  # share of the steps
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_length: int = Field(default=128, ge=8)  # tokens
+    lambda_: float = Field(default=-0.5, ge=-1, alias="lambda")
+    evaluate_every: int = Field(default=20, ge=1)  # steps between looks at dev
+    patience: int = Field(default=0, ge=0)  # looks without improvement before stopping; 0: run every step
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Race(_Settings):
+    arms: list[str] = list(ARMS)
+    seeds: int = Field(default=5, ge=2)
+    evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
+    metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+
+    @field_validator("arms")
+    @classmethod
+    def _known(cls, arms: list[str]) -> list[str]:
+        unknown = [arm for arm in arms if arm not in ARMS]
+        if unknown:
+            raise ValueError(f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
+        if len(set(arms)) != len(arms):
+            raise ValueError("an arm is named twice")
+        return arms
+
+
+class Recipe(_Settings):
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    folder: Path = Field(default=Path(), exclude=True)  # where it was read from; relative paths start here
+    task: Task
+    pool: dict[str, Pool] = Field(min_length=1)
+    stage: list[StageUse] = Field(default_factory=list)
+    encoder: Encoder = Encoder()
+    train: Train = Train()
+    race: Race = Race()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.task.test is None) == (self.task.split is None):
+            raise ValueError("[task] needs either test or split, and not both")
+        test, target = self.task.test, self.task.target
+        if test and test.path and test.path == target.path and not (test.where and target.where):
+            raise ValueError(
+                f"target and test are both {test.path!r}: give each a where that keeps them apart, or use split"
+            )
+        for name in self.pool:
+            if not name.isidentifier():
+                raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a recipe from a TOML file. Errors name the file and the key."""
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text("utf8"))
+        except FileNotFoundError:
+            raise RecipeError(f"{path}: no such recipe") from None
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"{path}: not valid TOML: {error}") from None
+        return cls.parse({"name": path.stem, **values}, folder=path.parent, origin=str(path))
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, folder: Path = Path(), origin: str = "recipe") -> Self:
+        """Build a recipe from plain values (the shape of the TOML). Errors name the key."""
+        try:
+            return cls.model_validate({**values, "folder": folder})
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {_words(problem)}"
+                for problem in error.errors()
+            ]
+            raise RecipeError(f"{origin}: " + "\n".join(["this is not a valid recipe", *lines])) from None
+
+
+def _words(problem: Any) -> str:
+    """Pydantic's message, with the offending value and without its jargon."""
+    if problem["type"] == "extra_forbidden":
+        return "unknown key"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    value = problem.get("input")
+    return f"{message} (got {value!r})" if isinstance(value, str | int | float) else message
