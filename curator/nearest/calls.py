@@ -1,0 +1,89 @@
+"""Calls in SQL that Python answers: table functions in FROM, and ``embed('…')`` anywhere."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from curator.errors import QueryError, UnknownNameError
+from curator.nearest.engine import Engine
+from curator.nearest.tree import Node, replace_in_place, walk_expression
+from curator.relation import Relation, matrix_of
+from curator.vectors import Vectors
+
+Function = Callable[..., pa.Table]
+"""A table function: its Python signature is its SQL signature; arguments annotated Relation take a relation."""
+
+
+def call_function(
+    function: Function, call: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine
+) -> pa.Table:
+    """Evaluate the arguments of a table function and call it. Raises QueryError for arguments it does not take."""
+    signature = inspect.signature(function)
+    positional, named = [], {}
+    for argument in call["arguments"]:
+        (named.__setitem__(argument["name"], argument["expression"]) if argument["name"]
+         else positional.append(argument["expression"]))  # fmt: skip
+    try:
+        bound = signature.bind(*positional, **named)
+    except TypeError as error:
+        raise QueryError(f"{function.__name__}{signature}: {error}") from None
+    for name, expression in bound.arguments.items():
+        if signature.parameters[name].annotation is Relation:
+            bound.arguments[name] = _relation(expression, ctes, relations, engine)
+        else:
+            bound.arguments[name] = _value(expression, f"{function.__name__}(… {name})", engine)
+    return function(*bound.args, **bound.kwargs)
+
+
+def fold_embeddings(node: Node, engine: Engine, embed: Callable[[str, str | None], Any] | None) -> None:
+    """Replace ``embed('text')`` by the vector, as a constant, in the expressions of one SELECT."""
+    for part in list(walk_expression(node)):
+        if part.get("class") != "FUNCTION" or part["function_name"] != "embed":
+            continue
+        values = [_value(argument["expression"], "embed", engine) for argument in part["arguments"]]
+        if embed is None or len(values) not in (1, 2) or not all(isinstance(value, str) for value in values):
+            raise QueryError(f"embed takes a text, and optionally a corpus: embed('…', 'corpus'), not {values!r}")
+        vector = np.asarray(embed(values[0], values[1] if len(values) == 2 else None), dtype=np.float32)
+        numbers = ", ".join(repr(float(component)) for component in vector)
+        constant = engine.builder.expression(f"CAST([{numbers}] AS FLOAT[{len(vector)}])")
+        replace_in_place(part, {**constant, "alias": part["alias"]})
+
+
+def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Relation:
+    """A quoted name, a bare name or a parenthesised SELECT; CTEs in scope come first."""
+    if expression.get("class") == "SUBQUERY":
+        return _evaluated({"type": "SUBQUERY", "alias": "", "sample": None, "column_name_alias": [],
+                           "subquery": expression["subquery"]}, ctes, engine)  # fmt: skip
+    if expression.get("class") == "COLUMN_REF":
+        name = str(expression["column_names"][-1])
+    else:
+        name = str(_value(expression, "a relation", engine))
+    if any(str(entry["key"]).lower() == name.lower() for entry in ctes):
+        return _evaluated(engine.builder.table(name, name), ctes, engine)
+    known = {key.lower(): key for key in relations}
+    if name.lower() not in known:
+        raise UnknownNameError("relation", name, relations)
+    return relations[known[name.lower()]]
+
+
+def _evaluated(table: Node, ctes: list[Node], engine: Engine) -> Relation:
+    data = engine.fetch(engine.builder.select(table, ctes))
+    if "embedding" not in data.column_names:
+        return Relation(pl.DataFrame(data))
+    matrix, rows = matrix_of(data.column("embedding"))
+    frame = pl.DataFrame(data.drop_columns(["embedding"]))
+    return Relation(frame[rows], Vectors.of(matrix))
+
+
+def _value(expression: Node, what: str, engine: Engine) -> Any:
+    """The value of a constant expression or parameter."""
+    statement = engine.builder.select({"type": "EMPTY", "alias": "", "sample": None}, [], "1")
+    statement["node"]["select_list"] = [{**expression, "alias": ""}]
+    try:
+        return engine.fetch(statement).column(0)[0].as_py()
+    except QueryError as error:
+        raise QueryError(f"{what} takes a constant: {error}") from None

@@ -1,0 +1,81 @@
+"""What the planner needs of a SQL engine: parse, render, register, run. Tables are bound when a query names them."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from curator.nearest.tree import Builder, Node, is_column, is_star, walk
+from curator.relation import Relation
+
+
+class Parser(Protocol):
+    """The part of a session that the planner uses."""
+
+    def parse(self, sql: str) -> Node: ...
+    def render(self, statement: Node) -> str: ...
+    def register(self, name: str, table: pa.Table) -> None: ...
+    def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
+
+
+class Engine:
+    """Runs trees over relations. A relation's vectors become a column only for a tree that names it."""
+
+    def __init__(
+        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], sql: str
+    ) -> None:
+        self._parser = parser
+        self._numbers = itertools.count(1)
+        self._tables: dict[str, pa.Table] = {}
+        self._relations = dict(relations)
+        self._by_name = {name.lower(): name for name in relations}
+        self.parameters = parameters
+        self.sql = sql
+        self.builder = Builder(parser.parse)
+
+    def render(self, statement: Node) -> str:
+        return self._parser.render(statement)
+
+    def next_number(self) -> int:
+        return next(self._numbers)
+
+    def number(self, relation: Relation) -> tuple[str, str]:
+        """Register a relation with a hidden row number. Returns the names of the table and of the column."""
+        name = f"__side{self.next_number()}"
+        row = f"{name}_row"
+        self._relations[name] = relation.with_frame(relation.frame.with_row_index(row))
+        self._by_name[name] = name
+        return name, row
+
+    def number_table(self, table: pa.Table) -> tuple[str, str]:
+        """The same for a table that carries its vectors as a column."""
+        name = f"__side{self.next_number()}"
+        row = f"{name}_row"
+        self.add(name, table.append_column(row, pa.array(np.arange(len(table)))))
+        return name, row
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Register a table under a name of the planner's."""
+        self._tables[name] = table
+        self._parser.register(name, table)
+
+    def fetch(self, statement: Node) -> pa.Table:
+        """Run a tree with the parameters that it names."""
+        self._bind(statement)
+        named = {node["identifier"] for node in walk(statement) if node.get("class") == "PARAMETER"}
+        given = {name: value for name, value in self.parameters.items() if name in named}
+        return self._parser.fetch(self.render(statement), given, shown=self.sql)
+
+    def _bind(self, statement: Node) -> None:
+        """Register the relations that a tree names, with vectors where it looks at them."""
+        nodes = list(walk(statement))
+        tables = {node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE"}
+        named = any(is_column(node) and node["column_names"][-1].lower() == "embedding" for node in nodes)
+        starred = any(is_star(node) for node in nodes)
+        for lower in tables & self._by_name.keys():
+            name = self._by_name[lower]
+            relation = self._relations[name]
+            embedding = relation.can_embed and (named or (starred and relation.is_embedded))
+            self._parser.register(name, relation.arrow(embedding=embedding))

@@ -1,0 +1,161 @@
+"""The parsed SQL tree: how to look at it, compare it and build it. Knows nothing of vectors.
+
+Nodes are the dictionaries of DuckDB's ``json_serialize_sql``. New nodes are made by parsing a template, so that
+their fields are always those of the installed DuckDB.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Node = dict[str, Any]
+
+_PLACES = frozenset({"query_location", "query_location_length", "alias"})
+_SUBQUERIES = frozenset({"subquery", "query_node"})
+
+
+def walk(value: Any) -> Iterator[Node]:
+    """Every node below ``value``, itself first."""
+    if isinstance(value, dict):
+        yield value
+        for child in value.values():
+            yield from walk(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from walk(child)
+
+
+def walk_expression(value: Any) -> Iterator[Node]:
+    """Every node of an expression, without entering subqueries (where names mean other things)."""
+    if isinstance(value, dict):
+        yield value
+        for key, child in value.items():
+            if key not in _SUBQUERIES:
+                yield from walk_expression(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from walk_expression(child)
+
+
+def is_column(node: Any, count: int | None = None) -> bool:
+    """A column reference (of ``count`` parts)."""
+    return (
+        isinstance(node, dict)
+        and node.get("class") == "COLUMN_REF"
+        and (count is None or len(node["column_names"]) == count)
+    )
+
+
+def is_star(node: Any) -> bool:
+    """``*``, ``t.*`` or ``COLUMNS(…)``."""
+    return isinstance(node, dict) and node.get("class") == "STAR"
+
+
+def alias_of(table: Node) -> str:
+    """The name by which a table of FROM is referred to, in lower case."""
+    return str(table.get("alias") or table.get("table_name") or "").lower()
+
+
+def same(left: Any, right: Any) -> bool:
+    """Two expressions that differ at most in place, alias and the case of names."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        if is_column(left) and is_column(right):
+            return [n.lower() for n in left["column_names"]] == [n.lower() for n in right["column_names"]]
+        keys = (left.keys() | right.keys()) - _PLACES
+        return all(same(left.get(key), right.get(key)) for key in keys)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right)
+
+
+def swapped(call: Node) -> Node:
+    """A call of two arguments with its arguments exchanged."""
+    other = copy.copy(call)
+    other["arguments"] = call["arguments"][::-1]
+    return other
+
+
+def conjuncts(where: Node | None) -> list[Node]:
+    """The parts of a predicate that AND joins."""
+    if where is None:
+        return []
+    if where.get("type") == "CONJUNCTION_AND":
+        return [part for child in where["children"] for part in conjuncts(child)]
+    return [where]
+
+
+def conjunction(parts: list[Node]) -> Node | None:
+    """The AND of predicates, None of none."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return {"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "children": parts}
+
+
+def leaves(table: Node | None) -> Iterator[Node]:
+    """The tables of a FROM clause, left to right, joins taken apart."""
+    if table is None:
+        return
+    if table["type"] == "JOIN":
+        yield from leaves(table["left"])
+        yield from leaves(table["right"])
+    else:
+        yield table
+
+
+def replace_in_place(node: Node, by: Node) -> None:
+    """Turn a node into another, wherever it hangs."""
+    node.clear()
+    node.update(by)
+
+
+class Builder:
+    """Makes nodes by parsing templates with the given parser."""
+
+    def __init__(self, parse: Callable[[str], Node]) -> None:
+        self._parse = parse
+
+    def select(self, table: Node, ctes: list[Node], columns: str = "*") -> Node:
+        """A statement ``WITH ctes SELECT columns FROM table``."""
+        statement = self._parse(f"SELECT {columns} FROM x")
+        statement["node"]["from_table"] = copy.deepcopy(table)
+        statement["node"]["cte_map"] = {"map": copy.deepcopy(ctes)}
+        return statement
+
+    def table(self, name: str, alias: str) -> Node:
+        """A table of FROM. Both names must be identifiers without quotes."""
+        quoted = alias.replace('"', '""')
+        table: Node = self._parse(f'SELECT 1 FROM {name} AS "{quoted}"')["node"]["from_table"]
+        return table
+
+    def expression(self, sql: str) -> Node:
+        """One expression."""
+        expression: Node = self._parse(f"SELECT {sql}")["node"]["select_list"][0]
+        return expression
+
+    def edge_join(self, left: Node, right: Node, edges: "EdgeNames", kind: str) -> Node:
+        """``left kind JOIN edges kind JOIN right``, by row numbers."""
+        join = self._parse(
+            f"SELECT 1 FROM l {kind} JOIN {edges.table} ON {edges.left_row} = {edges.left} "
+            f"{kind} JOIN r ON {edges.right} = {edges.right_row}"
+        )["node"]["from_table"]
+        join["left"]["left"] = left
+        join["right"] = right
+        result: Node = join
+        return result
+
+
+class EdgeNames:
+    """The names under which one join's edges are spliced in; unique in a query, and hidden from ``*``."""
+
+    def __init__(self, number: int, left_row: str, right_row: str) -> None:
+        self.table = f"__edges{number}"
+        self.left = f"__edges{number}_left"
+        self.right = f"__edges{number}_right"
+        self.score = f"__edges{number}_score"
+        self.rank = f"__edges{number}_rank"
+        self.left_row = left_row
+        self.right_row = right_row
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.left, self.right, self.score, self.rank)

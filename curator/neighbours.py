@@ -1,0 +1,173 @@
+"""Vectors to edges: the one place where FAISS is called, on the GPU where there is one.
+
+Exact search only: what is returned is what brute force would return, up to ties. FAISS's padding (id −1) never
+leaves this module, and every score is the true score of the pair it stands beside.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from curator.hardware import decide
+from curator.vectors import Matrix, Vectors
+
+Metric = Literal["inner_product", "distance"]
+
+QUERY_BLOCK = 16_384  # rows of the left side searched together; bounds the memory of a search to this × k
+BASE_BLOCK = 65_536  # rows of the right side held at once when they must be gathered
+PAIR_BLOCK = 4_096  # side of the square of products in pairs_within
+GPU_MAX_K = 2_048  # FAISS's limit on its classic GPU indexes
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Pairs of rows, their score and rank.
+
+    ``left``, ``right``: (n,) int64 positions; ``score``: (n,) float32, inner product or Euclidean distance;
+    ``rank``: (n,) int32, 1 for the best of its left row. Ordered by left, then rank.
+    """
+
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    rank: npt.NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.left), len(self.right), len(self.score), len(self.rank)}
+        if len(lengths) != 1:
+            raise ValueError(f"the columns of edges differ in length: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __repr__(self) -> str:
+        return f"Edges({len(self):,})"
+
+
+@cache
+def device() -> tuple[str, str]:
+    """Where FAISS searches, ``cpu`` or ``cuda``, and why."""
+    wanted = decide()
+    if wanted.device == "cpu":
+        return "cpu", wanted.device_reason
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        return "cpu", "the installed FAISS has no GPU support; install the extra 'gpu'"
+    return "cuda", wanted.device_reason
+
+
+def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_product") -> Edges:
+    """The k nearest rows of ``right`` for each row of ``left``: largest inner product or smallest distance.
+
+    Every left row gets min(k, len(right)) edges. Among equal scores the lower right position comes first.
+    Raises ValueError when k is below 1 or the dimensions differ.
+    """
+    _check(left, right)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    k = min(k, len(right))
+    if not k or not len(left):
+        return concat([])
+    parts = [(start, *_search_block(queries, right, k, metric)) for start, queries in left.blocks(QUERY_BLOCK)]
+    ids = np.concatenate([part[1] for part in parts])
+    scores = np.concatenate([part[2] for part in parts])
+    return Edges(
+        np.repeat(np.arange(len(left), dtype=np.int64), k),
+        ids.ravel(),
+        scores.ravel(),
+        np.tile(np.arange(1, k + 1, dtype=np.int32), len(left)),
+    )
+
+
+def concat(parts: Sequence[Edges]) -> Edges:
+    """Several lists of edges as one, ordered by left row and rank."""
+    if not parts:
+        return Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int32))
+    left, right = np.concatenate([p.left for p in parts]), np.concatenate([p.right for p in parts])
+    score, rank = np.concatenate([p.score for p in parts]), np.concatenate([p.rank for p in parts])
+    order = np.lexsort((rank, left))
+    return Edges(left[order], right[order], score[order], rank[order])
+
+
+def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iterator[Edges]:
+    """All pairs whose inner product is at least ``min_score``, in blocks; exact.
+
+    Without ``right`` the pairs are those within ``left``, each once, with left < right. Ranks are 0: the pairs of
+    a block are ordered by position, not by score. Cost grows with the product of the sides.
+    """
+    within = right is None
+    other = left if right is None else right
+    _check(left, other)
+    for start, rows in left.blocks(PAIR_BLOCK):
+        first = start if within else 0
+        for offset, columns in other.take(np.arange(first, len(other))).blocks(PAIR_BLOCK):
+            products = rows @ columns.T
+            i, j = np.nonzero(products >= np.float32(min_score))
+            a, b = i + start, j + first + offset
+            if within:
+                keep = a < b
+                i, j, a, b = i[keep], j[keep], a[keep], b[keep]
+            if len(a):
+                yield Edges(a, b, products[i, j], np.zeros(len(a), np.int32))
+
+
+def _check(left: Vectors, right: Vectors) -> None:
+    if left.dimension != right.dimension:
+        raise ValueError(f"the left vectors have {left.dimension} components and the right {right.dimension}")
+
+
+def _search_block(
+    queries: Matrix, right: Vectors, k: int, metric: Metric
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Best k of ``right`` for each query, (q, k) ids and scores, from the best of each block of ``right``."""
+    # Distances come from ‖x‖² + ‖y‖² − 2x·y, which loses the small ones: look a little further, then recompute.
+    wanted = min(len(right), k + 8) if metric == "distance" else k
+    ids = np.empty((len(queries), 0), np.int64)
+    scores = np.empty((len(queries), 0), np.float32)
+    for start, base in right.blocks(BASE_BLOCK):
+        block_scores, block_ids = _knn(queries, base, min(wanted, len(base)), metric)
+        ids = np.hstack([ids, block_ids + start])
+        scores = np.hstack([scores, block_scores])
+        if ids.shape[1] > wanted:
+            ids, scores = _best(ids, scores, wanted, metric)
+    if metric == "distance":
+        scores = _true_distances(queries, right, ids)
+    return _best(ids, scores, k, metric)
+
+
+def _best(
+    ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], k: int, metric: Metric
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The best k of each row, best first, equal scores by position."""
+    keys = scores if metric == "distance" else -scores
+    order = np.lexsort((ids, keys), axis=1)[:, :k]
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _true_distances(queries: Matrix, right: Vectors, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """(q, k) Euclidean distances computed from the differences."""
+    out = np.empty(ids.shape, np.float32)
+    for column in range(ids.shape[1]):
+        differences = queries - right.take(ids[:, column]).matrix()
+        out[:, column] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    return out
+
+
+def _knn(
+    queries: Matrix, base: Matrix, k: int, metric: Metric
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    kind = faiss.METRIC_INNER_PRODUCT if metric == "inner_product" else faiss.METRIC_L2
+    if device()[0] == "cuda" and k <= GPU_MAX_K:
+        scores, ids = faiss.knn_gpu(_gpu(), queries, base, k, metric=kind)
+    else:
+        scores, ids = faiss.knn(queries, base, k, metric=kind)
+    return scores, ids
+
+
+@cache
+def _gpu() -> "faiss.StandardGpuResources":
+    return faiss.StandardGpuResources()

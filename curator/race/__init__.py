@@ -1,0 +1,1 @@
+"""Races: arms, seeds, statistics and the verdict."""
