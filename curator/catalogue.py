@@ -93,7 +93,7 @@ class Catalogue:
             found = read_json(marker).get("format")
             if found != FORMAT:
                 raise WorkspaceError(
-                    f"{root} has workspace format {found!r} and this curator reads {FORMAT}; use the curator that wrote it"
+                    f"{root} has workspace format {found!r}, this curator reads {FORMAT}; use the curator that wrote it"
                 )
         elif root.exists() and any(path for path in root.iterdir() if path.name != ".lock"):
             raise WorkspaceError(f"{root} is not a workspace and not empty; name another directory")
@@ -213,7 +213,8 @@ def _finite(frame: pl.DataFrame, vectors: npt.NDArray[np.float32] | None) -> tup
     finite = pl.Series(np.isfinite(vectors[frame["_row"].to_numpy()]).all(axis=1))
     bad = frame.filter(~finite)
     return frame.filter(finite), [
-        Reject("vectors", row + 1, "vector with NaN or infinity", text[:80]) for row, text in bad.select("_row", "text").rows()
+        Reject("vectors", row + 1, "vector with NaN or infinity", text[:80])
+        for row, text in bad.select("_row", "text").rows()
     ]
 
 

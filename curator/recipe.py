@@ -60,6 +60,7 @@ class Task(_Settings):
     split: Split | None = None
     kind: Literal["single"] = "single"
     shots: int | None = Field(default=None, ge=1)  # target documents drawn per label, by seed
+    decontaminate: bool = True  # keep test documents and their near copies out; false says in writing: do not
 
     @field_validator("target", "test", "dev", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """A relation: documents and, where they have them, their vectors, row by row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,23 +8,19 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from curator.vectors import Vectors
+from curator.vectors import Rows, Vectors
+
+Load = Callable[[Rows], Vectors]
+"""The vectors of some rows of a relation, made (embedded, or read) when they are first asked for."""
 
 
 class Relation:
-    """A frame of documents and the vectors that belong to its rows.
+    """A frame of documents and the vectors that belong to its rows, which may be made only when needed."""
 
-    Vectors may be given as a function: they are then made (embedded, or read) when something first asks for them.
-    """
-
-    def __init__(
-        self, frame: pl.DataFrame, vectors: Vectors | None = None, *, load: Callable[[], Vectors] | None = None
-    ) -> None:
+    def __init__(self, frame: pl.DataFrame, vectors: Vectors | None = None, *, load: Load | None = None) -> None:
         self.frame = frame
-        self._vectors = vectors
         self._load = load
-        if vectors is not None:
-            self._checked(vectors)
+        self._vectors = None if vectors is None else self._checked(vectors)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -46,22 +42,41 @@ class Relation:
     def vectors(self) -> Vectors:
         """One vector per row. Raises ValueError where there can be none."""
         if self._vectors is None:
-            if self._load is None:
-                raise ValueError("this relation has no vectors")
-            self._vectors = self._checked(self._load())
+            self._vectors = self._checked(self.vectors_of(np.arange(len(self), dtype=np.int64)))
         return self._vectors
+
+    def vectors_of(self, rows: Rows) -> Vectors:
+        """The vectors of some rows; only theirs are made. Raises ValueError where there can be none."""
+        if self._vectors is not None:
+            return self._vectors.take(rows)
+        if self._load is None:
+            raise ValueError("this relation has no vectors")
+        return self._load(rows)
 
     def take(self, rows: npt.ArrayLike) -> "Relation":
         """The given rows in the given order."""
         index = np.asarray(rows, dtype=np.int64)
-        frame = self.frame[index]
-        if self._vectors is not None:
-            return Relation(frame, self._vectors.take(index))
-        return Relation(frame, load=(lambda: self.vectors.take(index)) if self._load else None)
+        load = (lambda inner: self.vectors_of(index[inner])) if self.can_embed else None
+        return Relation(self.frame[index], self._vectors and self._vectors.take(index), load=load)
 
     def with_frame(self, frame: pl.DataFrame) -> "Relation":
         """Other columns for the same rows."""
-        return Relation(frame, self._vectors, load=(lambda: self.vectors) if self._load else None)
+        return Relation(frame, self._vectors, load=self.vectors_of if self.can_embed else None)
+
+    @classmethod
+    def concat(cls, parts: Sequence["Relation"], frame: pl.DataFrame) -> "Relation":
+        """Several in order as one, with ``frame`` as their documents. All must be able to have vectors."""
+        offsets = np.cumsum([0, *(len(part) for part in parts)])
+
+        def load(rows: Rows) -> Vectors:
+            owner = np.searchsorted(offsets, rows, side="right") - 1
+            order = np.argsort(owner, kind="stable")
+            pieces = [
+                parts[number].vectors_of(rows[owner == number] - offsets[number]) for number in np.unique(owner)
+            ] or [parts[0].vectors_of(rows)]
+            return Vectors.concat(pieces).take(np.argsort(order, kind="stable"))
+
+        return cls(frame, load=load)
 
     def arrow(self, *, embedding: bool) -> pa.Table:
         """As an Arrow table; ``embedding`` adds the vectors as a column ``embedding FLOAT[d]``."""

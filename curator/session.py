@@ -45,11 +45,11 @@ class Session:
         self._connection.register(name, table)
         self._registered.add(name)
 
-    def unregister(self, prefix: str) -> None:
-        """Forget every registered table whose name starts with ``prefix``."""
-        for name in [name for name in self._registered if name.startswith(prefix)]:
+    def forget_tables(self) -> None:
+        """Forget every registered table."""
+        for name in self._registered:
             self._connection.unregister(name)
-            self._registered.discard(name)
+        self._registered.clear()
 
     def parse(self, sql: str) -> Node:
         """The tree of one SELECT statement. Raises QueryError for anything else."""

@@ -146,7 +146,9 @@ class Encoded:
     def __post_init__(self) -> None:
         lengths = (len(self.vectors), len(self.n_tokens), len(self.truncated))
         if self.vectors.ndim != 2 or len(set(lengths)) != 1:
-            raise ValueError(f"vectors of shape {self.vectors.shape} with {lengths[1]} token counts and {lengths[2]} flags")
+            raise ValueError(
+                f"vectors of shape {self.vectors.shape} with {lengths[1]} token counts and {lengths[2]} flags"
+            )
 
 
 class Encoder(Protocol):
@@ -200,6 +202,11 @@ class VectorStore:
         """How many distinct texts have no vector yet."""
         wanted = pl.DataFrame({"hash": text_hash(texts)}).unique("hash")
         return len(wanted.join(self._index(), on="hash", how="anti"))
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of the texts with a vector were cut by the encoder."""
+        found = pl.DataFrame({"hash": text_hash(texts)}).join(self._index(), on="hash", how="inner")
+        return int(found["truncated"].sum())
 
     def verify(self) -> list[str]:
         """Names of the shards whose bytes are not those that were written."""

@@ -26,11 +26,11 @@ FUNCTION_WORDS = frozenset(
     re.findall(
         r"\S+",
         """a an the this that these those i you he she it we they me him her us them my your his its our their mine
-    yours who what which when where why how there here is are was were be been being am do does did done have has had having
-    will would can could should shall may might must not no n't and or but if so because than then as at by for from in
-    into of off on onto out over to up with without about after before again also all any both each few more most much
-    many some such only own same too very just still even yet ever never now once while until since though although
-    through under between during against back down""",
+    yours who what which when where why how there here is are was were be been being am do does did done have has had
+    having will would can could should shall may might must not no n't and or but if so because than then as at by for
+    from in into of off on onto out over to up with without about after before again also all any both each few more
+    most much many some such only own same too very just still even yet ever never now once while until since though
+    although through under between during against back down""",
     )
 )
 

@@ -35,9 +35,7 @@ TABLES = {"target": documents(9, 1), "pool": documents(60, 2), "empty": document
 
 def run_here(sql: str, parameters: dict | None = None, tables: dict[str, Relation] | None = None):
     session = Session()
-    query = rewrite(
-        session, session.substitute_counts(sql, parameters or {}), parameters or {}, Tools(tables or TABLES)
-    )
+    query = rewrite(session, sql, parameters or {}, Tools(tables or TABLES))
     return query.fetch(), query.joins
 
 

@@ -77,15 +77,24 @@ class Query:
     joins: tuple[JoinReport, ...]
 
     def fetch(self) -> pa.Table:
-        return self.engine.fetch(self.statement)
+        """Run it. What was registered for it is forgotten, so that no later query can see it."""
+        try:
+            return self.engine.fetch(self.statement)
+        finally:
+            self.engine.close()
 
 
 def rewrite(parser: Parser, sql: str, parameters: Mapping[str, Any], tools: Tools) -> Query:
     """Plan one SELECT statement. Raises QueryError for one that writes or cannot be parsed."""
+    sql = parser.substitute_counts(sql, parameters)
     statement = parser.parse(sql)
     engine = Engine(parser, tools.relations, parameters, sql)
     planner = _Planner(engine, tools)
-    planner.query(statement["node"], [])
+    try:
+        planner.query(statement["node"], [])
+    except BaseException:
+        engine.close()
+        raise
     return Query(engine, statement, tuple(planner.joins))
 
 
@@ -164,9 +173,14 @@ class _Planner:
         right_alias = alias_of(join["right"])
         original = copy.deepcopy(join)
         report = JoinReport(
-            ", ".join(alias_of(leaf) for leaf in leaves(join["left"])), right_alias, join["nearest_count"],
-            self._text(join["ranking_expression"]), not join["nearest_approx"], "faiss", "",
-        )  # fmt: skip
+            ", ".join(alias_of(leaf) for leaf in leaves(join["left"])),
+            right_alias,
+            join["nearest_count"],
+            self._text(join["ranking_expression"]),
+            not join["nearest_approx"],
+            "faiss",
+            "",
+        )
         started = time.perf_counter()
         try:
             ranking = ranking_of(join, right_alias)
@@ -289,6 +303,16 @@ def _declined(report: JoinReport, reason: str) -> JoinReport:
 def _done(report: JoinReport, left: Side, right: Side, groups: int, edges: int, seconds: float) -> JoinReport:
     where, why = neighbours.device()
     return JoinReport(
-        f"{report.left} ({left.described})", f"{report.right} ({right.described})", report.k, report.ranking,
-        report.exact, "faiss", f"exact search on {where} ({why})", left.rows, right.rows, groups, edges, seconds,
-    )  # fmt: skip
+        f"{report.left} ({left.described})",
+        f"{report.right} ({right.described})",
+        report.k,
+        report.ranking,
+        report.exact,
+        "faiss",
+        f"exact search on {where} ({why})",
+        left.rows,
+        right.rows,
+        groups,
+        edges,
+        seconds,
+    )

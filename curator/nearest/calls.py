@@ -23,16 +23,14 @@ def call_function(
 ) -> pa.Table:
     """Evaluate the arguments of a table function and call it. Raises QueryError for arguments it does not take."""
     signature = inspect.signature(function)
-    positional, named = [], {}
-    for argument in call["arguments"]:
-        (named.__setitem__(argument["name"], argument["expression"]) if argument["name"]
-         else positional.append(argument["expression"]))  # fmt: skip
+    positional = [argument["expression"] for argument in call["arguments"] if not argument["name"]]
+    named = {argument["name"]: argument["expression"] for argument in call["arguments"] if argument["name"]}
     try:
         bound = signature.bind(*positional, **named)
     except TypeError as error:
         raise QueryError(f"{function.__name__}{signature}: {error}") from None
     for name, expression in bound.arguments.items():
-        if signature.parameters[name].annotation is Relation:
+        if signature.parameters[name].annotation in (Relation, Relation | None):
             bound.arguments[name] = _relation(expression, ctes, relations, engine)
         else:
             bound.arguments[name] = _value(expression, f"{function.__name__}(… {name})", engine)
@@ -56,8 +54,17 @@ def fold_embeddings(node: Node, engine: Engine, embed: Callable[[str, str | None
 def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Relation:
     """A quoted name, a bare name or a parenthesised SELECT; CTEs in scope come first."""
     if expression.get("class") == "SUBQUERY":
-        return _evaluated({"type": "SUBQUERY", "alias": "", "sample": None, "column_name_alias": [],
-                           "subquery": expression["subquery"]}, ctes, engine)  # fmt: skip
+        return _evaluated(
+            {
+                "type": "SUBQUERY",
+                "alias": "",
+                "sample": None,
+                "column_name_alias": [],
+                "subquery": expression["subquery"],
+            },
+            ctes,
+            engine,
+        )
     if expression.get("class") == "COLUMN_REF":
         name = str(expression["column_names"][-1])
     else:

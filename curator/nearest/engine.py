@@ -16,7 +16,9 @@ class Parser(Protocol):
 
     def parse(self, sql: str) -> Node: ...
     def render(self, statement: Node) -> str: ...
+    def substitute_counts(self, sql: str, parameters: Mapping[str, Any]) -> str: ...
     def register(self, name: str, table: pa.Table) -> None: ...
+    def forget_tables(self) -> None: ...
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
 
 
@@ -28,7 +30,6 @@ class Engine:
     ) -> None:
         self._parser = parser
         self._numbers = itertools.count(1)
-        self._tables: dict[str, pa.Table] = {}
         self._relations = dict(relations)
         self._by_name = {name.lower(): name for name in relations}
         self.parameters = parameters
@@ -58,8 +59,11 @@ class Engine:
 
     def add(self, name: str, table: pa.Table) -> None:
         """Register a table under a name of the planner's."""
-        self._tables[name] = table
         self._parser.register(name, table)
+
+    def close(self) -> None:
+        """Forget every registered table."""
+        self._parser.forget_tables()
 
     def fetch(self, statement: Node) -> pa.Table:
         """Run a tree with the parameters that it names."""

@@ -50,14 +50,18 @@ def correlation(table: Node, outer: set[str]) -> list[tuple[tuple[str, str], str
         return []
     select = table["subquery"]["node"]
     inner = {alias_of(leaf) for leaf in _tables(select["from_table"])}
-    taken, kept = [], []
+    taken: list[tuple[tuple[str, str], str]] = []
+    kept: list[Node] = []
     for part in conjuncts(select["where_clause"]):
         pair = _equality(part, inner, outer)
-        (taken if pair else kept).append(pair or part)
+        if pair:
+            taken.append(pair)
+        else:
+            kept.append(part)
     if taken and (select["modifiers"] or select["group_expressions"] or not all(map(is_star, select["select_list"]))):
         raise DeclinedError("a right side that depends on the left must be SELECT * … WHERE, without more")
-    select["where_clause"] = conjunction([part for part in kept if isinstance(part, dict)])
-    return [pair for pair in taken if isinstance(pair, tuple)]
+    select["where_clause"] = conjunction(kept)
+    return taken
 
 
 def evaluate(table: Node, column: str, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Side:
@@ -98,9 +102,16 @@ def _stored(
 def _from_relation(table: Node, relation: Relation, engine: Engine) -> Side:
     name, row = engine.number(relation)
     return Side(
-        alias_of(table), name, row, len(relation), "embedding", relation.vectors,
-        np.arange(len(relation), dtype=np.int64), relation.frame, _described(table),
-    )  # fmt: skip
+        alias_of(table),
+        name,
+        row,
+        len(relation),
+        "embedding",
+        relation.vectors,
+        np.arange(len(relation), dtype=np.int64),
+        relation.frame,
+        _described(table),
+    )
 
 
 def _materialised(table: Node, column: str, ctes: list[Node], engine: Engine) -> Side:
@@ -118,9 +129,7 @@ def _materialised(table: Node, column: str, ctes: list[Node], engine: Engine) ->
         raise DeclinedError(str(error)) from None
     name, row = engine.number_table(data)
     plain = pl.DataFrame(data.drop_columns([names[column]]))
-    return Side(
-        alias_of(table), name, row, len(data), column, Vectors.of(matrix), positions, plain, _described(table)
-    )  # fmt: skip
+    return Side(alias_of(table), name, row, len(data), column, Vectors.of(matrix), positions, plain, _described(table))
 
 
 def _fetch(engine: Engine, statement: Node) -> pa.Table:

@@ -169,15 +169,15 @@ def verdict(results: Results) -> str:
         return f"{smoke}{_undecided(results)}{failures}."
     subject = "the mix" if results.champion == "mix" else str(results.champion)
     words: list[str] = []
-    for finding, link in (
-        ("better", "better than"),
-        ("indistinguishable", "indistinguishable from"),
-        ("worse", "worse than"),
-    ):
-        items = [comparison for comparison in decided if comparison.finding == finding]
-        if items:
-            said = [_clause(item, METRICS[results.metric] if item is items[0] and not words else "") for item in items]
-            words.append(f"is {link} {_listed(said, link.split()[1])}")
+    seeds = 0  # said so far: repeated only where another comparison rests on fewer
+    for finding, link in (("better", "than"), ("indistinguishable", "from"), ("worse", "than")):
+        said = []
+        for item in (comparison for comparison in decided if comparison.finding == finding):
+            metric = "" if seeds else METRICS[results.metric]
+            said.append(_clause(item, metric, len(item.seeds) if len(item.seeds) != seeds else 0))
+            seeds = len(item.seeds)
+        if said:
+            words.append(f"is {finding} {_listed([f'{link} {clause}' for clause in said])}")
     left = [comparison.arm for comparison in results.comparisons if not comparison.family]
     lone = f"; {_listed(left)} shared fewer than 2 seeds with it, so nothing is said of that" if left else ""
     sentence = f"{smoke}{subject} {'; it '.join(words)}{lone}{failures}."
@@ -194,19 +194,23 @@ def points(value: float | None, sign: bool = False) -> str:
     return ("−" if value < 0 else "+" if sign else "") + text
 
 
-def _clause(item: Comparison, metric: str) -> str:
-    """``random by 3.1 points of macro-F1 (95 % family-wise interval 0.9 to 5.3, 5 seeds)``; shorter without metric."""
+def _clause(item: Comparison, metric: str, seeds: int) -> str:
+    """``random by 3.1 points of macro-F1 (95 % family-wise interval 0.9 to 5.3, 5 seeds)``; later ones are shorter."""
     assert item.family is not None
     bounds = f"{points(item.family.low)} to {points(item.family.high)}"
     unit = f" points of {metric}" if metric else ""
-    name, seeds = "95 % family-wise interval " if metric else "", f"{len(item.seeds)} seeds"
+    if item.finding == "indistinguishable":
+        bounds += unit
+    inside = [f"95 % family-wise interval {bounds}" if metric else bounds, f"{seeds} seeds"][: 2 if seeds else 1]
+    brackets = ", ".join(inside)
     if item.finding == "indistinguishable":
         power = f"this race could have detected {points(item.detectable)} points"
-        return f"{item.arm} ({name}{bounds}{unit}, {seeds}; {power})"
-    doubt = ""
+        if item.detectable is not None and item.detectable > 100:
+            power = "this race was too small to detect any difference"
+        return f"{item.arm} ({brackets}; {power})"
     if item.p_family is not None and item.p_family > ERROR:
-        doubt = f"; with other evaluation documents it might not be, corrected p = {item.p_family:.2f}"
-    return f"{item.arm} by {points(abs(item.difference or 0))}{unit} ({name}{bounds}, {seeds}{doubt})"
+        brackets += f"; with other evaluation documents it might not be, corrected p = {item.p_family:.2f}"
+    return f"{item.arm} by {points(abs(item.difference or 0))}{unit} ({brackets})"
 
 
 def _undecided(results: Results) -> str:
@@ -227,10 +231,9 @@ def _undecided(results: Results) -> str:
     return f"There is no verdict, because chance can only be judged from 2 shared seeds or more{figures}"
 
 
-def _listed(items: list[str], link: str = "") -> str:
-    """``a, b and c``; with a link, ``a, than b and than c``."""
-    linked = [items[0], *(f"{link} {item}".strip() for item in items[1:])]
-    return linked[0] if len(linked) == 1 else f"{', '.join(linked[:-1])} and {linked[-1]}"
+def _listed(items: list[str]) -> str:
+    """``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def finished(record: dict[str, Any], arm: str) -> dict[int, Integers]:

@@ -1,0 +1,458 @@
+"""The command line: each command a thin call into the front door.
+
+Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 3 done with rejects under --strict.
+"""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from curator import __version__
+from curator.errors import CuratorError, CuratorWarning, UsageError
+from curator.workspace import Workspace
+
+app = typer.Typer(
+    help="Say in SQL which text is worth training on, and find out whether it was.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out, err = Console(), Console(stderr=True)
+
+Data = Annotated[
+    Path | None, typer.Option("--data", envvar="CURATOR_DATA", help="Where a recipe's relative paths start.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print {rows, report} as JSON.")]
+
+
+class _Settings:
+    """What the options before the command said."""
+
+    workspace = Path(".curator")
+    quiet = False
+
+
+@app.callback()
+def _options(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace's directory.")
+    ] = Path(".curator"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no notices.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        out.print(f"curator {__version__}")
+        raise typer.Exit
+    _Settings.workspace, _Settings.quiet = workspace, quiet
+
+
+@app.command()
+def add(
+    name: str,
+    origin: Annotated[list[str], typer.Argument(help="Files, globs, a directory, or hf://owner/name.")],
+    text: Annotated[str | None, typer.Option(help="Column with the text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column with the label.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Column with the id.")] = None,
+    vectors: Annotated[str | None, typer.Option(help="Column with vectors of one's own.")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 3 if anything was rejected.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read files into a corpus."""
+    with _workspace() as ws:
+        added = ws.add(name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors)
+        if as_json:
+            _print_json(ws.rejects(name), ws.last_report)
+        else:
+            out.print(str(added), markup=False, highlight=False)
+            if added.rejects:
+                _print_table(ws.rejects(name).head(5))
+    if strict and added.rejects:
+        raise typer.Exit(3)
+
+
+@app.command()
+def embed(
+    name: str,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Embed a corpus now rather than when first needed."""
+    with _workspace() as ws:
+        report = ws.estimate(name) if dry_run else ws.embed(name)
+        _print_report(report, as_json)
+
+
+@app.command()
+def search(
+    name: str,
+    text: str,
+    k: Annotated[int, typer.Option("-k", help="How many documents.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """The documents of a corpus nearest to a text."""
+    with _workspace() as ws:
+        _print_rows(ws.search(name, text, k), ws.last_report, as_json)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT, or the path of a .sql file.")],
+    parameters: Annotated[list[str] | None, typer.Option("--set", "-s", help="A parameter: name=value.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what FAISS and DuckDB do, and why.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a SELECT over the corpora; NEAREST joins go to FAISS."""
+    text = Path(query).read_text("utf8") if query.endswith(".sql") else query
+    values = dict(_parameter(item) for item in parameters or [])
+    with _workspace() as ws:
+        if explain:
+            out.print(ws.explain(text, **values), markup=False, highlight=False)
+        else:
+            _print_rows(ws.sql(text, **values), ws.last_report, as_json)
+
+
+@app.command()
+def mix(
+    recipe: Path,
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the mix of a recipe."""
+    with _workspace() as ws:
+        if dry_run:
+            _print_report(ws.estimate_recipe(recipe, data=data), as_json)
+            return
+        built = ws.mix(recipe, data=data)
+        summary = built.summary()
+        if as_json:
+            _print_json(built.frame(), summary)
+            return
+        out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
+        _print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
+        for warning in summary["warnings"]:
+            err.print(f"note: {warning}", markup=False)
+
+
+@app.command()
+def train(
+    recipe: Path,
+    data: Data = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to save the model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune on the mix of a recipe and save the model."""
+    with _workspace() as ws:
+        _print_report(ws.train(recipe, data=data, output=output), as_json)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model's directory, or its name in the workspace.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of documents; without one, lines of standard input.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Label and probability for each document of a file, or each line of standard input."""
+    with _workspace() as ws:
+        lines = None if file else [line.rstrip("\n") for line in sys.stdin if line.strip()]
+        rows = ws.predict(model, pl.DataFrame({"text": lines}) if lines is not None else file, text=text)
+        _print_rows(rows, ws.last_report, as_json)
+
+
+@app.command()
+def race(
+    recipe: Annotated[str, typer.Argument(help="A recipe's .toml, or the name of a finished race.")],
+    data: Data = None,
+    seeds: Annotated[int | None, typer.Option(help="Fewer seeds than the recipe's make it a smoke test.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where to write the report (.html or .md).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Race a mix against baselines at equal budget, and report whether it was worth it."""
+    with _workspace() as ws:
+        if dry_run:
+            _print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
+            return
+        command = (
+            f"curator race {Path(recipe).name}"
+            + (" --data DIR" if data else "")
+            + (f" --seeds {seeds}" if seeds else "")
+        )
+        finished = ws.race(recipe, data=data, seeds=seeds, command=command)
+        path = finished.report(report)
+        if as_json:
+            print(json.dumps({"rows": finished.table(), "report": {"verdict": finished.verdict, "path": str(path)}}))  # noqa: T201  the result
+            return
+        _print_verdict(finished.table(), finished.verdict, path)
+
+
+@app.command()
+def explain(mix_name: Annotated[str, typer.Argument(metavar="MIX")], document: str, as_json: Json = False) -> None:
+    """Why a document (corpus:id) is in a mix or is not."""
+    with _workspace() as ws:
+        told = ws.mix(mix_name).explain(document)
+        if as_json:
+            _print_json(pl.DataFrame(list(told.rows)), {"document": told.document, "kept": told.kept})
+        else:
+            out.print(str(told), markup=False, highlight=False)
+
+
+@app.command()
+def verify(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    origin: Annotated[bool, typer.Option("--origin", help="Fail if a file it came from has changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild a mix and prove that it is the same."""
+    with _workspace() as ws:
+        result = ws.mix(mix_name).verify(origin=origin)
+        if as_json:
+            _print_json(pl.DataFrame([vars(item) for item in result.stale]), {"documents": result.documents})
+        else:
+            out.print(str(result), markup=False, highlight=False)
+
+
+@app.command()
+def diff(one: str, other: str, as_json: Json = False) -> None:
+    """What differs between two mixes, and why."""
+    with _workspace() as ws:
+        first, second = ws.mix(one), ws.mix(other)
+        changes = first.diff(second)
+        counts = (
+            changes.group_by("change", "stage", "rule").len("documents").sort("documents", "change", descending=True)
+        )
+        if as_json:
+            _print_json(changes, {"changes": counts.to_dicts()})
+            return
+        out.print(
+            f"from {one} ({len(first):,}) to {other} ({len(second):,}): {len(changes):,} changes", highlight=False
+        )
+        _print_table(counts)
+        _print_table(changes.head(10))
+
+
+@app.command()
+def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) -> None:
+    """Write a mix to a .jsonl, .csv or .parquet file, with its lockfile beside it."""
+    with _workspace() as ws:
+        written = ws.mix(mix_name).export(path)
+        out.print(f"{written} and {written.name}.lock.json", markup=False, highlight=False)
+
+
+@app.command()
+def ls(as_json: Json = False) -> None:
+    """The corpora, mixes and races of the workspace."""
+    with _workspace() as ws:
+        corpora = pl.DataFrame(ws.ls())
+        if as_json:
+            _print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
+            return
+        _print_table(corpora)
+        out.print(
+            f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
+        )
+
+
+@app.command()
+def stages() -> None:
+    """The stages that come with curator, and their parameters."""
+    from curator.stages import Stage, shipped
+
+    for name in shipped():
+        stage = Stage.load(name, Path())
+        out.print(f"[bold]{name}[/bold]  {stage.description}", highlight=False)
+        for parameter in stage.parameters:
+            out.print(
+                f"    {parameter.name} = {parameter.default!r}  {parameter.meaning}", markup=False, highlight=False
+            )
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed, which device and precision are used, and why."""
+    from curator import neighbours
+    from curator.hardware import decide
+    from curator.mix.lock import versions
+
+    hardware, (device, reason) = decide(), neighbours.device()
+    report = {
+        **versions(),
+        "models": f"{hardware.device}: {hardware.device_reason}",
+        "precision": f"{hardware.precision}: {hardware.precision_reason}",
+        "neighbours": f"{device}: {reason}",
+    }
+    _print_report(report, as_json)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where the demo's workspace goes.")] = Path("demo-work"),
+) -> None:
+    """Run the main job on the sample corpora: curate, fine-tune, race, report."""
+    from curator.demo import docstrings, recipe
+
+    _Settings.workspace = directory
+    with _workspace() as ws:
+        if not _Settings.quiet:
+            err.print("Sample task: is a message to a bank's support desk positive, neutral or negative?")
+        ws.add("docstrings", docstrings(limit=3000))
+        ws.embed("docstrings")
+        finished = ws.race(recipe(), command="curator demo")
+        _print_verdict(finished.table(), finished.verdict, finished.report())
+
+
+def main() -> None:
+    """The console entry point: errors become one message and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except UsageError as error:
+        _fail(error, 2)
+    except CuratorError as error:
+        _fail(error, 1)
+    except (typer.Abort, KeyboardInterrupt):
+        err.print("stopped; the same command goes on where it was")
+        sys.exit(130)
+    except Exception as error:  # click's own exceptions carry their exit code; anything else is ours to show
+        if hasattr(error, "exit_code") and hasattr(error, "show"):
+            error.show()
+            sys.exit(error.exit_code)
+        raise
+
+
+def _fail(error: CuratorError, code: int) -> None:
+    err.print(f"error: {error}", style="red", markup=False, highlight=False)
+    sys.exit(code)
+
+
+@contextmanager
+def _workspace() -> Iterator[Workspace]:
+    """The workspace of the options, with progress bars and warnings shown unless --quiet."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CuratorWarning)
+        warnings.showwarning = _show_warning
+        with _Bars() as bars:
+            yield Workspace(_Settings.workspace, progress=None if _Settings.quiet else bars.step)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, CuratorWarning) and not _Settings.quiet:
+        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False)
+
+
+class _Bars:
+    """Progress bars on standard error, one for each thing under way."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=_Settings.quiet,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        kind = what.split(",")[0] if not what.startswith("racing") else "racing"
+        if kind not in self._tasks:
+            self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
+        task = self._progress.tasks[self._tasks[kind]]
+        speed = f"{task.speed:,.0f}/s" if task.speed and kind != "racing" else ""
+        self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
+
+
+def _parameter(item: str) -> tuple[str, Any]:
+    """``name=value``, with numbers and booleans as themselves."""
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise UsageError(f"--set {item!r}: write name=value")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _print_rows(frame: pl.DataFrame, report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(frame, report)
+    else:
+        _print_table(frame)
+
+
+def _print_json(frame: pl.DataFrame, report: dict[str, Any]) -> None:
+    print(json.dumps({"rows": frame.to_dicts(), "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+
+
+def _print_report(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"rows": [], "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+        return
+    for name, value in report.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)
+        out.print(f"{name:>22}  {shown}", markup=False, highlight=False)
+
+
+def _print_table(frame: pl.DataFrame) -> None:
+    """A frame for a terminal: long texts on one line each, numbers to the right."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, kind in frame.schema.items():
+        table.add_column(
+            name, justify="right" if kind.is_numeric() else "left", overflow="ellipsis", no_wrap=name != "text"
+        )
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    text = " ".join(str(value).split()).replace("[", r"\[")
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
+    _print_table(pl.DataFrame(rows))
+    out.print()
+    out.print(verdict, style="bold", markup=False, highlight=False)
+    out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,198 @@
+"""Corpora: files become documents on disk, and documents become relations whose vectors are made when asked for."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from curator.catalogue import Catalogue, Corpus
+from curator.documents import Batch, Columns, Origin, files, read
+from curator.errors import DataError
+from curator.files import sha256
+from curator.relation import Relation
+from curator.vectors import Embedded, Encoder, Vectors, VectorStore
+
+log = logging.getLogger(__name__)
+
+ALL_BY_NAME = Columns()  # the columns called id, text and label, where there are some
+
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A file that is not what it was when a corpus was read from it."""
+
+    corpus: str
+    path: str
+    change: str  # 'changed' or 'gone'
+
+
+class Corpora:
+    """The corpora of a workspace, with the encoder that makes their vectors."""
+
+    def __init__(self, catalogue: Catalogue, encoder: Callable[[], Encoder], progress: Progress | None = None) -> None:
+        self.catalogue = catalogue
+        self._encoder = encoder
+        self._progress = progress
+        self._loaded: dict[tuple[str, str, str], Relation] = {}
+
+    @property
+    def encoder(self) -> Encoder:
+        return self._encoder()
+
+    def add(
+        self,
+        name: str,
+        origin: Origin,
+        *,
+        columns: Columns = ALL_BY_NAME,
+        base: Path | None = None,
+        vectors: str | npt.ArrayLike | None = None,
+    ) -> Corpus:
+        """Read documents into a corpus. Files that have not changed since are not read again.
+
+        ``vectors``: an (n, d) array with one row per row of the origin, or the name of a column that holds them.
+        """
+        paths = _paths(origin, base)
+        settings = {"columns": vars(columns), "vectors": vectors if isinstance(vectors, str) else vectors is not None}
+        if paths is not None and not isinstance(vectors, np.ndarray) and name in self.catalogue.names():
+            current = self.catalogue.corpus(name)
+            if current.manifest["settings"] == settings and _unchanged(current, paths):
+                log.info("corpus %s is up to date", name)
+                return current
+        batches: Iterable[Batch] = self._watched(name, read(origin, corpus=name, columns=columns, base=base))
+        matrix = None
+        if isinstance(vectors, str):
+            batches, matrix = _vectors_apart(batches, vectors)
+        elif vectors is not None:
+            matrix = np.asarray(vectors, dtype=np.float32)
+            if matrix.ndim != 2:
+                raise DataError(f"vectors must be an (n, d) array, not of shape {matrix.shape}")
+        with self.catalogue.writing():
+            return self.catalogue.add(
+                name, batches, origin=[_fingerprint(path) for path in paths or []], settings=settings, vectors=matrix
+            )
+
+    def relation(self, corpus: Corpus) -> Relation:
+        """A corpus as a relation. Its vectors are embedded when first asked for, or are those it came with."""
+        key = (corpus.name, corpus.version, "" if corpus.has_own_vectors else self.encoder_key())
+        if key not in self._loaded:
+            frame = corpus.frame()
+            if corpus.has_own_vectors:
+                self._loaded[key] = Relation(frame, Vectors.of(corpus.own_vectors()))
+            else:
+                texts = frame["text"]
+                self._loaded[key] = Relation(
+                    frame, load=lambda rows: self.embed(texts[rows].to_list(), corpus.name).vectors
+                )
+        return self._loaded[key]
+
+    def encoder_key(self) -> str:
+        """The key of the vectors in use."""
+        return self.encoder.key
+
+    def embed(self, texts: list[str], what: str) -> Embedded:
+        """Vectors of texts through the store; those it lacks are encoded and kept."""
+        store = self.store()
+        missing = store.missing(texts)
+        if not missing:
+            return store.embed(texts, self.encoder)
+        log.info("embedding %s: %s of %s texts are new", what, f"{missing:,}", f"{len(texts):,}")
+        done = 0
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            if self._progress:
+                self._progress(f"embedding {what}", done, missing)
+
+        started = time.perf_counter()
+        with self.catalogue.writing():
+            embedded = store.embed(texts, self.encoder, progress=step)
+        log.info("embedded %s texts in %.1f s", f"{missing:,}", time.perf_counter() - started)
+        return embedded
+
+    def store(self) -> VectorStore:
+        """Where the vectors of the encoder in use are."""
+        return VectorStore(self.catalogue.root / "vectors" / self.encoder.key)
+
+    def stale(self, corpora: Iterable[Corpus]) -> list[Stale]:
+        """The files of these corpora that have changed or gone since they were read."""
+        found = []
+        for corpus in corpora:
+            for entry in corpus.manifest["origin"]:
+                path = Path(entry["path"])
+                if not path.exists():
+                    found.append(Stale(corpus.name, entry["path"], "gone"))
+                elif _stat(path) != _stat_of(entry) and sha256(path) != entry["sha256"]:
+                    found.append(Stale(corpus.name, entry["path"], "changed"))
+        return found
+
+    def _watched(self, name: str, batches: Iterator[Batch]) -> Iterator[Batch]:
+        done = 0
+        for batch in batches:
+            done += len(batch.frame)
+            if self._progress:
+                self._progress(f"reading {name}", done, 0)
+            yield batch
+
+
+def _paths(origin: Origin, base: Path | None) -> list[Path] | None:
+    """The files of an origin; None for a frame or a hub name, which have no files to compare."""
+    if isinstance(origin, str) and origin.startswith("hf://"):
+        return None
+    if isinstance(origin, str | Path | list | tuple):
+        return [path.absolute() for path in files(origin, base)]
+    return None
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _stat_of(entry: Mapping[str, Any]) -> tuple[int, int]:
+    return entry["size"], entry["mtime_ns"]
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    size, mtime = _stat(path)
+    return {"path": str(path), "size": size, "mtime_ns": mtime, "sha256": sha256(path)}
+
+
+def _unchanged(corpus: Corpus, paths: list[Path]) -> bool:
+    known = {entry["path"]: _stat_of(entry) for entry in corpus.manifest["origin"]}
+    return known == {str(path): _stat(path) for path in paths}
+
+
+def _vectors_apart(batches: Iterable[Batch], column: str) -> tuple[list[Batch], npt.NDArray[np.float32]]:
+    """Take a column of vectors out of the documents; a row of NaN where there is none, which rejects it."""
+    kept: list[Batch] = []
+    rows: list[npt.NDArray[np.int64]] = []
+    parts: list[npt.NDArray[np.float32]] = []
+    for batch in batches:
+        if column not in batch.frame.columns:
+            raise DataError(f"there is no column {column!r} with vectors; there are {', '.join(batch.frame.columns)}")
+        vectors = batch.frame[column]
+        try:
+            width = vectors.drop_nulls().to_list()[0] if vectors.null_count() < len(vectors) else [0.0]
+            kind = pl.Array(pl.Float32, len(width))
+            parts.append(vectors.cast(kind).fill_null(pl.lit([np.nan] * len(width), kind)).to_numpy())
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            raise DataError(f"the column {column!r} does not hold vectors of one length: {error}") from None
+        rows.append(batch.frame["_row"].to_numpy())
+        kept.append(Batch(batch.frame.drop(column), batch.rejects, batch.renamed))
+    widths = {part.shape[1] for part in parts}
+    if len(widths) != 1:
+        raise DataError(f"the column {column!r} holds vectors of several lengths: {sorted(widths)}")
+    matrix = np.full((int(max(row.max() for row in rows if len(row))) + 1, widths.pop()), np.nan, np.float32)
+    for row, part in zip(rows, parts, strict=True):
+        matrix[row] = part
+    return kept, matrix

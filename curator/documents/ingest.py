@@ -1,0 +1,162 @@
+"""An origin → batches of documents."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby, islice
+from pathlib import Path
+
+import polars as pl
+
+from curator.documents.lines import csv_chunks, csv_header, json_chunks, json_header
+from curator.documents.places import Place, entries, is_hub, names, places
+from curator.documents.records import Batch, Chunk, Columns, Origin, Reject, Rows, Source, no_documents
+from curator.documents.shape import Target, shape
+from curator.documents.tables import (
+    dataset_sources,
+    frame_source,
+    hub_sources,
+    parquet_chunks,
+    parquet_header,
+    saved_sources,
+)
+from curator.errors import DataError, UsageError
+
+_AS_NAMED = Columns()
+
+
+def read(origin: Origin, *, corpus: str, columns: Columns = _AS_NAMED, base: Path | None = None) -> Iterator[Batch]:
+    """The documents of an origin in batches of at most 65,536, in order, with what was rejected.
+
+    ``origin``: a path, a glob, a directory, several of these; a polars, Arrow or pandas frame; a Hugging Face
+    dataset or ``hf://owner/name[/config][#split]``. Every row uses up one ``_row``, rejected or not, except where
+    a compressed or unreadable file breaks off and the rest cannot be counted.
+    Raises DataError (before the first batch) where there is nothing to read or no file has a column that is needed,
+    UsageError for an origin of another type, MissingExtraError where the datasets library is needed.
+    """
+    sources = _sources(origin, corpus, columns, base)
+    _check(sources, columns)
+    return _batches(sources, corpus, columns)
+
+
+def _sources(origin: Origin, corpus: str, columns: Columns, base: Path | None) -> list[Source]:
+    frame = frame_source(origin, corpus, columns)
+    if frame:
+        return [frame]
+    given = dataset_sources(origin, corpus)
+    if given is not None:
+        return given
+    parts = entries(origin)
+    if not parts:
+        raise UsageError(
+            f"cannot read documents from {type(origin).__name__}: give paths, a polars, Arrow or pandas frame, "
+            "or a Hugging Face dataset"
+        )
+    found: dict[object, Place | str] = {}  # a file that two patterns match is read once
+    for part in parts:
+        for place in [str(part)] if is_hub(part) else places(part, base):
+            found.setdefault(place if isinstance(place, str) else place.path, place)
+    return _path_sources(list(found.values()), columns)
+
+
+def _path_sources(found: Sequence[Place | str], columns: Columns) -> list[Source]:
+    called = names([place for place in found if isinstance(place, Place)])
+    sources: list[Source] = []
+    for is_text, group in groupby(found, key=lambda place: isinstance(place, Place) and place.format == "txt"):
+        if is_text:
+            texts = [(place.path, called[place.path]) for place in group if isinstance(place, Place)]
+            sources.append(_text_source(texts, columns))
+        else:
+            for place in group:
+                sources += (
+                    _source(place, called[place.path], columns) if isinstance(place, Place) else hub_sources(place)
+                )
+    return sources
+
+
+def _source(place: Place, name: str, columns: Columns) -> list[Source]:
+    path = place.path
+    if place.format == "dataset":
+        return saved_sources(path)
+    if place.format == "parquet":
+        return [Source(str(path), name, partial(parquet_header, path), partial(parquet_chunks, path))]
+    if place.format == "jsonl":
+        return [Source(str(path), name, partial(json_header, path), partial(json_chunks, path, columns))]
+    mark = "\t" if place.format == "tsv" else ","
+    return [Source(str(path), name, partial(csv_header, path, mark), partial(csv_chunks, path, mark))]
+
+
+def _text_source(texts: Sequence[tuple[Path, str]], columns: Columns) -> Source:
+    """Files that are one document each, together one source. Their columns are called whatever was asked for."""
+    header = [columns.roles["id"], columns.roles["text"]]
+    file = str(texts[0][0] if len(texts) == 1 else texts[0][0].parent)
+    return Source(file, file, lambda: iter([header]), lambda: _text_chunks(file, texts, header))
+
+
+def _text_chunks(file: str, texts: Sequence[tuple[Path, str]], header: Sequence[str]) -> Iterator[Chunk]:
+    def chunk(rows: Rows) -> Chunk:
+        return rows.chunk(pl.DataFrame(rows.values, dict.fromkeys(header, pl.String), orient="row"))
+
+    rows = Rows(file)
+    for number, (path, name) in enumerate(texts, 1):
+        try:
+            raw = path.read_bytes()
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            rows.reject(None, f"bad UTF-8 at byte {error.start + 1}", raw, file=str(path))
+        except OSError as error:
+            rows.reject(None, f"cannot be read: {error}", file=str(path))
+        else:
+            if text.strip():
+                rows.add(number, (name, text), len(raw))
+            else:
+                rows.reject(None, "empty text", file=str(path))
+        if rows.full:
+            yield chunk(rows)
+            rows = Rows(file)
+    yield chunk(rows)
+
+
+def _check(sources: Sequence[Source], columns: Columns) -> None:
+    """Every column that is needed must be in some source. The first rows nearly always tell; else all are read."""
+    missing, there = columns.required, dict[str, None]()
+    for depth in (1, None):
+        for source in sources:
+            for found in islice(source.header(), depth):
+                present = set(found)
+                missing = {role: name for role, name in missing.items() if name not in present}
+                if not missing:
+                    return
+                if len(there) < 100:
+                    there.update(dict.fromkeys(found))
+    if there:
+        role, name = next(iter(missing.items()))
+        where = sources[0].file if len(sources) == 1 else f"{sources[0].file} and {len(sources) - 1:,} more"
+        raise DataError(
+            f"{where}: no column {name!r}; there are: {', '.join(there)}. "
+            f"Say which of them holds the {role}, for example {role} = {next(iter(there))!r}"
+        )
+
+
+def _batches(sources: Iterable[Source], corpus: str, columns: Columns) -> Iterator[Batch]:
+    target = Target(corpus, columns.roles)
+    text = target.roles["text"]
+    start = 0
+    for source in sources:
+        lacking = 0
+        for chunk in source.chunks():
+            usable = chunk
+            if text not in chunk.frame.columns:
+                lacking += len(chunk.lines)
+                usable = _without_rows(chunk, text)
+            batch = shape(usable, source, start, target)
+            start += chunk.rows
+            if batch.rejects or len(batch.frame):
+                yield batch
+        if lacking:
+            reject = Reject(source.file, None, f'no column "{text}"; {lacking:,} rows')
+            yield shape(_without_rows(no_documents(0, [reject]), text), source, start, target)
+
+
+def _without_rows(chunk: Chunk, text: str) -> Chunk:
+    none = pl.Series(dtype=pl.Int64)
+    return Chunk(pl.DataFrame(schema={text: pl.String}), none, none, chunk.rows, chunk.rejects, chunk.renamed)

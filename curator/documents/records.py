@@ -1,0 +1,162 @@
+"""The nouns of reading: what a person asks for, what a format gives, what comes out."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import polars as pl
+import pyarrow as pa
+
+if TYPE_CHECKING:  # optional packages: only ever recognised, never needed
+    import datasets
+    import pandas
+
+RESERVED = frozenset(
+    "corpus embedding score rank keep weight rule threshold partner_id partner_corpus reason".split()  # noqa: SIM905 -- one word list reads better than eleven strings
+)
+ROWS = 65_536  # rows in a batch, at most
+BYTES = 64 << 20  # bytes of a file that make a batch full before it has that many rows
+EXCERPT = 80  # characters of the offending line shown in a reject
+
+Origin: TypeAlias = (
+    "str | Path | Sequence[str | Path] | pl.DataFrame | pa.Table | pandas.DataFrame | datasets.Dataset"
+    " | datasets.DatasetDict"
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns are called in the file. None: ``id``, ``text`` and ``label`` where present."""
+
+    id: str | None = None
+    text: str | None = None
+    label: str | None = None
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Role of a document's field → name of the column that fills it."""
+        return {
+            "text": self.text or "text",
+            "id": self.id or "id",
+            "label": self.label or "label",
+            "source": "source",
+            "split": "split",
+        }
+
+    @property
+    def required(self) -> dict[str, str]:
+        """The roles whose column some file must have: the text, and whatever was asked for by name."""
+        asked = {"text": True, "id": self.id is not None, "label": self.label is not None}
+        return {role: name for role, name in self.roles.items() if asked.get(role)}
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row, or the rest of a file, that is not a document. ``line`` is 1-based; a row number for tables."""
+
+    file: str
+    line: int | None
+    reason: str
+    excerpt: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """At most 65,536 documents, what was rejected on the way, and the file's columns that got another name.
+
+    ``frame`` has ``id, text, label, source, split``, then the file's other columns, then ``_row``. The other
+    columns, and their types in JSONL, are those of this batch: batches of one corpus may differ in them.
+    """
+
+    frame: pl.DataFrame
+    rejects: tuple[Reject, ...]
+    renamed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows as a format gives them, before anything is known of documents.
+
+    ``lines`` and ``index`` belong to the rows of ``frame``: the 1-based line or row in the file, and the
+    0-based place among the ``rows`` that the chunk used up, rejected ones included.
+    """
+
+    frame: pl.DataFrame
+    lines: pl.Series
+    index: pl.Series
+    rows: int
+    rejects: tuple[Reject, ...] = ()
+    renamed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing with rows: a file, a split, a frame. ``name`` is the left part of the ids it gives out.
+
+    ``header`` yields sets of column names, as many as it takes to have named all; ``chunks`` yields the rows.
+    """
+
+    file: str
+    name: str
+    header: Callable[[], Iterator[Iterable[str]]]
+    chunks: Callable[[], Iterator[Chunk]]
+    split: str | None = None
+
+
+@dataclass
+class Rows:
+    """The rows of a chunk while it is being filled from lines."""
+
+    file: str
+    renamed: tuple[str, ...] = ()
+    values: list[Any] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    used: int = 0
+    size: int = 0  # bytes
+
+    @property
+    def full(self) -> bool:
+        return self.used >= ROWS or self.size >= BYTES
+
+    def add(self, line: int, value: object, size: int) -> None:
+        self.values.append(value)
+        self.lines.append(line)
+        self.index.append(self.used)
+        self.used += 1
+        self.size += size
+
+    def reject(self, line: int | None, reason: str, raw: bytes = b"", file: str | None = None) -> None:
+        excerpt = raw[: EXCERPT * 4].decode("utf8", "replace").strip()[:EXCERPT]
+        self.rejects.append(Reject(file or self.file, line, reason, excerpt))
+        self.used += 1
+
+    def break_off(self, line: int, error: Exception) -> None:
+        """The rest of the file cannot be read, and nobody knows how many rows it has: it uses up none."""
+        self.rejects.append(Reject(self.file, line, f"the file cannot be read from here on: {error}"))
+
+    def chunk(self, frame: pl.DataFrame) -> Chunk:
+        lines = pl.Series("line", self.lines, dtype=pl.Int64)
+        index = pl.Series("index", self.index, dtype=pl.Int64)
+        return Chunk(frame, lines, index, self.used, tuple(self.rejects), self.renamed)
+
+
+def no_documents(rows: int, rejects: Sequence[Reject]) -> Chunk:
+    """A chunk that used up ``rows`` rows of which none can become a document."""
+    none = pl.Series(dtype=pl.Int64)
+    return Chunk(pl.DataFrame(), none, none, rows, tuple(rejects))
+
+
+def unique(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Names without repetition, and those that had to change: a second ``a`` becomes ``a_``."""
+    taken, result, renamed = set(names), list[str](), list[str]()
+    for name in names:
+        new = name
+        while new in result or (new != name and new in taken):
+            new += "_"
+        if new != name:
+            renamed.append(name)
+        result.append(new)
+    return result, tuple(renamed)

@@ -1,0 +1,62 @@
+"""What long work would take, before it is done: a timed sample, multiplied. Estimates, and named so."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from curator.corpora import Corpora
+from curator.mix import Workshop
+from curator.recipe import Recipe
+
+SAMPLE = 96  # texts that are encoded to estimate the rest
+
+
+def embedding(corpora: Corpora, texts: list[str]) -> dict[str, Any]:
+    """Seconds, memory and disk to embed those of ``texts`` that have no vector yet."""
+    missing = corpora.store().missing(texts) if texts else 0
+    seconds = 0.0
+    if missing:
+        sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int)]
+        corpora.encoder.encode(sample[:8])  # the first call warms the model up
+        started = time.perf_counter()
+        corpora.encoder.encode(sample)
+        # By characters rather than texts: a sample of a few dozen may miss the long ones.
+        share = sum(map(len, texts)) * (missing / len(texts)) / max(1, sum(map(len, sample)))
+        seconds = (time.perf_counter() - started) * share
+    vector_bytes = 4 * corpora.encoder.dimension
+    return {
+        "texts": len(texts),
+        "to embed": missing,
+        "estimated seconds": seconds,
+        "disk MiB": missing * (vector_bytes + 24) / 2**20,
+        "memory MiB": (len(texts) * 200 + sum(map(len, texts))) / 2**20,
+    }
+
+
+def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
+    """The same for a recipe's mix and, with ``race``, for its trainings. Its sources are read (and kept) for that."""
+    task = workshop.prepare(recipe, 0)
+    frames = [relation.frame for relation in task.relations.values()]
+    usable = task.pool.frame["label"].is_not_null() | (task.pool.frame["serves"] == "vote")
+    texts = [text for frame in (*frames[:3], task.pool.frame.filter(usable)) for text in frame["text"]]
+    report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
+    if race:
+        per_step = _seconds_per_step(recipe, task)
+        runs = len(recipe.race.arms) * recipe.race.seeds
+        report |= {
+            "trainings": runs,
+            "steps each": recipe.train.steps,
+            "estimated training seconds": runs * recipe.train.steps * per_step,
+        }
+    return report
+
+
+def _seconds_per_step(recipe: Recipe, task: Any) -> float:
+    """A few steps on the target, without the time to load the model."""
+    from curator.race.run import examples
+    from curator.training import fine_tune  # transformers takes seconds to import
+
+    settings = recipe.train.model_copy(update={"steps": 6, "evaluate_every": 6})
+    tuned = fine_tune(settings, selected=None, target=examples(task.target.frame), dev=None, labels=task.labels, seed=0)
+    return tuned.seconds / 6

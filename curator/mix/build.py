@@ -1,0 +1,140 @@
+"""Runs a recipe's stages over a task and keeps the ledger: one row for each document and each stage that saw it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator.errors import DataError, RecipeError
+from curator.mix.task import Task
+from curator.recipe import Recipe, StageUse
+from curator.relation import Relation
+from curator.session import Session
+from curator.stages import LEDGER, Stage, run
+
+LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
+
+DECONTAMINATE = "decontaminate"
+
+MIX = ("corpus", "id", "text", "label", "source", "weight")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with the values of its parameters."""
+
+    name: str  # the stage's, with a number when it is used twice
+    stage: Stage
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A mix in memory: ``frame`` (``MIX``, in the pool's order), the ledger, and the seconds of each stage."""
+
+    frame: pl.DataFrame
+    ledger: pl.DataFrame
+    seconds: dict[str, float]
+    joins: tuple[dict[str, Any], ...]
+
+
+def steps(task: Task) -> list[Step]:
+    """The recipe's stages with their parameters checked.
+
+    ``decontaminate`` comes first whether the recipe names it or not, unless it says ``decontaminate = false``.
+    """
+    names: dict[str, int] = {}
+    result = []
+    for use in _stages(task.recipe):
+        stage = Stage.load(use.use, task.recipe.folder)
+        names[stage.name] = names.get(stage.name, 0) + 1
+        number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
+        result.append(Step(stage.name + number, stage, stage.bind(use.parameters, task.seed)))
+    return result
+
+
+def _stages(recipe: Recipe) -> list[StageUse]:
+    named = [use.use for use in recipe.stage]
+    if DECONTAMINATE in named[1:]:
+        raise RecipeError(f"{DECONTAMINATE} must be the first stage, so that every arm of a race is cleaned alike")
+    if not recipe.task.decontaminate:
+        if DECONTAMINATE in named:
+            raise RecipeError(f"[task] says decontaminate = false, but {DECONTAMINATE} is among the stages")
+        return list(recipe.stage)
+    return list(recipe.stage) if DECONTAMINATE in named else [StageUse(use=DECONTAMINATE), *recipe.stage]
+
+
+def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
+    """The candidates before any stage, and the ledger's first rows: documents whose label serves, or will be voted."""
+    frame = task.pool.frame
+    keep = frame["label"].is_not_null() | (frame["serves"] == "vote")
+    told = (
+        pl.when(pl.col("source_label").is_null())
+        .then(pl.lit("it has no label"))
+        .otherwise(pl.format("its label {} is none of the target's", "source_label"))
+    )
+    rows = frame.with_columns(keep.alias("keep")).select(
+        "corpus",
+        "id",
+        pl.lit(LABELS).alias("stage"),
+        pl.lit(0, pl.Int64).alias("position"),
+        "keep",
+        pl.when(~pl.col("keep")).then(pl.lit("no usable label")).alias("rule"),
+        "label",
+        pl.when(~pl.col("keep")).then(told).alias("reason"),
+    )
+    return task.pool.take(np.flatnonzero(keep.to_numpy())), _ledger_rows(rows)
+
+
+def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
+    """Run the stages in order. Raises DataError when nothing survives, naming the stage that dropped the last."""
+    candidates, first = usable(task)
+    candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
+    ledger, seconds, joins = [first], {}, []
+    _require(candidates, LABELS)
+    for position, step in enumerate(plan, 1):
+        started = time.perf_counter()
+        relations = {**task.relations, "candidates": candidates}
+        verdicts = run(step.stage, step.parameters, relations, session)
+        joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
+        ledger.append(
+            _ledger_rows(
+                verdicts.frame.with_columns(
+                    pl.lit(step.name).alias("stage"), pl.lit(position, pl.Int64).alias("position")
+                )
+            )
+        )
+        candidates = _survivors(candidates, verdicts.frame, step.name)
+        seconds[step.name] = time.perf_counter() - started
+        _require(candidates, step.name)
+    return Built(candidates.frame.select(MIX), _decided(pl.concat(ledger)), seconds, tuple(joins))
+
+
+def _survivors(candidates: Relation, verdicts: pl.DataFrame, name: str) -> Relation:
+    """The kept candidates, with the label and weight a stage gave them and its score for the stages after it."""
+    frame = candidates.frame.with_columns(
+        pl.coalesce(verdicts["label"], "label").alias("label"),
+        pl.coalesce(verdicts["weight"], "weight").alias("weight"),
+        pl.coalesce(verdicts["score"], "previous_score").alias("previous_score"),
+        verdicts["score"].alias(f"{name}_score"),
+    )
+    return candidates.with_frame(frame).take(np.flatnonzero(verdicts["keep"].to_numpy()))
+
+
+def _ledger_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    absent = [pl.lit(None, kind).alias(name) for name, kind in LEDGER.items() if name not in rows.columns]
+    return rows.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
+
+
+def _decided(ledger: pl.DataFrame) -> pl.DataFrame:
+    """Mark the row that decided each document's fate: that of the last stage that saw it."""
+    last = pl.col("position") == pl.col("position").max().over("corpus", "id")
+    return ledger.with_columns(last.alias("deciding"))
+
+
+def _require(candidates: Relation, stage: str) -> None:
+    if not len(candidates):
+        raise DataError(f"no pool document is left after {stage!r}; loosen its settings, or look at the stages before")

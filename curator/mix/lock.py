@@ -1,0 +1,98 @@
+"""The lockfile: what a mix was made from, so that it can be made again and a difference can be explained."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import polars as pl
+
+from curator.mix.build import Step
+from curator.mix.task import Task, describe
+from curator.recipe import Recipe
+from curator.stages import Stage
+
+FORMAT = 1
+PACKAGES = (
+    "curator",
+    "duckdb",
+    "faiss-cpu",
+    "faiss-gpu",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes a mix or a race, of those installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def inputs(task: Task, plan: Sequence[Step], encoder: dict[str, Any]) -> dict[str, Any]:
+    """Everything that decides which documents are chosen, as plain values."""
+    return {
+        "recipe": task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "seed": task.seed,
+        "labels": list(task.labels),
+        "corpora": [
+            {"role": s["role"], "name": s["name"], "corpus": s["corpus"], "version": s["version"]}
+            for s in describe(task.used)
+        ],
+        "encoder": encoder,
+        "stages": [
+            {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
+            for step in plan
+        ],
+    }
+
+
+def lock(name: str, made_from: dict[str, Any], mix: pl.DataFrame) -> dict[str, Any]:
+    """The lockfile of a mix."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "documents": len(mix),
+        "ids_sha256": digest(mix),
+        "versions": versions(),
+        **made_from,
+    }
+
+
+def digest(mix: pl.DataFrame) -> str:
+    """Hash of a mix: its documents in order, with their labels and weights."""
+    lines = (
+        f"{corpus}:{name}\t{label}\t{weight!r}\n"
+        for corpus, name, label, weight in mix.select("corpus", "id", "label", "weight").iter_rows()
+    )
+    return hashlib.sha256("".join(lines).encode("utf8", "surrogatepass")).hexdigest()
+
+
+def locked_recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe as it was when the mix was made."""
+    return Recipe.parse(values["recipe"], origin=f"lockfile of {values['name']}")
+
+
+def locked_steps(values: dict[str, Any]) -> list[Step]:
+    """The stages as they were, from the SQL kept in the lockfile."""
+    return [
+        Step(
+            entry["name"],
+            Stage.parse(entry["name"], entry["sql"], f"lockfile of {values['name']}: {entry['name']}"),
+            entry["parameters"],
+        )
+        for entry in values["stages"]
+    ]

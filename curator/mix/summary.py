@@ -1,0 +1,116 @@
+"""What a mix looks like in figures: the funnel, its composition, the scores, examples. Derived from its ledger."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator.mix.explain import sentence
+
+EXAMPLES = 4  # kept, and as many dropped of each stage
+BINS = 24
+
+
+def summarise(
+    ledger: pl.DataFrame,
+    pool: pl.DataFrame,
+    mix: pl.DataFrame,
+    texts: dict[tuple[str, str], str],
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """The figures of a mix. ``pool`` and ``mix`` are frames of documents; ``texts`` those of possible partners."""
+    return {
+        "pool": len(pool),
+        "documents": len(mix),
+        "funnel": _funnel(ledger, seconds),
+        "composition": _composition(pool, mix),
+        "distributions": _distributions(ledger),
+        "examples": _examples(ledger, pool, texts),
+        "decontamination": _decontamination(ledger, pool),
+    }
+
+
+def _funnel(ledger: pl.DataFrame, seconds: dict[str, float]) -> list[dict[str, Any]]:
+    rows = []
+    for (position, stage), part in sorted(ledger.group_by("position", "stage")):
+        kept = int(part["keep"].sum())
+        rules = part.group_by("rule", "keep").len("documents").sort("documents", "rule", "keep", descending=True)
+        rows.append(
+            {
+                "stage": stage,
+                "position": position,
+                "seen": len(part),
+                "kept": kept,
+                "dropped": len(part) - kept,
+                "seconds": round(seconds.get(str(stage), 0.0), 3),
+                "rules": rules.drop_nulls("rule").to_dicts(),
+            }
+        )
+    return rows
+
+
+def _composition(pool: pl.DataFrame, mix: pl.DataFrame) -> list[dict[str, Any]]:
+    chosen = mix.group_by("source", "label").len("documents")
+    there = pool.group_by("source", "label").len("of")
+    both = chosen.join(there, on=["source", "label"], how="full", coalesce=True, nulls_equal=True)
+    return both.with_columns(pl.col("documents", "of").fill_null(0)).sort("source", "label", nulls_last=True).to_dicts()
+
+
+def _distributions(ledger: pl.DataFrame) -> list[dict[str, Any]]:
+    """Histograms of each stage's scores, kept and dropped apart. A threshold is shown where all rows share it."""
+    result = []
+    for (_, stage), part in sorted(ledger.filter(pl.col("score").is_finite()).group_by("position", "stage")):
+        scores, keep = part["score"].to_numpy(), part["keep"].to_numpy()
+        if len(np.unique(scores)) < 3:
+            continue
+        edges = np.histogram_bin_edges(scores, bins=BINS)
+        kept, dropped = np.histogram(scores[keep], edges)[0], np.histogram(scores[~keep], edges)[0]
+        thresholds = part["threshold"].drop_nulls().unique()
+        bins = [
+            {"low": float(low), "high": float(high), "kept": int(k), "dropped": int(d)}
+            for low, high, k, d in zip(edges[:-1], edges[1:], kept, dropped, strict=True)
+        ]
+        threshold = float(thresholds[0]) if len(thresholds) == 1 else None
+        result.append({"stage": stage, "threshold": threshold, "bins": bins})
+    return result
+
+
+def _examples(ledger: pl.DataFrame, pool: pl.DataFrame, texts: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
+    """A few documents of each fate, spread evenly over the pool, each with its reason in words."""
+    deciding = ledger.filter("deciding").join(
+        pool.select("corpus", "id", "text", pl.col("label").alias("own_label")),
+        on=["corpus", "id"],
+        how="left",
+        maintain_order="left",
+    )
+    result = []
+    for (_, _, _), part in sorted(
+        deciding.group_by("position", "stage", "keep", maintain_order=True),
+        key=lambda item: (not item[0][2], item[0][0]),
+    ):
+        spread = np.unique(np.linspace(0, len(part) - 1, EXAMPLES).astype(int))
+        for row in part[spread].iter_rows(named=True):
+            partner = texts.get((row["partner_corpus"], row["partner_id"]))
+            result.append(
+                {
+                    "corpus": row["corpus"],
+                    "id": row["id"],
+                    "text": row["text"],
+                    "label": row["label"] or row["own_label"],
+                    "keep": row["keep"],
+                    "stage": row["stage"],
+                    "rule": row["rule"],
+                    "score": row["score"],
+                    "threshold": row["threshold"],
+                    "partner_text": partner,
+                    "sentence": sentence(row, partner),
+                }
+            )
+    return result
+
+
+def _decontamination(ledger: pl.DataFrame, pool: pl.DataFrame) -> list[dict[str, Any]]:
+    """Documents kept out because they are in the test set, by source and rule."""
+    dropped = ledger.filter((pl.col("stage").str.starts_with("decontaminate")) & ~pl.col("keep"))
+    named = dropped.join(pool.select("corpus", "id", "source"), on=["corpus", "id"], how="left")
+    return named.group_by("source", "rule").len("documents").sort("source", "rule").to_dicts()

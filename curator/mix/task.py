@@ -1,0 +1,271 @@
+"""From a recipe and a seed to relations: the target and its shots, dev, the test set without labels, the pool."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from curator.catalogue import Corpus
+from curator.corpora import Corpora
+from curator.documents import Columns, normalise
+from curator.errors import DataError, RecipeError
+from curator.nearest import Tools, rewrite
+from curator.recipe import Recipe, Source
+from curator.relation import Relation
+from curator.session import Session
+
+log = logging.getLogger(__name__)
+
+DEV_SHARE = 0.2  # of the shots, per label
+FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
+
+
+@dataclass(frozen=True)
+class Used:
+    """A corpus in its role: which version, and under which name the recipe speaks of it."""
+
+    role: str  # target, test, dev or pool
+    name: str
+    corpus: Corpus
+    documents: int  # after where and sampling
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything a stage may look at, for one seed. ``test`` carries no labels."""
+
+    recipe: Recipe
+    seed: int
+    labels: tuple[str, ...]
+    target: Relation
+    dev: Relation
+    test: Relation
+    pool: Relation
+    used: tuple[Used, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def relations(self) -> dict[str, Relation]:
+        return {"target": self.target, "dev": self.dev, "test": self.test, "pool": self.pool}
+
+
+def prepare(
+    recipe: Recipe,
+    seed: int,
+    corpora: Corpora,
+    session: Session,
+    *,
+    data: Path | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Task:
+    """Read (or find) the recipe's sources and draw the task of one seed.
+
+    Relative paths start at ``data`` if given, else at the recipe's folder. ``versions`` (corpus → version) fixes
+    what is used instead of reading anything, to rebuild a mix.
+    """
+    finder = _Finder(recipe, corpora, session, data or recipe.folder, versions)
+    warnings: list[str] = []
+    everything, target_use = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
+    whole, test, test_use = _test_of(recipe, finder, everything)
+    unlabelled = whole.frame["label"].null_count()
+    if unlabelled:
+        warnings.append(f"{unlabelled:,} target documents have no label and are not used")
+        whole = whole.take(np.flatnonzero(whole.frame["label"].is_not_null().to_numpy()))
+    labels = tuple(sorted(whole.frame["label"].unique().to_list()))
+    if len(labels) < 2:
+        raise DataError(f"the target has {len(labels)} label(s), {list(labels)!r}; a task needs at least two")
+    shots = _draw(whole, recipe.task.shots, seed, warnings)
+    if recipe.task.dev is not None:
+        dev, dev_use = finder.labelled("dev", f"{_stem(recipe)}_dev", recipe.task.dev)
+        target = shots
+    else:
+        target, dev, dev_use = *_hold_out(shots, seed), None
+    pool, pool_uses = finder.pool(labels, seed)
+    used = [target_use, *([test_use] if test_use else []), *([dev_use] if dev_use else []), *pool_uses]
+    return Task(
+        recipe,
+        seed,
+        labels,
+        _unit(target),
+        _unit(dev),
+        _unit(test.with_frame(test.frame.drop("label"))),
+        _unit(pool),
+        tuple(used),
+        tuple(warnings),
+    )
+
+
+class _Finder:
+    """Finds a recipe's sources in the workspace, reading them from files first where they have a path."""
+
+    def __init__(
+        self, recipe: Recipe, corpora: Corpora, session: Session, base: Path, versions: Mapping[str, str] | None
+    ) -> None:
+        self.recipe = recipe
+        self.corpora = corpora
+        self.session = session
+        self.base = base
+        self.versions = versions
+
+    def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
+        """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
+        relation, corpus = self._documents(name, source)
+        frame = relation.frame.select(
+            pl.lit(role).alias("corpus"), "id", "text", _mapped(source).alias("label"), "source"
+        )
+        return relation.with_frame(frame), Used(role, role, corpus, len(frame))
+
+    def pool(self, labels: tuple[str, ...], seed: int) -> tuple[Relation, list[Used]]:
+        """All pool documents, keyed by (corpus, id); labels that are none of the target's become NULL."""
+        parts, used = [], []
+        for name, source in self.recipe.pool.items():
+            relation, corpus = self._documents(name, source)
+            if source.sample is not None and source.sample < len(relation):
+                relation = relation.take(np.sort(_hash_order(relation.frame["id"], f"sample {seed}")[: source.sample]))
+            frame = relation.frame.rename({"label": "source_label"})
+            usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
+            frame = frame.with_columns(
+                pl.lit(name).alias("corpus"),
+                _mapped(source, "source_label").alias("_mapped"),
+                pl.lit(source.serves).alias("serves"),
+                pl.lit(1.0).alias("weight"),
+            ).with_columns(pl.when(usable).then("_mapped").alias("label"))
+            first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
+            frame = frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
+            parts.append(relation.with_frame(frame))
+            used.append(Used("pool", name, corpus, len(frame)))
+        frame = pl.concat([part.frame for part in parts], how="diagonal_relaxed")
+        if not len(frame):
+            raise DataError("the pool is empty: no source has a document that its where lets through")
+        return Relation.concat(parts, frame), used
+
+    def _documents(self, name: str, source: Source) -> tuple[Relation, Corpus]:
+        corpus = self._corpus(name, source)
+        relation = self.corpora.relation(corpus)
+        if source.where is None:
+            return relation, corpus
+        return relation.take(self._rows(relation, source.where, f"[{name}] where")), corpus
+
+    def _corpus(self, name: str, source: Source) -> Corpus:
+        catalogue = self.corpora.catalogue
+        stored = source.corpus or name
+        if self.versions is not None:
+            return catalogue.corpus(stored, self.versions[stored])
+        if source.path is None:
+            return catalogue.corpus(stored)
+        columns = Columns(id=source.id, text=source.text, label=source.label)
+        return self.corpora.add(stored, source.path, columns=columns, base=self.base)
+
+    def _rows(self, relation: Relation, where: str, what: str) -> npt.NDArray[np.int64]:
+        """Positions of the documents for which a SQL predicate holds."""
+        statement = self.session.parse(f"SELECT {where}")["node"]
+        if len(statement["select_list"]) != 1 or statement["from_table"]["type"] != "EMPTY":
+            raise RecipeError(f"{what}: {where!r} is not one SQL predicate")
+        numbered = Relation(relation.frame.with_row_index("_position"))
+        sql = f"SELECT _position FROM documents WHERE ({where})"  # noqa: S608  parsed above as one expression
+        table = rewrite(self.session, sql, {}, Tools({"documents": numbered})).fetch()
+        return np.sort(table.column(0).to_numpy()).astype(np.int64)
+
+
+def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[str]:
+    """The labels of test documents: the only place where they are read. For scoring, never for choosing."""
+    finder = _Finder(recipe, corpora, session, recipe.folder, {u.corpus.name: u.corpus.version for u in task.used})
+    if recipe.task.test is not None:
+        relation, _ = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
+    else:
+        everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
+        _, relation, _ = _test_of(recipe, finder, everything)
+    known = dict(zip(relation.frame["id"].to_list(), relation.frame["label"].to_list(), strict=True))
+    return [str(known[name]) for name in ids]
+
+
+def _test_of(recipe: Recipe, finder: _Finder, target: Relation) -> tuple[Relation, Relation, Used | None]:
+    """What is left of the target, the test set with its labels, and where it is from unless cut from the target."""
+    if recipe.task.test is not None:
+        test, use = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
+        kept = np.flatnonzero(test.frame["label"].is_not_null().to_numpy())
+        return target, test.take(kept), use
+    assert recipe.task.split is not None
+    share = recipe.task.split.test
+    inside = np.array([_unit_hash(normalise(text)) < share for text in target.frame["text"]], dtype=bool)
+    test = target.take(np.flatnonzero(inside & target.frame["label"].is_not_null().to_numpy()))
+    test = test.with_frame(test.frame.with_columns(pl.lit("test").alias("corpus")))
+    return target.take(np.flatnonzero(~inside)), test, None
+
+
+def _draw(target: Relation, shots: int | None, seed: int, warnings: list[str]) -> Relation:
+    """``shots`` documents per label, the first in an order that the seed decides."""
+    if shots is None:
+        return target
+    order = _hash_order(target.frame["id"], f"shots {seed}")
+    chosen: list[int] = []
+    for label in target.frame["label"].unique().sort():
+        of_label = order[(target.frame["label"] == label).to_numpy()[order]]
+        if len(of_label) < shots:
+            warnings.append(f"label {label!r} has {len(of_label)} target documents, fewer than the {shots} shots")
+        chosen += of_label[:shots].tolist()
+    return target.take(np.sort(chosen))
+
+
+def _hold_out(target: Relation, seed: int) -> tuple[Relation, Relation]:
+    """Target and dev: a fifth of each label's documents, at least one; none when a label has too few to spare."""
+    labels = target.frame["label"]
+    order = _hash_order(target.frame["id"], f"dev {seed}")
+    held: list[int] = []
+    counts = labels.value_counts()["count"]
+    if counts.min() >= FEWEST_SHOTS_FOR_DEV:  # type: ignore[operator]  # a column of integers
+        for label in labels.unique().sort():
+            of_label = order[(labels == label).to_numpy()[order]]
+            held += of_label[: max(1, round(DEV_SHARE * len(of_label)))].tolist()
+    inside = np.zeros(len(target), bool)
+    inside[held] = True
+    dev = target.take(np.flatnonzero(inside))
+    dev = dev.with_frame(dev.frame.with_columns(pl.lit("dev").alias("corpus")))
+    return target.take(np.flatnonzero(~inside)), dev
+
+
+def _hash_order(ids: pl.Series, salt: str) -> npt.NDArray[np.int64]:
+    """Positions in an order that depends on the ids and the salt alone, so that a new document moves no other."""
+    keys = [hashlib.blake2b(f"{salt}:{name}".encode("utf8", "surrogatepass"), digest_size=8).digest() for name in ids]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
+def _unit_hash(text: str) -> float:
+    digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _mapped(source: Source, column: str = "label") -> pl.Expr:
+    """The label after the source's label map; one it does not name stays as it is."""
+    return pl.col(column).replace(source.labels) if source.labels else pl.col(column)
+
+
+def _unit(relation: Relation) -> Relation:
+    """The same documents with vectors of length one: in a recipe the inner product is the cosine."""
+    return Relation(relation.frame, load=lambda rows: relation.vectors_of(rows).unit())
+
+
+def _stem(recipe: Recipe) -> str:
+    return recipe.name.replace("-", "_")
+
+
+def describe(used: tuple[Used, ...]) -> list[dict[str, Any]]:
+    """The sources of a task as plain values."""
+    return [
+        {
+            "role": use.role,
+            "name": use.name,
+            "corpus": use.corpus.name,
+            "version": use.corpus.version,
+            "documents": use.documents,
+            "rejects": use.corpus.rejects,
+            "origin": [Path(entry["path"]).name for entry in use.corpus.manifest["origin"]],
+        }
+        for use in used
+    ]

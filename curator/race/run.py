@@ -1,0 +1,257 @@
+"""Runs a race: every arm at every seed, with the same steps and evaluation ids, into a record.
+
+A finished run is a file of its own, so a race that was stopped goes on where it was. The record holds raw
+predictions; scores, intervals and the verdict are derived from it (statistics.py) whenever they are shown.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curator.errors import CuratorError, DataError
+from curator.files import read_json, write_json
+from curator.hardware import decide
+from curator.mix import Mix, Task, Workshop, evaluation_truth, make
+from curator.mix.lock import versions
+from curator.race.arms import DESCRIPTIONS, SELECTING, choose
+from curator.recipe import Recipe
+from curator.training import Examples, evaluate, fine_tune
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The test documents a race is measured on: drawn once, the same for every arm and seed."""
+
+    ids: list[str]
+    texts: list[str]
+    truth: list[str]
+    of: int
+
+
+def run(
+    recipe: Recipe,
+    workshop: Workshop,
+    directory: Path,
+    *,
+    command: str = "",
+    smoke: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run (or finish) a race and write ``record.json`` into ``directory``. Returns the record.
+
+    An arm that fails is reported in the record, and the others finish.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    directory.mkdir(parents=True, exist_ok=True)
+    runs: list[dict[str, Any]] = []
+    evaluation: Evaluation | None = None
+    summary: dict[str, Any] | None = None
+    labels: tuple[str, ...] = ()
+    total = recipe.race.seeds * len(recipe.race.arms)
+    for seed in range(recipe.race.seeds):
+        task = workshop.prepare(recipe, seed)
+        selection = time.perf_counter()
+        mix = make(recipe, workshop, seed=seed, task=task)
+        seconds = time.perf_counter() - selection
+        evaluation = evaluation or _evaluation(recipe, workshop, task)
+        labels, summary = task.labels, summary or mix.summary()
+        for arm in recipe.race.arms:
+            if progress:
+                progress(f"racing {arm}, seed {seed}", len(runs), total)
+            runs.append(_run(arm, task, mix, evaluation, directory, seconds if arm == "mix" else 0.0))
+    if progress:
+        progress("racing", total, total)
+    assert evaluation is not None
+    record = {
+        "format": 1,
+        "kind": "race",
+        "name": recipe.name,
+        "description": recipe.description,
+        "smoke": smoke,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 1),
+        "command": command,
+        "commit": commit(),
+        "environment": environment(),
+        "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "labels": list(labels),
+        "metric": recipe.race.metric,
+        "evaluation": {
+            "documents": len(evaluation.ids),
+            "of": evaluation.of,
+            "ids": evaluation.ids,
+            "truth": [labels.index(label) for label in evaluation.truth],
+        },
+        "arms": [
+            {"name": arm, "selecting": arm in SELECTING, "description": DESCRIPTIONS[arm]} for arm in recipe.race.arms
+        ],
+        "runs": runs,
+        "mix": summary,
+    }
+    write_json(directory / "record.json", record)
+    return record
+
+
+def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
+    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model."""
+    task = workshop.prepare(recipe, 0)
+    mix = make(recipe, workshop, task=task)
+    tuned = fine_tune(
+        recipe.train,
+        selected=examples(mix.frame()),
+        target=examples(task.target.frame),
+        dev=examples(task.dev.frame) if len(task.dev) else None,
+        labels=task.labels,
+        seed=0,
+    )
+    tuned.classifier.save(directory)
+    return {
+        "model": str(directory),
+        "documents": len(mix),
+        "steps": tuned.steps,
+        "best_step": tuned.best_step,
+        "dev": tuned.dev and tuned.dev["macro_f1"],
+        "truncated": tuned.truncated,
+        "seconds": round(tuned.seconds, 1),
+    }
+
+
+def _run(
+    arm: str, task: Task, mix: Mix, evaluation: Evaluation, directory: Path, selection_seconds: float
+) -> dict[str, Any]:
+    """One arm at one seed, from its file if that was made from the same inputs."""
+    started = time.perf_counter()
+    path = directory / "runs" / f"{arm}-seed{task.seed}.json"
+    values: dict[str, Any] = {"arm": arm, "seed": task.seed}
+    try:
+        documents = choose(arm, task, mix).documents
+        selection_seconds = selection_seconds or time.perf_counter() - started
+        made_from = _inputs(arm, task, documents, evaluation)
+        if path.exists() and (stored := read_json(path)).get("inputs") == made_from:
+            return dict(stored)
+        values |= {"inputs": made_from, "documents": len(documents), "selection_seconds": round(selection_seconds, 3)}
+        values |= _train(arm, task, documents, evaluation, directory)
+    except CuratorError as error:
+        log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
+        failed = {"documents": 0, "selection_seconds": 0.0, "steps": 0, "best_step": 0, "seconds": 0.0}
+        return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
+    write_json(path, values)
+    return values
+
+
+def _train(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, directory: Path) -> dict[str, Any]:
+    settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
+    tuned = fine_tune(
+        settings,
+        selected=examples(documents) if len(documents) else None,
+        target=examples(task.target.frame),
+        dev=examples(task.dev.frame) if len(task.dev) else None,
+        labels=task.labels,
+        seed=task.seed,
+    )
+    if arm == "mix" and task.seed == 0:
+        tuned.classifier.save(directory / "model")
+    probabilities = tuned.classifier.predict(evaluation.texts)
+    scores = evaluate(evaluation.truth, probabilities, task.labels)
+    return {
+        "steps": tuned.steps,
+        "best_step": tuned.best_step,
+        "seconds": round(tuned.seconds, 2),
+        "truncated": tuned.truncated,
+        "predictions": [int(label) for label in probabilities.argmax(axis=1)],
+        "roc_auc": scores["roc_auc"],
+        "dev": tuned.dev,
+        "history": list(tuned.history),
+        "error": None,
+    }
+
+
+def examples(frame: pl.DataFrame) -> Examples:
+    """Documents as training examples, with their weights where they have any."""
+    weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
+    return Examples(tuple(frame["text"].to_list()), tuple(frame["label"].to_list()), weights)
+
+
+def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
+    """Draw the evaluation documents, by a hash of their ids, and read their labels."""
+    ids = task.test.frame["id"].to_list()
+    order = sorted(ids, key=lambda name: hashlib.blake2b(f"evaluation:{name}".encode(), digest_size=8).digest())
+    chosen = sorted(order[: recipe.race.evaluation])
+    texts = dict(zip(ids, task.test.frame["text"].to_list(), strict=True))
+    truth = evaluation_truth(recipe, workshop.corpora, task, workshop.session, chosen)
+    unknown = sorted(set(truth) - set(task.labels))
+    if unknown:
+        raise DataError(f"the test set has a label that no target document has: {unknown[0]!r}; map it or leave it out")
+    return Evaluation(chosen, [texts[name] for name in chosen], truth, len(ids))
+
+
+def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation) -> str:
+    """A hash of all that decides a run's outcome."""
+    parts = [
+        arm,
+        str(task.seed),
+        task.recipe.train.model_dump_json(),
+        *task.labels,
+        *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
+        *evaluation.ids,
+        *evaluation.texts,
+    ]
+    return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
+
+
+def _rows(frame: pl.DataFrame) -> str:
+    columns = [name for name in ("text", "label", "weight") if name in frame.columns]
+    return json.dumps(frame.select(columns).rows())
+
+
+def environment() -> dict[str, Any]:
+    """What the race ran on."""
+    hardware = decide()
+    packages = versions()
+    return {
+        "curator": packages.get("curator", "not installed"),
+        "python": packages.pop("python"),
+        "platform": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "device": hardware.device,
+        "precision": hardware.precision,
+        "versions": packages,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text("utf8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> dict[str, Any] | None:
+    """The commit of curator's own source, where it runs from a checkout."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        sha, status = (
+            subprocess.run([*here, *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603  fixed arguments
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"sha": sha, "dirty": bool(status)}

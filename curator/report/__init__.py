@@ -1,0 +1,11 @@
+"""Reports of a race: one self-contained HTML page, markdown, and rows for the terminal. Pure: a record in, text out.
+
+``html(record)`` opens offline and needs no script; ``markdown(record)`` is what a README quotes;
+``table(record)`` is the verdict table as plain rows. All three take the figures from ``curator.race.statistics``.
+"""
+
+from curator.report.markdown import markdown
+from curator.report.page import html
+from curator.report.rows import table
+
+__all__ = ["html", "markdown", "table"]

@@ -1,0 +1,93 @@
+"""The report as markdown: the verdict, its table, the funnel and how to run it again. For READMEs and reviews."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from curator.race.statistics import METRICS, Results, analyse, points, verdict
+from curator.report.checks import problems
+from curator.report.figures import between, commit, count, duration, moment, share, spread, title
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """GitHub-flavoured markdown of a race record. Raises DataError for a record that contradicts itself."""
+    results = analyse(record)
+    blocks = [
+        f"# {escape(title(record))}",
+        escape(record["description"]),
+        f"**{escape(verdict(results))}**",
+        _arms(results),
+        *_failures(record),
+        *(_mix(record["mix"]) if record["mix"] else []),
+        _again(record),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escape(text: object) -> str:
+    """Text on one line that renders as itself: no markup, no HTML, no column break, no link."""
+    line = " ".join(str(text).split())
+    line = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", line)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _arms(results: Results) -> str:
+    champion = f"{results.champion} − arm"
+    metric = METRICS[results.metric]
+    compared = {comparison.arm: comparison for comparison in results.comparisons}
+    head = ["Arm", "Seeds", "Documents", metric, "95 % interval", champion, "95 % family-wise", "Verdict"]
+    rows = []
+    for arm in results.arms:
+        row = [arm.name, count(len(arm.seeds)), spread(arm.documents), points(arm.mean), between(arm.interval)]
+        comparison = compared.get(arm.name)
+        if comparison:
+            row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
+        rows.append([*row, *[""] * (len(head) - len(row))])
+    return _table(head, rows, text=(0, 7))
+
+
+def _failures(record: dict[str, Any]) -> list[str]:
+    failed = [run for run in record["runs"] if run["error"] is not None]
+    lines = [f"- {escape(run['arm'])}, seed {run['seed']}, failed: {escape(run['error'])}" for run in failed]
+    return ["\n".join(lines)] if lines else []
+
+
+def _mix(mix: dict[str, Any]) -> list[str]:
+    head = ["Stage", "Seen", "Kept", "Dropped", "Kept of seen"]
+    rows = [
+        [row["stage"], *(count(row[key]) for key in ("seen", "kept", "dropped")), share(row["kept"], row["seen"])]
+        for row in mix["funnel"]
+    ]
+    sources: dict[str, list[int]] = {}
+    for row in mix["composition"]:
+        both = sources.setdefault(row["source"], [0, 0])
+        both[0] += row["documents"]
+        both[1] += row["of"]
+    composed = [[source, count(n), count(of), share(n, mix["documents"])] for source, (n, of) in sources.items()]
+    found = [f"- {escape(problem)}." for problem in problems(mix)]
+    return [
+        f"## The mix: {count(mix['documents'])} of {count(mix['pool'])} documents",
+        _table(["Source", "In the mix", "In the pool", "Of the mix"], composed, text=(0,)) if composed else "",
+        _table(head, rows, text=(0,)) if rows else "",
+        "\n".join(["**The counts do not add up:**", "", *found]) if found else "",
+        "\n".join(f"- Warning: {escape(warning)}" for warning in mix["warnings"]),
+    ]
+
+
+def _again(record: dict[str, Any]) -> str:
+    environment, evaluation = record["environment"], record["evaluation"]
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", record["command"])), default=0))
+    part = f"{count(evaluation['documents'])} of {count(evaluation['of'])} evaluation documents"
+    when = f"{moment(record['started'])}, {duration(record['seconds'])}; commit {commit(record)}"
+    versions = f"curator {environment['curator']}, Python {environment['python']}"
+    machine = f"{environment['processor']}, {environment['cores']} cores"
+    device = f"{environment['device']}, {environment['precision']}"
+    facts = f"{part}; {when}; {versions}, {machine}, {device}."
+    return f"{fence}sh\n{record['command']}\n{fence}\n\n{escape(facts)}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text: Sequence[int]) -> str:
+    """A table whose columns align right, except those in ``text``."""
+    rule = ["---" if i in text else "---:" for i in range(len(head))]
+    lines = [[escape(cell) for cell in head], rule, *([escape(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

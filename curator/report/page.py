@@ -1,0 +1,68 @@
+"""The report as one HTML file that needs nothing else: no script, no font, no picture from elsewhere."""
+
+from importlib.resources import files
+from typing import Any
+
+from curator.race.statistics import analyse
+from curator.report import mix_sections, race_sections, settings
+from curator.report.elements import Markup, join, tag
+from curator.report.figures import commit, moment, title
+
+# Nothing may be loaded and nothing may run, whatever a text in the record tries.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+PARTS = {
+    "arms": "Arms",
+    "composition": "Composition",
+    "scores": "Scores",
+    "funnel": "Funnel",
+    "examples": "Examples",
+    "decontamination": "Decontamination",
+    "labels": "Labels",
+    "settings": "Settings",
+}
+
+
+def html(record: dict[str, Any]) -> str:
+    """The whole report of a race record, self-contained. Raises DataError for a record that contradicts itself."""
+    results, mix = analyse(record), record["mix"]
+    sections = [
+        race_sections.arms(record, results),
+        mix_sections.composition(mix) if mix else None,
+        mix_sections.distributions(mix) if mix else None,
+        mix_sections.funnel(mix) if mix else None,
+        mix_sections.examples(mix) if mix else None,
+        mix_sections.decontamination(mix) if mix else None,
+        race_sections.labels(record, results),
+        settings.everything(record, results),
+    ]
+    parts = [part for part in sections if part is not None]
+    body = tag(
+        "body",
+        tag("a", "Skip to the arms", href="#arms", class_="skip"),
+        race_sections.outcome(record, results),
+        mix_sections.warnings(mix) if mix else None,
+        _contents(parts),
+        tag("main", *parts),
+        tag(
+            "footer",
+            f"curator {record['environment']['curator']} · {moment(record['started'])} · {commit(record)}",
+        ),
+    )
+    return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"
+
+
+def _head(title: str) -> Markup:
+    style = files("curator.report").joinpath("style.css").read_text("utf8")
+    metas = (
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+    )
+    return tag("head", *(Markup(meta) for meta in metas), tag("title", title), tag("style", Markup(style)))
+
+
+def _contents(parts: list[Markup]) -> Markup:
+    """Links to the parts that are there."""
+    there = [name for name in PARTS if any(part.startswith(f'<section id="{name}"') for part in parts)]
+    return tag("nav", join(tag("a", PARTS[name], href=f"#{name}") for name in there), aria_label="Contents")

@@ -1,0 +1,213 @@
+"""Stages: one ``.sql`` file each, which gives a verdict on every candidate. This runs them and keeps the ledger.
+
+A stage's header says what it does, whether it reads the test set, and its parameters::
+
+    -- Keep candidates that are close enough to some target document.
+    -- reads: test
+    -- :min_score  FLOAT  0.35   cosine similarity a candidate must reach
+
+Its SELECT returns ``corpus, id, keep`` and, where they mean something, the other columns of ``VERDICT``.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from curator.errors import QueryError, RecipeError, UnknownNameError
+from curator.functions import FUNCTIONS
+from curator.nearest import JoinReport, Tools, rewrite
+from curator.relation import Relation
+from curator.session import Session, sql_folder
+
+VERDICT: dict[str, type[pl.DataType]] = {
+    "corpus": pl.String,
+    "id": pl.String,
+    "keep": pl.Boolean,
+    "rule": pl.String,
+    "score": pl.Float64,
+    "threshold": pl.Float64,
+    "partner_corpus": pl.String,
+    "partner_id": pl.String,
+    "rank": pl.Int64,
+    "label": pl.String,
+    "weight": pl.Float64,
+    "reason": pl.String,
+}
+LEDGER: dict[str, type[pl.DataType]] = {
+    "corpus": pl.String,
+    "id": pl.String,
+    "stage": pl.String,
+    "position": pl.Int64,
+    **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id")},
+}
+
+_PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
+_TYPES: dict[str, type | tuple[type, ...]] = {"FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A setting of a stage, as its header declares it."""
+
+    name: str
+    type: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage file, read."""
+
+    name: str
+    sql: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    reads_test: bool
+    origin: str
+
+    @classmethod
+    def load(cls, use: str, folder: Path) -> Self:
+        """A shipped stage by its name, or a person's own by the path of its ``.sql`` file."""
+        if use.endswith(".sql"):
+            path = folder / use
+            if not path.exists():
+                raise RecipeError(f"stage {use!r}: there is no file {path}")
+        else:
+            path = sql_folder() / "stages" / f"{use}.sql"
+            if not path.exists():
+                raise UnknownNameError("stage", use, shipped())
+        return cls.parse(path.stem, path.read_text("utf8"), str(path))
+
+    @classmethod
+    def parse(cls, name: str, sql: str, origin: str) -> Self:
+        """Read the header of a stage. Raises RecipeError, with file and line, when it and the SQL disagree."""
+        description, parameters, reads = [], [], False
+        for number, line in enumerate(sql.splitlines(), 1):
+            if not line.startswith("--"):
+                break
+            if match := _PARAMETER.match(line):
+                parameters.append(_parameter(match, f"{origin}:{number}"))
+            elif match := _READS.match(line):
+                if match[1] != "test":
+                    raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
+                reads = True
+            elif re.match(r"--\s*:", line):
+                raise RecipeError(f"{origin}:{number}: a parameter is written '-- :name  TYPE  default   meaning'")
+            else:
+                description.append(line.removeprefix("--").strip())
+        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin)
+        stage._check_names()
+        return stage
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def bind(self, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Values for every parameter: those given, else the defaults; ``seed`` is the mix's."""
+        declared = {parameter.name: parameter for parameter in self.parameters}
+        for name in given:
+            if name not in declared:
+                raise RecipeError(f"{self.origin}: {UnknownNameError('parameter', name, declared)}")
+        values = {name: parameter.default for name, parameter in declared.items()}
+        if "seed" in declared:
+            values["seed"] = seed
+        for name, value in given.items():
+            kind = declared[name].type
+            if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
+                raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}")
+            values[name] = float(given[name]) if kind == "FLOAT" else value
+        return values
+
+    def _check_names(self) -> None:
+        code = re.sub(r"--.*|'[^']*'", "", self.sql)
+        used = set(re.findall(r"\$([A-Za-z_]\w*)", code))
+        declared = {parameter.name for parameter in self.parameters}
+        if used - declared:
+            name = min(used - declared)
+            line = next(n for n, text in enumerate(self.sql.splitlines(), 1) if f"${name}" in text)
+            raise RecipeError(f"{self.origin}:{line}: ${name} is used but not declared in the header")
+        if declared - used:
+            raise RecipeError(f"{self.origin}: parameter {min(declared - used)!r} is declared but not used")
+
+
+def shipped() -> list[str]:
+    """Names of the stages that come with curator."""
+    return sorted(path.stem for path in (sql_folder() / "stages").glob("*.sql"))
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What one stage said: one row of ``VERDICT`` per candidate, in the order of the candidates."""
+
+    frame: pl.DataFrame
+    joins: tuple[JoinReport, ...]
+
+
+def run(stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session) -> Verdicts:
+    """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``.
+
+    Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
+    """
+    visible = {name: relation for name, relation in relations.items() if name != "test" or stage.reads_test}
+    try:
+        query = rewrite(session, stage.sql, parameters, Tools(visible, FUNCTIONS))
+        table = query.fetch()
+    except QueryError as error:
+        settings = ", ".join(f"${name} = {value!r}" for name, value in parameters.items())
+        raise QueryError(f"{stage.origin}: {error}\nwith {settings or 'no parameters'}") from error
+    frame = pl.DataFrame(table)
+    return Verdicts(_checked(frame, relations["candidates"].frame, stage.origin), query.joins)
+
+
+def _checked(verdicts: pl.DataFrame, candidates: pl.DataFrame, origin: str) -> pl.DataFrame:
+    """One verdict per candidate, or an error that names the first offender."""
+    missing = [name for name in ("corpus", "id", "keep") if name not in verdicts.columns]
+    unknown = [name for name in verdicts.columns if name not in VERDICT]
+    if missing or unknown:
+        what = f"returns no column {missing[0]!r}" if missing else f"returns a column {unknown[0]!r} that means nothing"
+        raise QueryError(f"{origin}: the stage {what}; it may return {', '.join(VERDICT)}")
+    absent = [pl.lit(None, kind).alias(name) for name, kind in VERDICT.items() if name not in verdicts.columns]
+    verdicts = verdicts.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in VERDICT.items())
+    key = ["corpus", "id"]
+    repeated = verdicts.filter(pl.struct(key).is_duplicated())
+    stray = verdicts.join(candidates, on=key, how="anti", nulls_equal=True)
+    for bad, what in ((repeated, "comes more than once"), (stray, "is not a candidate")):
+        if len(bad):
+            raise QueryError(f"{origin}: {bad['corpus'][0]}:{bad['id'][0]} {what} ({len(bad):,} such rows)")
+    returned = verdicts.with_columns(pl.lit(True).alias("_returned"))
+    joined = candidates.select(key).join(returned, on=key, how="left", maintain_order="left")
+    unsaid = (
+        pl.when(pl.col("_returned").is_null()).then(pl.lit("not returned")).otherwise(pl.lit("the verdict is NULL"))
+    )
+    return joined.with_columns(
+        pl.when(pl.col("keep").is_null()).then(unsaid).otherwise("reason").alias("reason"),
+        pl.col("keep").fill_null(False),
+    ).select(list(VERDICT))
+
+
+def _parameter(match: "re.Match[str]", place: str) -> Parameter:
+    name, kind, text, meaning = match.groups()
+    if text.upper() == "NULL":
+        return Parameter(name, kind, None, meaning)
+    readers: dict[str, Callable[[str], Any]] = {
+        "FLOAT": float,
+        "INTEGER": int,
+        "VARCHAR": lambda value: value[1:-1] if value.startswith("'") else _bad(value),
+        "BOOLEAN": lambda value: {"true": True, "false": False}[value.lower()],
+    }
+    try:
+        return Parameter(name, kind, readers[kind](text), meaning)
+    except (ValueError, KeyError):
+        raise RecipeError(f"{place}: the default {text} of {name!r} is not a {kind}") from None
+
+
+def _bad(value: str) -> str:
+    raise ValueError(value)

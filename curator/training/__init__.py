@@ -1,0 +1,14 @@
+"""Fine-tuning a BERT classifier on a mix, and measuring it. The only importer of transformers.
+
+Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
+tokenizers from disk or hub), embedding (the word vectors that a run can touch), prediction (batched inference),
+classifier (what comes out), metrics (what it scores), fine_tuning (the loop that puts them together).
+"""
+
+from curator.training.classifier import Classifier
+from curator.training.examples import Examples
+from curator.training.fine_tuning import FineTuned, fine_tune
+from curator.training.loss import pairing_loss
+from curator.training.metrics import evaluate
+
+__all__ = ["Classifier", "Examples", "FineTuned", "evaluate", "fine_tune", "pairing_loss"]

@@ -1,0 +1,46 @@
+"""Which rows sit in which batch: decided by the seed alone, before any model is seen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The row numbers of one step, each side counted from 0."""
+
+    target: list[int]
+    selected: list[int]
+
+
+def rows_per_side(batch_size: int, lambda_: float) -> tuple[int, int]:
+    """How many (target, selected) rows a batch holds under λ; they sum to ``batch_size``.
+
+    The target's share of the rows follows its share −λ of the loss, but no side that counts is left without a row.
+    The loss does not depend on these counts (each side enters by its mean); they set how noisy each mean is.
+    """
+    if lambda_ == -1:
+        return batch_size, 0
+    if lambda_ == 0:
+        return 0, batch_size
+    target = batch_size // 2 if lambda_ > 0 else min(max(round(batch_size * -lambda_), 1), batch_size - 1)
+    return target, batch_size - target
+
+
+def shuffled_epochs(count: int, seed: list[int]) -> Iterator[int]:
+    """0 … count−1 in a new random order each time round, for ever; no row comes back before its epoch is over."""
+    rng = np.random.default_rng(seed)
+    while count:
+        yield from rng.permutation(count).tolist()
+
+
+def draw_batches(target: int, selected: int, *, per_batch: tuple[int, int], seed: int) -> Iterator[Batch]:
+    """Endless batches of ``per_batch`` (target, selected) rows out of ``target`` and ``selected`` many.
+
+    The two sides have random streams of their own, so the target is drawn alike whatever it is paired with.
+    """
+    from_target, from_selected = shuffled_epochs(target, [seed, 0]), shuffled_epochs(selected, [seed, 1])
+    while True:
+        yield Batch(list(islice(from_target, per_batch[0])), list(islice(from_selected, per_batch[1])))

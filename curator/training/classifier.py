@@ -1,0 +1,106 @@
+"""A fine-tuned classifier: predicts, and is saved in the hub's format."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from scipy.special import softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from curator.errors import DataError
+from curator.hardware import precision
+from curator.recipe import Train
+from curator.training.model import load_saved, tokenise
+from curator.training.prediction import BATCH_TOKENS, predict_logits
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model, its tokenizer, its labels in the order of the columns, and the settings and seed that made it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    settings: Train
+    seed: int
+
+    def predict(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
+        """Probabilities (n, len(labels)) float32, rows sum to 1, in the order of ``texts``.
+
+        Texts are cut at the ``max_length`` of the training. In bf16 a text's probabilities depend on the batch it is
+        in, by about 1e-3; the same texts give the same array.
+        """
+        ids, _ = tokenise(self.tokenizer, texts, self.settings.max_length)
+        logits = predict_logits(self.model, self.tokenizer, ids, precision(self.settings.precision), batch_tokens)
+        return probabilities(logits)
+
+    def save(self, directory: str | Path) -> None:
+        """Write config.json, model.safetensors, the tokenizer and curator.json, which comes last: it means complete.
+
+        transformers' ``AutoModelForSequenceClassification`` and ``pipeline`` load the directory as it is.
+        """
+        directory = Path(directory)
+        if directory.exists() and not directory.is_dir():
+            raise DataError(f"{directory}: a file is in the way; give a directory")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "curator.json").unlink(missing_ok=True)
+        self.model.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+        unfinished = directory / "curator.json.part"
+        unfinished.write_text(json.dumps(self._record(), indent=2, ensure_ascii=False) + "\n", "utf8")
+        unfinished.replace(directory / "curator.json")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """A saved classifier, on the device that ``hardware.decide`` names. Raises DataError if it is not whole."""
+        directory = Path(directory)
+        try:
+            record = json.loads((directory / "curator.json").read_text("utf8"))
+            settings = Train.model_validate(record["settings"])
+            labels, seed = tuple(record["labels"]), int(record["seed"])
+        except FileNotFoundError:
+            raise DataError(
+                f"{directory}: no curator.json; this is not a classifier that curator saved, or not all of it"
+            ) from None
+        except (ValueError, KeyError, ValidationError) as error:
+            raise DataError(f"{directory}: curator.json is damaged: {error}") from error
+        if record.get("format") != FORMAT:
+            raise DataError(
+                f"{directory}: curator.json has format {record.get('format')!r}, this version reads {FORMAT}"
+            )
+        model, tokenizer = load_saved(directory)
+        own = dict(model.config.id2label or {})
+        if own != dict(enumerate(labels)):
+            raise DataError(f"{directory}: config.json has the labels {own}, curator.json {list(labels)}")
+        return cls(model.train(False), tokenizer, labels, settings, seed)
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "max_length": self.settings.max_length,
+            "settings": self.settings.model_dump(mode="json", by_alias=True),
+            "seed": self.seed,
+            "versions": {name: _version(name) for name in ("curator", "torch", "transformers")},
+        }
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row-wise softmax."""
+    result: NDArray[np.float32] = softmax(logits, axis=1)
+    return result
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout
+        return None

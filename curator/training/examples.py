@@ -1,0 +1,59 @@
+"""Labelled texts with weights: the input of fine-tuning."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curator.errors import DataError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """``n`` texts with their labels and weights; no weights means 1 for all. Raises DataError if they do not fit."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.texts):
+            raise DataError(f"{len(self.texts)} texts but {len(self.labels)} labels; give one label per text")
+        if self.weights and len(self.weights) != len(self.texts):
+            raise DataError(f"{len(self.texts)} texts but {len(self.weights)} weights; give one per text, or none")
+        for row, weight in enumerate(self.weights):
+            if not (math.isfinite(weight) and weight >= 0):
+                raise DataError(f"weight {weight!r} of example {row} is not a finite number ≥ 0")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def weighing(self) -> "Examples":
+        """Those with a weight above 0, weights written out: a weight of 0 never reaches the loss."""
+        kept = [row for row, weight in enumerate(self.weights) if weight > 0] if self.weights else range(len(self))
+        return Examples(
+            texts=tuple(self.texts[row] for row in kept),
+            labels=tuple(self.labels[row] for row in kept),
+            weights=tuple(float(self.weights[row]) for row in kept) if self.weights else (1.0,) * len(self),
+        )
+
+
+def class_ids(given: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
+    """Each given label's position in ``labels``. Raises DataError for one that is not there."""
+    position = {label: index for index, label in enumerate(labels)}
+    unknown = [label for label in given if label not in position]
+    if unknown:
+        near = difflib.get_close_matches(str(unknown[0]), labels, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the task's labels are {', '.join(labels[:12])}"
+        raise DataError(f"{len(unknown)} of {len(given)} {where} examples have labels such as {unknown[0]!r}: {hint}")
+    return [position[label] for label in given]
+
+
+def task_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels of a task, checked: at least two, none twice."""
+    if len(set(labels)) != len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise DataError(f"the label {twice!r} is listed twice")
+    if len(labels) < 2:
+        raise DataError(f"a classifier needs at least two labels, this task has {len(labels)}: {list(labels)}")
+    return tuple(labels)

@@ -1,0 +1,210 @@
+"""The training loop: draws, steps, looks at dev, keeps the best."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from curator.errors import CuratorWarning, DataError
+from curator.hardware import Device, decide, precision
+from curator.recipe import Train
+from curator.training.batches import draw_batches, rows_per_side
+from curator.training.classifier import Classifier, probabilities
+from curator.training.embedding import SeenEmbedding
+from curator.training.examples import Examples, class_ids, task_labels
+from curator.training.metrics import evaluate
+from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
+from curator.training.prediction import predict_logits
+from curator.training.steps import Task, adamw, take_step
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, float], None]
+NOTHING = Examples((), ())
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A classifier and how it came about.
+
+    ``steps`` were run and the weights are those after ``best_step``; ``dev`` is what ``evaluate`` says of them there,
+    with the mean cross-entropy as ``loss`` (None without dev). ``history`` has one entry for each look: ``step``,
+    ``loss`` (mean of the training loss since the last look), ``dev_macro_f1``, ``dev_accuracy`` and ``dev_loss``.
+    ``seconds`` is wall-clock time with loading; ``truncated`` counts the training texts cut at ``max_length``.
+    """
+
+    classifier: Classifier
+    steps: int
+    best_step: int
+    dev: dict[str, Any] | None
+    history: tuple[dict[str, Any], ...]
+    seconds: float
+    truncated: int
+
+
+def fine_tune(
+    settings: Train,
+    *,
+    selected: Examples | None,
+    target: Examples,
+    dev: Examples | None,
+    labels: Sequence[str],
+    seed: int,
+    progress: Progress | None = None,
+) -> FineTuned:
+    """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
+
+    Without ``selected``, or at λ = −1, only the target is trained on; at λ = 0 only ``selected``. Exactly
+    ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
+    macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
+    dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
+    state is untouched. ``progress`` is called with (step, loss). Raises DataError for examples that cannot be trained
+    on, UsageError for a model that cannot be loaded and for a loss that is no longer a number.
+    """
+    started = time.perf_counter()
+    labels = task_labels(labels)
+    lambda_, target, selected = _sides(settings.lambda_, target, selected)
+    classes = class_ids(target.labels, labels, "target") + class_ids(selected.labels, labels, "selected")
+    dev_classes = class_ids(dev.labels, labels, "dev") if dev else []
+    device = decide().device
+    with _seeded(seed, device):
+        model, tokenizer = load_pretrained(settings.model, labels)
+        check_length(model, settings.max_length)
+        ids, cut = tokenise(tokenizer, target.texts + selected.texts, settings.max_length)
+        dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length)
+        model.train()
+        embedding = SeenEmbedding(word_embedding(model), {token for row in ids + dev_ids for token in row})
+        model.set_input_embeddings(embedding)
+        task = Task(
+            model=model,
+            tokenizer=tokenizer,
+            embedding=embedding,
+            precision=precision(settings.precision),
+            settings=settings,
+            lambda_=lambda_,
+            ids=ids,
+            classes=torch.tensor(classes, device=device),
+            weights=torch.tensor(target.weights + selected.weights, dtype=torch.float64, device=device),
+            targets=len(target),
+        )
+        looks = _train(task, _Dev(dev_ids, dev_classes, labels) if dev else None, seed, progress)
+        model.set_input_embeddings(embedding.whole())
+    best = looks.best
+    return FineTuned(
+        classifier=Classifier(model.train(False), tokenizer, labels, settings, seed),
+        steps=looks.history[-1]["step"],
+        best_step=best.step,
+        dev=best.dev,
+        history=tuple(looks.history),
+        seconds=time.perf_counter() - started,
+        truncated=len(cut),
+    )
+
+
+def _sides(lambda_: float, target: Examples, selected: Examples | None) -> tuple[float, Examples, Examples]:
+    """λ in force and the examples that it looks at. Raises DataError if a side that counts is empty."""
+    if selected is None or lambda_ == -1:
+        lambda_, selected = -1.0, NOTHING
+    elif lambda_ == 0:
+        target = NOTHING
+    elif lambda_ > 0:
+        warnings.warn(
+            f"lambda = {lambda_:g} is above 0: training raises the loss on the target documents; between -1 and 0 "
+            "it weighs target and selection",
+            CuratorWarning,
+            stacklevel=3,
+        )
+    target, selected = target.weighing(), selected.weighing()
+    if lambda_ != 0 and not len(target):
+        raise DataError(f"no target example has a weight above 0, and lambda = {lambda_:g} trains on them")
+    if lambda_ != -1 and not len(selected):
+        raise DataError(
+            f"no selected example has a weight above 0, and lambda = {lambda_:g} trains on them; "
+            "to train on the target alone pass selected=None"
+        )
+    return lambda_, target, selected
+
+
+@contextmanager
+def _seeded(seed: int, device: Device) -> Iterator[None]:
+    """torch's generators of this device start from ``seed`` inside, and go on as if nothing had been outside."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class _Dev:
+    ids: list[list[int]]
+    classes: list[int]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Best:
+    step: int
+    look: int
+    dev: dict[str, Any] | None
+    weights: dict[str, Tensor]
+
+    def beaten_by(self, dev: dict[str, Any] | None) -> bool:
+        if self.dev is None or dev is None:
+            return True
+        return (dev["macro_f1"], -dev["loss"]) > (self.dev["macro_f1"], -self.dev["loss"])
+
+
+@dataclass(frozen=True)
+class _Looks:
+    best: _Best
+    history: list[dict[str, Any]]
+
+
+def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None) -> _Looks:
+    """Run the steps and leave the best weights in the model."""
+    settings = task.settings
+    optimizer = adamw(task.model, settings)
+    per_batch = rows_per_side(settings.batch_size, task.lambda_)
+    batches = draw_batches(task.targets, len(task.ids) - task.targets, per_batch=per_batch, seed=seed)
+    best: _Best | None = None
+    history: list[dict[str, Any]] = []
+    losses: list[float] = []
+    for step in range(1, settings.steps + 1):
+        losses.append(take_step(task, optimizer, step, next(batches)))
+        if progress:
+            progress(step, losses[-1])
+        if step % settings.evaluate_every and step < settings.steps:
+            continue
+        score = _score(task, dev) if dev else None
+        history.append({"step": step, "loss": float(np.mean(losses)), **_summary(score)})
+        logger.debug("%s", history[-1])
+        losses.clear()
+        if best is None or best.beaten_by(score):
+            weights = {name: value.clone() for name, value in task.model.state_dict().items()} if dev else {}
+            best = _Best(step, len(history), score, weights)
+        elif settings.patience and len(history) - best.look >= settings.patience:
+            break
+    assert best is not None  # the last step always looks, and there is at least one
+    if best.weights:
+        task.model.load_state_dict(best.weights)
+    return _Looks(best, history)
+
+
+def _score(task: Task, dev: _Dev) -> dict[str, Any]:
+    logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)
+    truth = torch.tensor(dev.classes)
+    scores = evaluate([dev.labels[index] for index in dev.classes], probabilities(logits), dev.labels)
+    return {**scores, "loss": float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth))}
+
+
+def _summary(dev: dict[str, Any] | None) -> dict[str, float | None]:
+    names = {"dev_macro_f1": "macro_f1", "dev_accuracy": "accuracy", "dev_loss": "loss"}
+    return {name: dev[key] if dev else None for name, key in names.items()}

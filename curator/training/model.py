@@ -1,0 +1,168 @@
+"""Models and tokenizers, from the embedded MiniLM, a directory or the hub. Weights are safetensors or refused."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from curator.errors import DataError, UsageError
+from curator.hardware import decide
+
+# .bin weights are pickles, and unpickling runs code: only the person can say that they trust them.
+CONVERT = (
+    "its weights are not safetensors; if you trust where they come from, convert them once:\n"
+    "  python -c \"from transformers import AutoModel, AutoTokenizer as T; a, b = '{name}', '{out}'; "
+    'AutoModel.from_pretrained(a, use_safetensors=False).save_pretrained(b); T.from_pretrained(a).save_pretrained(b)"\n'
+    "and give {out} as the model"
+)
+
+
+def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model with a fresh classification head for ``labels``, drawn from torch's generator, and its tokenizer.
+
+    ``name`` is ``embedded``, a directory or a hub name. Master weights are fp32, no remote code is run. Raises
+    DataError for a directory that lacks something, UsageError for a name that cannot be loaded.
+    """
+    if name == "embedded":
+        from curator.encoder import embedded_model  # it imports sentence_transformers, which other models do without
+
+        name = str(embedded_model())
+    if Path(name).is_dir():
+        _check_directory(Path(name))
+    model, info = _from_pretrained(
+        name,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        problem_type="single_label_classification",
+        ignore_mismatched_sizes=True,  # a head for other labels is replaced; anything else is refused below
+    )
+    # A body that does not get its weights would be trained from noise without a word. A pooler many checkpoints lack.
+    missing = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+    body = sorted(key for key in missing if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
+    if body:
+        raise DataError(
+            f"{name}: {len(body)} of the weights of {type(model).__name__} are missing or of another shape, "
+            f"such as {body[0]!r}; config.json and the weights do not belong together"
+        )
+    return model, load_tokenizer(name, model)
+
+
+def load_saved(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A classifier as ``save`` left it. Raises DataError if anything of it is missing."""
+    _check_directory(directory)
+    model, info = _from_pretrained(str(directory))
+    if info["missing_keys"]:
+        raise DataError(f"{directory}: weights are missing, such as {min(info['missing_keys'])!r}; save it again")
+    return model, load_tokenizer(str(directory), model)
+
+
+def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase:
+    """The tokenizer beside a model. Raises DataError for one that does not fit it."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: no tokenizer could be loaded: {_first_line(error)}") from error
+    # Without its files transformers makes up a tokenizer of special tokens, to which every word is unknown.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise DataError(f"{name}: there is no tokenizer (tokenizer.json or vocab.txt); put the model's own beside it")
+    rows = word_embedding(model).num_embeddings
+    if len(tokenizer) > rows:
+        raise DataError(f"{name}: the tokenizer has {len(tokenizer)} tokens, the model only {rows}; they do not match")
+    if tokenizer.pad_token_id is None:
+        raise DataError(f"{name}: the tokenizer has no padding token, which batches need")
+    return tokenizer
+
+
+def tokenise(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+) -> tuple[list[list[int]], list[int]]:
+    """Token ids of each text, at most ``max_length`` with the special ones, and the rows that were cut to it."""
+    if not texts:
+        return [], []
+    ids: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"]
+    cut = [row for row, tokens in enumerate(ids) if len(tokens) > max_length]
+    if cut:
+        shorter = tokenizer([texts[row] for row in cut], truncation=True, max_length=max_length)["input_ids"]
+        for row, tokens in zip(cut, shorter, strict=True):
+            ids[row] = tokens
+    return ids, cut
+
+
+def word_embedding(model: PreTrainedModel) -> nn.Embedding:
+    """The table of word vectors. Raises UsageError for a model without a plain one."""
+    embedding = model.get_input_embeddings()
+    if not isinstance(embedding, nn.Embedding):
+        raise UsageError(f"a {type(model).__name__} has no plain word embedding to train; give a model such as BERT")
+    return embedding
+
+
+def check_length(model: PreTrainedModel, max_length: int) -> None:
+    """Raise UsageError if texts of ``max_length`` tokens are longer than the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and max_length > positions:
+        raise UsageError(f"max_length = {max_length} is more than the {positions} tokens the model takes; lower it")
+
+
+def _check_directory(directory: Path) -> None:
+    if not (directory / "config.json").is_file():
+        raise DataError(f"{directory}: not a model directory, it has no config.json")
+    if any(directory.glob("*.safetensors")):
+        return
+    if any(directory.glob("*.bin")) or any(directory.glob("*.pt")):
+        out = directory.with_name(f"{directory.name}-safetensors")
+        raise DataError(f"{directory}: {CONVERT.format(name=directory, out=out)}")
+    raise DataError(f"{directory}: the model has no weights; there should be a model.safetensors beside config.json")
+
+
+def _from_pretrained(name: str, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    with _quiet():
+        try:
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **settings,
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            if "safetensors" in str(error) and not Path(name).is_dir():
+                hint = CONVERT.format(name=name, out=name.rpartition("/")[2] + "-safetensors")
+            else:
+                hint = "give 'embedded', a directory with a model, or a hub name (which needs the network or its cache)"
+            raise UsageError(f"the model {name!r} could not be loaded: {_first_line(error)}\n{hint}") from error
+    # the unbound method: transformers' own wrapper checks for quantised models and hides the types
+    nn.Module.to(model, decide().device)
+    return model, info
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the table of newly initialised weights (a new head is the point; the rest is checked) and its bar."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    bar = transformers_logging.is_progress_bar_enabled()
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(wanted)
+    if bar:
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped upstream
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
+        if bar:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,73 @@
+"""Forward passes: padding, and batched inference."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from curator.hardware import Precision
+
+BATCH_TOKENS = 4096
+
+
+def forward(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> Tensor:
+    """Logits (len(ids), labels) float32 of token ids padded to their own longest."""
+    width = max(len(tokens) for tokens in ids)
+    tokens = torch.full((len(ids), width), int(tokenizer.pad_token_id))
+    mask = torch.zeros((len(ids), width), dtype=torch.long)
+    for row, own in enumerate(ids):
+        place = slice(width - len(own), None) if tokenizer.padding_side == "left" else slice(len(own))
+        tokens[row, place] = torch.tensor(own)
+        mask[row, place] = 1
+    output = model(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device))
+    logits: Tensor = output.logits
+    return logits.float()
+
+
+def mixed(model: PreTrainedModel, precision: Precision) -> torch.autocast:
+    """The context in which a model computes: bf16 products over fp32 weights, or plain fp32."""
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    was_training = model.training
+    model.train(False)
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def predict_logits(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Sequence[list[int]],
+    precision: Precision,
+    batch_tokens: int = BATCH_TOKENS,
+) -> NDArray[np.float32]:
+    """Logits (len(ids), labels) float32 in the given order, without dropout.
+
+    Batches are texts of similar length with at most ``batch_tokens`` tokens after padding (one text may have more).
+    """
+    result = np.empty((len(ids), int(model.config.num_labels or 0)), dtype=np.float32)
+    with _evaluating(model), torch.inference_mode(), mixed(model, precision):
+        for rows in token_batches([len(tokens) for tokens in ids], batch_tokens):
+            result[rows] = forward(model, tokenizer, [ids[row] for row in rows]).cpu().numpy()
+    return result
+
+
+def token_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Row numbers in batches, shortest first; rows × longest ≤ ``batch_tokens`` unless one row alone exceeds it."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[row] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,0 +1,105 @@
+"""One step of training: the batch's loss, its gradient, the optimiser."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from curator.errors import UsageError
+from curator.hardware import Precision
+from curator.recipe import Train
+from curator.training.batches import Batch
+from curator.training.embedding import SeenEmbedding
+from curator.training.loss import pairing_loss
+from curator.training.prediction import forward, mixed
+
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained on what. Rows are the ``targets`` target documents first, then the selected ones."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    embedding: SeenEmbedding
+    precision: Precision
+    settings: Train
+    lambda_: float  # the one in force: −1 when there is nothing selected
+    ids: list[list[int]]
+    classes: Tensor  # (rows,) int64
+    weights: Tensor  # (rows,) float64, > 0
+    targets: int
+
+
+def adamw(model: nn.Module, settings: Train) -> torch.optim.AdamW:
+    """AdamW without decay on biases and norms, which are the parameters of one dimension."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def rate(step: int, settings: Train) -> float:
+    """Learning rate of ``step`` = 1 … steps: linear up to the full rate at the end of the warm-up, linear down after.
+
+    No step has a rate of 0, which would be a step not taken.
+    """
+    warm = round(settings.warmup * settings.steps)
+    if step <= warm:
+        return settings.learning_rate * step / warm
+    return settings.learning_rate * (settings.steps - step + 1) / (settings.steps - warm)
+
+
+def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch) -> float:
+    """One optimiser step on a batch; returns its loss. Raises UsageError if that is not a finite number."""
+    loss = batch_loss(task, batch)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise UsageError(
+            f"the loss is {value} at step {step} of {task.settings.steps} with learning_rate = "
+            f"{task.settings.learning_rate:g}; lower the learning rate, for instance to "
+            f"{min(task.settings.learning_rate / 10, 5e-5):g}, or set precision to fp32"
+        )
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    nn.utils.clip_grad_norm_(task.model.parameters(), MAX_GRADIENT_NORM)
+    for group in optimizer.param_groups:
+        group["lr"] = rate(step, task.settings)
+    optimizer.step()
+    optimizer.zero_grad()
+    task.embedding.decayed(1 - rate(step, task.settings) * task.settings.weight_decay)
+    return value
+
+
+def batch_loss(task: Task, batch: Batch) -> Tensor:
+    """The pairing loss of a batch, a scalar: weighted mean cross-entropies of its two sides.
+
+    On a CPU the shorter and the longer half of the texts pass through the model apart, each padded to its own
+    longest, which changes the sum in nothing but rounding and which texts share a dropout stream.
+    """
+    rows = batch.target + [task.targets + row for row in batch.selected]
+    ids = [task.ids[row] for row in rows]
+    classes, weights = task.classes[rows], task.weights[rows]
+    of_target = torch.arange(len(rows), device=weights.device) < len(batch.target)
+    sides = [weights * of_target, weights * ~of_target]
+    share = torch.stack([side / side.sum().clamp(min=torch.finfo(side.dtype).tiny) for side in sides]).sum(0)
+    parts = by_length(ids, 2 if task.model.device.type == "cpu" else 1)
+    total = torch.zeros((), device=weights.device)
+    with mixed(task.model, task.precision):
+        for part in parts:
+            logits = forward(task.model, task.tokenizer, [ids[row] for row in part])
+            losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
+            side = of_target[part]
+            total = total + pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_)
+    return total
+
+
+def by_length(ids: Sequence[Sequence[int]], parts: int) -> list[list[int]]:
+    """Row numbers sorted by length and cut into at most ``parts`` of equal size."""
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    return [part.tolist() for part in np.array_split(np.array(order), min(parts, len(order)))]

@@ -1,0 +1,309 @@
+"""The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from curator import encoder as encoders
+from curator import estimate, neighbours, recipe
+from curator.catalogue import Catalogue, Corpus
+from curator.corpora import Corpora, Progress
+from curator.documents import Columns, Origin, read
+from curator.errors import CuratorWarning, UsageError
+from curator.functions import FUNCTIONS
+from curator.mix import Mix, Workshop, make
+from curator.nearest import JoinReport, Query, Tools, rewrite
+from curator.recipe import Recipe
+from curator.results import Added, Race
+from curator.session import Session
+from curator.vectors import Encoder, Vectors
+
+
+class Workspace:
+    """Opens a workspace directory, or creates it.
+
+    ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
+    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total).
+    """
+
+    def __init__(
+        self,
+        root: str | Path = ".curator",
+        *,
+        encoder: "recipe.Encoder | Encoder | str | None" = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.catalogue = Catalogue(self.root)
+        self._encoder = recipe.Encoder(model=encoder) if isinstance(encoder, str) else encoder
+        self._progress = progress
+        self._corpora = self._corpora_with(self._encoder)
+        self.last_report: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        corpora = [self.catalogue.corpus(name) for name in self.catalogue.names()]
+        listed = "".join(f"\n  {corpus.name}: {corpus.documents:,} documents" for corpus in corpora)
+        return f"Workspace({str(self.root)!r}, {len(corpora)} corpora, {len(self.mixes())} mixes){listed}"
+
+    @cached_property
+    def session(self) -> Session:
+        return Session()
+
+    # Corpora
+
+    def add(
+        self,
+        name: str,
+        origin: Origin,
+        *,
+        text: str | None = None,
+        label: str | None = None,
+        id: str | None = None,  # noqa: A002  the word of the design, and of every data frame
+        vectors: str | npt.ArrayLike | None = None,
+        base: Path | None = None,
+    ) -> Added:
+        """Read files, a frame or a Hugging Face dataset into a corpus; a changed origin makes a new version.
+
+        ``text``, ``label``, ``id`` name the columns to use. ``vectors`` brings one's own: an (n, d) array, one row
+        per row of the origin, or the name of a column. What cannot be read is set aside with its place and reason.
+        """
+        columns = Columns(id=id, text=text, label=label)
+        corpus = self._corpora.add(name, origin, columns=columns, base=base, vectors=vectors)
+        added = Added(name, corpus.version, corpus.documents, corpus.rejects, tuple(corpus.manifest["renamed"]))
+        self.last_report = asdict(added)
+        return added
+
+    def embed(self, name: str) -> dict[str, Any]:
+        """Embed a corpus now rather than when first needed. Returns how many texts there are and how many were cut."""
+        corpus = self.catalogue.corpus(name)
+        if corpus.has_own_vectors:
+            raise UsageError(f"corpus {name!r} came with vectors of its own; there is nothing to embed")
+        embedded = self._corpora.embed(corpus.frame()["text"].to_list(), name)
+        self.last_report = {
+            "corpus": name,
+            "documents": corpus.documents,
+            "tokens": int(embedded.n_tokens.sum()),
+            "truncated": int(embedded.truncated.sum()),
+            "encoder": self._corpora.encoder_key(),
+        }
+        if self.last_report["truncated"]:
+            cut = f"{self.last_report['truncated']:,} of {corpus.documents:,} texts of {name!r}"
+            _warn(f"{cut} are longer than the encoder reads and were cut; long_texts = 'mean' reads them whole")
+        return self.last_report
+
+    def search(self, name: str, text: str, k: int = 10) -> pl.DataFrame:
+        """The k documents of a corpus nearest to a text: ``id, score, text, …``, best first (cosine)."""
+        if k < 1:
+            raise UsageError(f"k must be at least 1, not {k}")
+        corpus = self.catalogue.corpus(name)
+        relation = self._corpora.relation(corpus)
+        query = Vectors.of(self._embed_query(text, name)[None, :], unit=True)
+        edges = neighbours.nearest(query, relation.vectors, k)
+        frame = relation.frame[edges.right].with_columns(pl.Series("score", edges.score))
+        device, why = neighbours.device()
+        self.last_report = {"corpus": name, "searched": len(relation), "exact": True, "device": device, "why": why}
+        return frame.select("id", "score", "text", *[c for c in frame.columns if c not in ("id", "score", "text")])
+
+    def rejects(self, name: str) -> pl.DataFrame:
+        """What could not be read into a corpus: ``file, line, reason, excerpt``."""
+        return self.catalogue.corpus(name).rejected()
+
+    def ls(self) -> list[dict[str, Any]]:
+        """The corpora: name, version, documents, rejects, embedded or not, dimension of one's own vectors."""
+        return [self._row(self.catalogue.corpus(name)) for name in self.catalogue.names()]
+
+    # SQL
+
+    def sql(self, query: str, **parameters: Any) -> pl.DataFrame:
+        """Run a SELECT over the corpora; NEAREST joins are executed by FAISS. ``$name`` is bound to a keyword."""
+        planned = self._plan(query, parameters)
+        table = planned.fetch()
+        self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
+        slow = [join for join in planned.joins if join.engine == "duckdb"]
+        for join in slow:
+            _warn(
+                f"NEAREST join of {join.left} with {join.right} was left to DuckDB, which compares every pair: "
+                f"{join.reason}"
+            )
+        return pl.DataFrame(_distinct_names(table))
+
+    def explain(self, query: str, **parameters: Any) -> str:
+        """What FAISS does in a query, what DuckDB does, and why. The edges are searched, the query is not run."""
+        joins = self._plan(query, parameters).joins
+        return "\n".join(map(_explained, joins)) or "no NEAREST join: DuckDB runs all of it"
+
+    # Mixes and races
+
+    def mix(self, source: "Recipe | str | Path", *, data: str | Path | None = None) -> Mix:
+        """Build the mix of a recipe (a ``Recipe`` or the path of a .toml file), or open a stored one by its name."""
+        if not isinstance(source, Recipe) and Path(source).suffix != ".toml":
+            return Mix(self.root / "mixes" / str(source), self._workshop(None))
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        return make(recipe_, self._workshop(recipe_, data))
+
+    def mixes(self) -> list[str]:
+        """Names of the stored mixes."""
+        return sorted(path.parent.name for path in (self.root / "mixes").glob("*/lock.json"))
+
+    def race(
+        self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,
+        command: str = "",
+    ) -> "Race":  # fmt: skip
+        """Fine-tune on every arm of a recipe at every seed, or go on with a race that was stopped.
+
+        ``seeds`` below the recipe's makes it a smoke test, and its report says so. A name opens a finished race.
+        """
+        if not isinstance(source, Recipe) and Path(source).suffix != ".toml":
+            return Race(self.root / "races" / str(source))
+        from curator.race.run import run  # transformers takes seconds to import
+
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        smoke = None
+        if seeds is not None and seeds != recipe_.race.seeds:
+            if seeds < recipe_.race.seeds:
+                smoke = f"{seeds} seeds instead of the recipe's {recipe_.race.seeds}"
+            recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"seeds": seeds})})
+        directory = self.root / "races" / recipe_.name
+        run(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
+        return Race(directory)
+
+    def races(self) -> list[str]:
+        """Names of the finished races."""
+        return sorted(path.parent.name for path in (self.root / "races").glob("*/record.json"))
+
+    # Models
+
+    def train(
+        self, source: "Recipe | str | Path", *, data: str | Path | None = None, output: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Fine-tune on the mix of a recipe and save the model, by default under the recipe's name."""
+        from curator.race.run import train_on_mix
+
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        directory = Path(output or self.root / "models" / recipe_.name)
+        self.last_report = train_on_mix(recipe_, self._workshop(recipe_, data), directory)
+        return self.last_report
+
+    def predict(self, model: str | Path, origin: Origin, *, text: str | None = None) -> pl.DataFrame:
+        """``id, label, probability, text`` for each document, by a saved model (its directory, or its name here)."""
+        from curator.training import Classifier
+
+        named = self.root / "models" / str(model)
+        classifier = Classifier.load(named if named.is_dir() else Path(model))
+        batches = list(read(origin, corpus="input", columns=Columns(text=text)))
+        frame = pl.concat([batch.frame.select("id", "text") for batch in batches])
+        rejected = [reject for batch in batches for reject in batch.rejects]
+        if rejected:
+            first = rejected[0]
+            _warn(f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}")
+        probabilities = classifier.predict(frame["text"].to_list())
+        best = probabilities.argmax(axis=1)
+        self.last_report = {"documents": len(frame), "rejects": len(rejected), "labels": list(classifier.labels)}
+        return frame.with_columns(
+            pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
+            pl.Series("probability", probabilities[np.arange(len(best)), best]),
+        ).select("id", "label", "probability", "text")
+
+    # Estimates
+
+    def estimate(self, name: str) -> dict[str, Any]:
+        """What embedding a corpus would take: seconds, from a timed sample, and bytes of memory and disk."""
+        corpus = self.catalogue.corpus(name)
+        texts = [] if corpus.has_own_vectors else corpus.frame()["text"].to_list()
+        return estimate.embedding(self._corpora, texts)
+
+    def estimate_recipe(
+        self, source: "Recipe | str | Path", *, data: str | Path | None = None, race: bool = False
+    ) -> dict[str, Any]:
+        """What a mix, or a race, would take. Reads the sources, embeds a sample, and times a few training steps."""
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        return estimate.recipe(recipe_, self._workshop(recipe_, data), race=race)
+
+    # What the verbs share
+
+    def _workshop(self, recipe_: Recipe | None, data: str | Path | None = None) -> Workshop:
+        if recipe_ is None or not (self._encoder is None or isinstance(self._encoder, recipe.Encoder)):
+            corpora = self._corpora
+        else:
+            corpora = self._corpora_with(recipe_.encoder)
+        return Workshop(corpora, self.session, None if data is None else Path(data))
+
+    def _corpora_with(self, encoder: "recipe.Encoder | Encoder | None") -> Corpora:
+        if encoder is None or isinstance(encoder, recipe.Encoder):
+            settings = encoder or recipe.Encoder()
+            return Corpora(self.catalogue, lambda: encoders.load(settings), self._progress)
+        return Corpora(self.catalogue, lambda: encoder, self._progress)
+
+    def _plan(self, query: str, parameters: dict[str, Any]) -> Query:
+        corpora = {name: self.catalogue.corpus(name) for name in self.catalogue.names()}
+        relations = {name: self._corpora.relation(corpus) for name, corpus in corpora.items()}
+
+        def embed(text: str, name: str | None) -> "npt.NDArray[np.float32]":
+            return self._embed_query(text, name)
+
+        return rewrite(self.session, query, parameters, Tools(relations, (*FUNCTIONS, *self._readers()), embed))
+
+    def _embed_query(self, text: str, name: str | None) -> "npt.NDArray[np.float32]":
+        """The vector of a query, (d,), by the encoder of a corpus."""
+        if name is not None and self.catalogue.corpus(name).has_own_vectors:
+            raise UsageError(f"corpus {name!r} came with vectors of its own: curator cannot embed a text to match them")
+        vector: npt.NDArray[np.float32] = self._corpora.encoder.encode([text], query=True).vectors[0]
+        return vector
+
+    def _readers(self) -> tuple[Callable[[str], pa.Table], ...]:
+        """Table functions that read what the workspace has stored."""
+
+        def ledger(name: str) -> pa.Table:
+            return self.mix(name).ledger().to_arrow(compat_level=pl.CompatLevel.newest())
+
+        def mix(name: str) -> pa.Table:
+            return self.mix(name).frame().to_arrow(compat_level=pl.CompatLevel.newest())
+
+        def rejects(name: str) -> pa.Table:
+            return self.rejects(name).to_arrow(compat_level=pl.CompatLevel.newest())
+
+        return ledger, mix, rejects
+
+    def _row(self, corpus: Corpus) -> dict[str, Any]:
+        missing = 0 if corpus.has_own_vectors else self._corpora.store().missing(corpus.frame()["text"].to_list())
+        return {
+            "corpus": corpus.name,
+            "version": corpus.version,
+            "documents": corpus.documents,
+            "rejects": corpus.rejects,
+            "embedded": missing == 0,
+            "vectors": "its own" if corpus.has_own_vectors else self._corpora.encoder_key(),
+            "files": len(corpus.manifest["origin"]),
+            "created": corpus.manifest["created"],
+        }
+
+
+def _explained(join: JoinReport) -> str:
+    where = f"NEAREST {join.k} of {join.right} for {join.left} by {join.ranking}"
+    if join.engine == "duckdb":
+        return f"DuckDB: {where}\n  compares every pair, because {join.reason}"
+    groups = f" in {join.groups:,} groups" if join.groups > 1 else ""
+    size = f"{join.left_rows:,} × {join.right_rows:,} rows{groups}, {join.edges:,} edges in {join.seconds:.3f} s"
+    return f"FAISS: {where}\n  {size}; {join.reason}"
+
+
+def _distinct_names(table: pa.Table) -> pa.Table:
+    """polars wants columns of different names; DuckDB gives ``id, id`` for a join. The later get a number."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in table.column_names:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+    return table.rename_columns(names)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, CuratorWarning, stacklevel=3)

@@ -1,0 +1,18 @@
+-- Keep one of each set of near duplicates, by the leader rule: a dropped document is at or over the threshold to one
+-- that is kept, and no two kept documents are. A fixed cosine means a different thing for each encoder.
+-- :min_similarity  FLOAT    0.95  cosine from which two documents are near duplicates, above 0, at most 1
+-- :priority        VARCHAR  NULL  sources to keep documents of first, separated by commas; the others follow by name
+WITH assigned AS (
+    SELECT corpus, id, leader_corpus, leader_id, similarity
+    FROM leaders('candidates', min_score := $min_similarity, priority := $priority)
+)
+SELECT
+    corpus,
+    id,
+    leader_id IS NULL AS keep,
+    CASE WHEN leader_id IS NOT NULL THEN 'near duplicate' END AS rule,
+    similarity AS score,
+    $min_similarity AS threshold,
+    leader_corpus AS partner_corpus,
+    leader_id AS partner_id
+FROM assigned

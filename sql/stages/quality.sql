@@ -1,0 +1,70 @@
+-- Drop what is hardly text: too short, too long, symbols, repetition, boilerplate. The rules are those of Gopher (Rae
+-- et al. 2021) and C4 (Raffel et al. 2020), adapted to short texts and loosened; the measures are in
+-- macros/quality.sql. The first rule that fails, in the order below, is the one reported; a measure that a text is too
+-- short for does not fail.
+-- :min_words           INTEGER  3     words a text must have; a character of Chinese, Japanese, Korean, Thai … is one
+-- :max_words           INTEGER  1000  words a text may have
+-- :min_word_length     FLOAT    2     characters a word must have in the mean, from 1; scripts with spaces only
+-- :max_word_length     FLOAT    12    characters a word may have in the mean; scripts with spaces only
+-- :max_symbols         FLOAT    0.5   hash signs and ellipses for each word, from 0
+-- :min_letters         FLOAT    0.5   share of letters among the characters that are not white space, 0 to 1
+-- :max_repeated_words  FLOAT    0.4   share of runs of three words that came before, 0 to 1; from ten words on
+-- :max_repeated_lines  FLOAT    0.3   share of lines that came before, 0 to 1; from three lines on
+-- :boilerplate  VARCHAR  'lorem ipsum|javascript is (disabled|required)'  regular expression for lower case text
+WITH measured AS (
+    SELECT
+        c.corpus,
+        c.id,
+        word_count(c.text) AS words,
+        mean_word_length(c.text) AS word_length,
+        symbol_ratio(c.text) AS symbols,
+        letter_share(c.text) AS letters,
+        repeated_trigrams(c.text) AS repeated_words,
+        repeated_lines(c.text) AS same_lines,
+        len(regexp_extract_all(lower(c.text), $boilerplate)) AS phrases
+    FROM candidates AS c
+),
+checked AS (
+    SELECT
+        corpus,
+        id,
+        [
+            {
+                'rule': 'too few words', 'score': words::DOUBLE, 'threshold': $min_words::DOUBLE,
+                'fails': words < $min_words
+            },
+            {'rule': 'too many words', 'score': words, 'threshold': $max_words, 'fails': words > $max_words},
+            {
+                'rule': 'words too short', 'score': word_length, 'threshold': $min_word_length,
+                'fails': word_length < $min_word_length
+            },
+            {
+                'rule': 'words too long', 'score': word_length, 'threshold': $max_word_length,
+                'fails': word_length > $max_word_length
+            },
+            {'rule': 'too many symbols', 'score': symbols, 'threshold': $max_symbols, 'fails': symbols > $max_symbols},
+            {'rule': 'too few letters', 'score': letters, 'threshold': $min_letters, 'fails': letters < $min_letters},
+            {
+                'rule': 'repeated words', 'score': repeated_words, 'threshold': $max_repeated_words,
+                'fails': repeated_words > $max_repeated_words
+            },
+            {
+                'rule': 'repeated lines', 'score': same_lines, 'threshold': $max_repeated_lines,
+                'fails': same_lines > $max_repeated_lines
+            },
+            {'rule': 'boilerplate', 'score': phrases, 'threshold': 0, 'fails': phrases > 0}
+        ] AS checks
+    FROM measured
+),
+failed AS (
+    SELECT corpus, id, list_filter(checks, lambda part: part.fails)[1] AS failure
+    FROM checked
+)
+SELECT
+    corpus,
+    id,
+    failure IS NULL AS keep,
+    failure.rule AS rule,
+    failure.score AS score,
+    failure.threshold AS threshold
+FROM failed

@@ -1,0 +1,104 @@
+"""Every returned score is the true score of the pair it names, and the pairs are those of brute force."""
+
+import numpy as np
+import pytest
+
+from curator import neighbours
+from curator.vectors import Vectors
+
+RNG = np.random.default_rng(0)
+
+
+def matrix(n, d=7):
+    return RNG.normal(size=(n, d)).astype(np.float32)
+
+
+def true_scores(left, right, metric):
+    if metric == "inner_product":
+        return left.astype(np.float64) @ right.astype(np.float64).T
+    return np.sqrt(((left[:, None].astype(np.float64) - right[None].astype(np.float64)) ** 2).sum(-1))
+
+
+@pytest.fixture(params=["one piece", "many pieces"])
+def pieces(request, monkeypatch):
+    if request.param == "many pieces":
+        monkeypatch.setattr(neighbours, "QUERY_BLOCK", 5)
+        monkeypatch.setattr(neighbours, "BASE_BLOCK", 8)
+        monkeypatch.setattr(neighbours, "PAIR_BLOCK", 6)
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "distance"])
+@pytest.mark.parametrize("k", [1, 4, 30, 100])
+def test_nearest_is_brute_force(pieces, metric, k):
+    left, right = matrix(13), matrix(30)
+    edges = neighbours.nearest(Vectors.of(left), Vectors.of(right), k, metric=metric)
+    truth = true_scores(left, right, metric)
+    assert len(edges) == 13 * min(k, 30)
+    assert edges.right.min() >= 0
+    np.testing.assert_allclose(edges.score, truth[edges.left, edges.right], atol=1e-5)
+    order = np.argsort(truth if metric == "distance" else -truth, axis=1)[:, :k]
+    np.testing.assert_array_equal(edges.right.reshape(13, -1), order)
+    np.testing.assert_array_equal(edges.rank.reshape(13, -1), np.tile(np.arange(1, min(k, 30) + 1), (13, 1)))
+
+
+def test_small_distances_are_exact():
+    base = matrix(50, 64) * 100
+    near = base + np.float32(1e-3)
+    edges = neighbours.nearest(Vectors.of(near), Vectors.of(base), 1, metric="distance")
+    np.testing.assert_array_equal(edges.right, np.arange(50))
+    np.testing.assert_allclose(edges.score, np.linalg.norm(near.astype(np.float64) - base, axis=1), rtol=1e-3)
+
+
+def test_equal_scores_come_in_order_of_position(pieces):
+    right = np.repeat(matrix(3), 10, axis=0)
+    edges = neighbours.nearest(Vectors.of(right[:1]), Vectors.of(right), 30)
+    scores = edges.score
+    assert all(a < b for a, b, s, t in zip(edges.right, edges.right[1:], scores, scores[1:], strict=False) if s == t)
+
+
+@pytest.mark.parametrize("threshold", [-10.0, 0.0, 1.5, 99.0])
+def test_pairs_within_are_all_pairs_over_the_threshold(pieces, threshold):
+    left, right = matrix(17), matrix(23)
+    found = list(neighbours.pairs_within(Vectors.of(left), Vectors.of(right), threshold))
+    edges = neighbours.concat(found)
+    truth = left @ right.T
+    assert set(zip(edges.left.tolist(), edges.right.tolist(), strict=True)) == set(
+        zip(*(axis.tolist() for axis in np.nonzero(truth >= threshold)), strict=True)
+    )
+    np.testing.assert_allclose(edges.score, truth[edges.left, edges.right], atol=1e-5)
+
+
+def test_pairs_within_one_side_come_once(pieces):
+    left = matrix(25)
+    edges = neighbours.concat(list(neighbours.pairs_within(Vectors.of(left), None, 0.5)))
+    i, j = np.nonzero(np.triu(left @ left.T, 1) >= 0.5)
+    assert set(zip(edges.left.tolist(), edges.right.tolist(), strict=True)) == set(
+        zip(i.tolist(), j.tolist(), strict=True)
+    )
+
+
+def test_gathered_rows_are_found_by_their_new_positions(pieces):
+    right = matrix(40)
+    rows = np.array([33, 2, 2, 17, 39, 0, 1])
+    edges = neighbours.nearest(Vectors.of(right[[17]]), Vectors.of(right).take(rows), 7)
+    np.testing.assert_allclose(edges.score, right[17] @ right[rows][edges.right].T, atol=1e-5)
+
+
+def test_empty_sides_and_bad_requests():
+    some, none = Vectors.of(matrix(3)), Vectors.of(np.empty((0, 7)))
+    assert len(neighbours.nearest(some, none, 3)) == len(neighbours.nearest(none, some, 3)) == 0
+    assert list(neighbours.pairs_within(none, None, 0.1)) == []
+    with pytest.raises(ValueError, match="at least 1"):
+        neighbours.nearest(some, some, 0)
+    with pytest.raises(ValueError, match="7 components and the right 5"):
+        neighbours.nearest(some, Vectors.of(matrix(3, 5)), 1)
+
+
+@pytest.mark.skipif(neighbours.device()[0] != "cuda", reason=f"no GPU: {neighbours.device()[1]}")
+def test_gpu_finds_what_the_cpu_finds(monkeypatch):
+    left, right = Vectors.of(matrix(200)), Vectors.of(matrix(5000))
+    on_gpu = neighbours.nearest(left, right, 10)
+    monkeypatch.setattr(neighbours, "device", lambda: ("cpu", "for comparison"))
+    on_cpu = neighbours.nearest(left, right, 10)
+    np.testing.assert_allclose(on_gpu.score, on_cpu.score, atol=1e-4)
+    assert (on_gpu.right == on_cpu.right).mean() > 0.999

@@ -1,0 +1,107 @@
+"""The vector store: each text once, whole shards, the same bytes after an interruption."""
+
+import numpy as np
+import pytest
+
+from curator import vectors
+from curator.errors import WorkspaceError
+from curator.files import sha256
+from curator.vectors import Vectors, VectorStore
+
+TEXTS = [f"good card number {i}" for i in range(25)]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(vectors, "SHARD_ROWS", 10)
+
+
+def test_vectors_come_back_in_the_order_asked(tmp_path, toy):
+    store = VectorStore(tmp_path)
+    store.embed(TEXTS, toy)
+    asked = [TEXTS[i] for i in (24, 3, 3, 11)]
+    np.testing.assert_array_equal(store.embed(asked, toy).vectors.matrix(), toy.encode(asked).vectors)
+
+
+def test_a_text_is_encoded_once(tmp_path, toy):
+    store = VectorStore(tmp_path)
+    store.embed(TEXTS + TEXTS[:5], toy)
+    assert toy.seen == TEXTS
+    assert store.missing([*TEXTS, "new"]) == 1
+    store.embed(["new", *TEXTS], toy)
+    assert toy.seen == [*TEXTS, "new"]
+
+
+def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, toy):
+    VectorStore(tmp_path / "whole").embed(TEXTS, toy)
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    class Stopping(type(toy)):
+        def encode(self, texts, **rest):
+            if TEXTS[10] in texts:
+                raise KeyboardInterrupt
+            return super().encode(texts, **rest)
+
+    with pytest.raises(KeyboardInterrupt):
+        VectorStore(tmp_path / "cut").embed(TEXTS, Stopping())
+    VectorStore(tmp_path / "cut").embed(TEXTS, toy)
+    whole = {path.name: sha256(path) for path in (tmp_path / "whole").iterdir()}
+    assert whole == {path.name: sha256(path) for path in (tmp_path / "cut").iterdir()}
+    assert len(whole) == 9
+
+
+def test_a_shard_without_its_manifest_does_not_exist(tmp_path, toy):
+    store = VectorStore(tmp_path)
+    store.embed(TEXTS, toy)
+    next(iter(tmp_path.glob("*.json"))).unlink()
+    assert store.missing(TEXTS) in (5, 10)
+    np.testing.assert_array_equal(store.embed(TEXTS, toy).vectors.matrix(), toy.encode(TEXTS).vectors)
+
+
+def test_damage_is_named(tmp_path, toy):
+    store = VectorStore(tmp_path)
+    store.embed(TEXTS, toy)
+    assert store.verify() == []
+    shard = sorted(tmp_path.glob("*.npy"))[1]
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    assert store.verify() == [shard.name]
+
+
+def test_truncation_is_counted(tmp_path, toy):
+    store = VectorStore(tmp_path)
+    embedded = store.embed(["word " * 60, "short text"], toy)
+    assert embedded.truncated.tolist() == [True, False]
+    assert embedded.n_tokens.tolist() == [60, 2]
+    assert store.truncated(["word " * 60, "short text", "never embedded"]) == 1
+
+
+def test_vectors_that_are_gone_are_an_error(tmp_path, toy):
+    with pytest.raises(WorkspaceError, match="1 texts have no vector"):
+        VectorStore(tmp_path)._lookup(vectors.text_hash(["x"]), VectorStore(tmp_path)._index(), 3)
+
+
+def test_blocks_cover_all_rows_once_and_takes_compose():
+    parts = [np.arange(i, i + 3 * n, dtype=np.float32).reshape(n, 3) for i, n in ((0, 7), (100, 4), (200, 12))]
+    whole = np.concatenate(parts)
+    joined = Vectors.concat([Vectors.of(part) for part in parts])
+    for size in (1, 3, 5, 100):
+        np.testing.assert_array_equal(np.concatenate([block for _, block in joined.blocks(size)]), whole)
+        assert [start for start, _ in joined.blocks(size)] == sorted({start for start, _ in joined.blocks(size)})
+    rows = np.array([22, 0, 9, 9, 3])
+    np.testing.assert_array_equal(joined.take(rows).take([4, 1]).matrix(), whole[rows][[4, 1]])
+    assert np.shares_memory(Vectors.of(parts[2]).block(2, 9), Vectors.of(parts[2])._arrays[0])
+
+
+def test_unit_keeps_zero_rows():
+    unit = Vectors.of([[3, 4], [0, 0]]).unit()
+    np.testing.assert_allclose(unit.matrix(), [[0.6, 0.8], [0, 0]])
+    assert unit.is_unit
+
+
+def test_bad_shapes_are_refused():
+    with pytest.raises(ValueError, match="shape"):
+        Vectors.of([1, 2, 3])
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        Vectors.concat([Vectors.of([[1, 2]]), Vectors.of([[1, 2, 3]])])
