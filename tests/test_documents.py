@@ -638,6 +638,7 @@ def test_holders_of_ids(batches):
             first.setdefault(name, f"file{number}:{line}")
         lines = pl.int_range(1, len(ids) + 1, eager=True)
         assert holders.claim(names, f"file{number}", lines) == expected
+    assert sum(len(hashes) for hashes, _ in holders._runs) == len(first)  # an id is kept once
 
 
 # --- Hugging Face

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.hardware import Precision
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048  # on a CPU 1024 and 2048 are alike, 4096 is 10 % slower (cache)
 
 
 def forward(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> Tensor:

