@@ -19,7 +19,10 @@ from transformers import BertConfig, BertModel
 from curator import encoder, hardware, recipe
 from curator.errors import DataError, UsageError
 
-WORDS = "the quick brown fox jumps over a lazy dog while card payments abroad were declined twice".split()
+WORDS = [
+    *("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy"),
+    *("dog", "while", "card", "payments", "abroad", "were", "declined", "twice"),
+]
 TEXTS = [
     "The card was declined abroad.",
     "",
@@ -30,10 +33,10 @@ TEXTS = [
     "[CLS] not special [SEP]",
     "line one\nline two\ttabbed",
     " ".join(WORDS),
-    " ".join(WORDS * 30),  # over 256 tokens
-    " ".join(WORDS[::-1] * 100),
+    " ".join(WORDS * 20),  # over 256 tokens
+    " ".join(WORDS[::-1] * 60),
     "x" * 300,
-    *[" ".join(WORDS[: 1 + i % 15] * (1 + i // 5)) + f" {i}" for i in range(40)],
+    *[" ".join(WORDS[: 1 + 5 * i % 16]) + f" {i}" for i in range(12)],
 ]
 
 
@@ -82,15 +85,16 @@ def test_fp32_vectors_are_those_of_sentence_transformers(stock, fp32):
     assert np.abs(encoded.vectors - stock.encode(TEXTS, normalize_embeddings=True)).max() < 1e-5
 
 
-def test_vectors_are_unit_float32_rows_in_the_order_given(fp32):
-    vectors = fp32.encode(TEXTS).vectors
+def test_vectors_are_unit_float32_rows_in_the_order_given(tiny):
+    model = load(tiny)
+    vectors = model.encode(TEXTS).vectors
     assert vectors.dtype == np.float32
     assert vectors.flags.c_contiguous
-    assert vectors.shape == (len(TEXTS), fp32.dimension) == (len(TEXTS), 384)
+    assert vectors.shape == (len(TEXTS), model.dimension) == (len(TEXTS), 32)
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
-    alone = np.concatenate([fp32.encode([text]).vectors for text in TEXTS[:12]])
+    alone = np.concatenate([model.encode([text]).vectors for text in TEXTS[:12]])
     assert np.abs(vectors[:12] - alone).max() < 1e-5
-    assert np.abs(fp32.encode(TEXTS[::-1]).vectors[::-1] - vectors).max() < 1e-5
+    assert np.abs(model.encode(TEXTS[::-1]).vectors[::-1] - vectors).max() < 1e-5
 
 
 def test_bf16_is_close_to_fp32_for_every_text(stock, bf16):
@@ -145,11 +149,11 @@ def test_no_texts_and_a_single_string(fp32):
 
 
 def test_progress_adds_up_to_the_texts(tiny):
-    texts = ["dog " * (i % 60) for i in range(700)]
+    texts = ["dog " * (i % 60) for i in range(450)]
     for long_texts in ("truncate", "mean"):
         done: list[int] = []
         load(tiny, long_texts=long_texts).encode(texts, progress=done.append)
-        assert sum(done) == 700
+        assert sum(done) == 450
         assert len(done) > 3
 
 
@@ -256,12 +260,11 @@ def test_the_key_does_not_change_with_what_makes_no_difference(tiny, tmp_path):
     (same / "onnx" / "model.json").write_text("{}")
     spelled_out = load(same, max_length=16)  # the model's own
     assert spelled_out.key == load(tiny).key
-    assert load(copy(tiny, tmp_path / "q" / "tiny", {"query": "Q: "})).key != ""
 
 
 def test_the_embedded_key_is_readable_and_stable(fp32):
     assert fp32.key.startswith("minilm-l6-v2-fp32-256-")
-    assert repr(fp32) == f"SentenceEncoder({fp32.key}: 384 dimensions, texts over 256 tokens are cut)"
+    assert repr(fp32) == f"SentenceEncoder({fp32.key}: 384 dimensions, over 256 tokens cut)"
     assert encoder.load(recipe.Encoder(precision="fp32")) is fp32
 
 
@@ -317,7 +320,7 @@ def test_a_hub_model_is_named_by_its_commit(tiny, offline):
     assert np.abs(model.encode(TEXTS).vectors - load(tiny).encode(TEXTS).vectors).max() < 1e-6
     pinned = encoder.load(recipe.Encoder(model="someone/tiny", precision="fp32", revision=commit))
     assert pinned.key == model.key
-    with pytest.raises(UsageError, match="at revision 'f{40}'"):
+    with pytest.raises(UsageError, match=r"at revision 'f{40}'"):
         encoder.load(recipe.Encoder(model="someone/tiny", revision="f" * 40))
 
 

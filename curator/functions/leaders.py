@@ -1,6 +1,5 @@
 """Near duplicates by the leader rule: whatever is dropped is close to something that is kept."""
 
-import logging
 import warnings
 
 import numpy as np
@@ -12,8 +11,6 @@ from curator import neighbours
 from curator.errors import CuratorWarning, QueryError
 from curator.relation import Relation
 from curator.vectors import Vectors
-
-log = logging.getLogger(__name__)
 
 ALARM_SHARE = 0.3  # a source that loses more than this is worth a look: a template, or a threshold too low
 ALARM_SIZE = 50  # documents; shares of smaller sources say little
@@ -99,15 +96,17 @@ def _assign(vectors: Vectors, min_score: float) -> tuple[npt.NDArray[np.int64], 
 
 
 def _alarm(frame: pl.DataFrame, dropped: npt.NDArray[np.bool_], min_score: float) -> None:
-    """Warn of sources that lose more than their share should be."""
+    """Warn when a source loses more than its share should be: the one that loses most, and how many others do."""
     source = "source" if "source" in frame.columns else "corpus"
     lost = frame.select(pl.col(source).alias("source")).with_columns(pl.Series("dropped", dropped)).group_by("source")
-    for name, n, share in lost.agg(pl.len(), pl.col("dropped").mean()).sort("source").iter_rows():
-        log.debug("%s: %.1f %% of %d are near duplicates", name, 100 * share, n)
-        if n >= ALARM_SIZE and share > ALARM_SHARE:
-            warnings.warn(
-                f"{share:.0%} of the {n:,} documents of source {name!r} are near duplicates at cosine {min_score}; "
-                "look at some pairs: it may be a template, or the threshold too low for this encoder",
-                CuratorWarning,
-                stacklevel=2,
-            )
+    shares = lost.agg(pl.len().alias("n"), pl.col("dropped").mean().alias("share"))
+    alarming = shares.filter((pl.col("n") >= ALARM_SIZE) & (pl.col("share") > ALARM_SHARE))
+    if len(alarming):
+        name, n, share = alarming.sort("share", "source", descending=[True, False]).row(0)
+        others = f" (and over {ALARM_SHARE:.0%} of {len(alarming) - 1} other sources)" if len(alarming) > 1 else ""
+        warnings.warn(
+            f"{share:.0%} of the {n:,} documents of source {name!r} are near duplicates at cosine {min_score}{others}; "
+            "look at some pairs: it may be a template, or the threshold too low for this encoder",
+            CuratorWarning,
+            stacklevel=2,
+        )

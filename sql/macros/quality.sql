@@ -12,7 +12,7 @@ CREATE MACRO word_list(text) AS regexp_extract_all(
 
 CREATE MACRO word_count(text) AS len(word_list(text));
 
--- The words that begin with a letter, in scripts with spaces; without punctuation, and parted at hyphens.
+-- The words of scripts with spaces from their first letter on; without punctuation, and parted at hyphens.
 CREATE MACRO spelled_words(text) AS regexp_extract_all(
     regexp_replace(
         text, '[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]+', ' ', 'g'

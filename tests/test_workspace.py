@@ -1,0 +1,189 @@
+"""The front door: adding, searching and querying corpora, with the toy encoder."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curator import CuratorWarning, Workspace
+from curator.errors import DataError, QueryError, UnknownNameError, UsageError, WorkspaceError
+
+FRAME = pl.DataFrame(
+    {
+        "id": ["a", "b", "c", "d"],
+        "text": ["my card was declined", "the room was cold", "card card card", "late train again"],
+        "label": ["bad", "bad", None, "bad"],
+        "score": [1, 2, 3, 4],
+    }
+)
+
+
+@pytest.fixture
+def ws(tmp_path, toy):
+    workspace = Workspace(tmp_path / "work", encoder=toy)
+    workspace.add("notes", FRAME)
+    return workspace
+
+
+def test_search_ranks_by_cosine(ws, toy):
+    found = ws.search("notes", "card declined", k=3)
+    vectors = toy.encode(FRAME["text"].to_list()).vectors
+    truth = vectors @ toy.encode(["card declined"]).vectors[0]
+    assert found["id"].to_list() == [FRAME["id"][int(i)] for i in np.argsort(-truth)[:3]]
+    np.testing.assert_allclose(found["score"], np.sort(truth)[::-1][:3], rtol=1e-5)
+    assert found.columns[:3] == ["id", "score", "text"]
+    assert ws.search("notes", "x", k=99).height == 4
+
+
+def test_reserved_names_are_renamed_and_told(ws):
+    added = ws.add("again", FRAME)
+    assert added.renamed == ("score",)
+    assert "score → score_" in str(added)
+    assert ws.sql("SELECT score_ FROM again ORDER BY id")["score_"].to_list() == [1, 2, 3, 4]
+
+
+def test_sql_binds_parameters_and_reports(ws):
+    sql = (
+        "SELECT t.id, p.id, array_inner_product(t.embedding, p.embedding) AS s FROM notes t JOIN notes p "
+        "EXACT NEAREST $k BY SIMILARITY array_inner_product(t.embedding, p.embedding) WHERE s < $most"
+    )
+    rows = ws.sql(sql, k=2, most=0.999)
+    assert rows.columns == ["id", "id_1", "s"]
+    assert rows.height == 4
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    told = ws.explain(sql, k=2, most=0.5)
+    assert told.startswith("FAISS: NEAREST 2")
+    assert "4 × 4 rows" in told
+
+
+def test_embed_in_sql_is_the_encoders_vector(ws, toy):
+    rows = ws.sql("SELECT id, array_inner_product(embedding, embed($q)) AS s FROM notes ORDER BY s DESC", q="cold room")
+    truth = toy.encode(FRAME["text"].to_list()).vectors @ toy.encode(["cold room"]).vectors[0]
+    np.testing.assert_allclose(rows["s"], np.sort(truth)[::-1], atol=1e-5)
+    with pytest.raises(QueryError, match="embed takes a text"):
+        ws.sql("SELECT embed(1)")
+
+
+def test_embedding_is_lazy_and_only_when_named(ws, toy):
+    assert toy.seen == []
+    assert ws.sql("SELECT * FROM notes").columns == ["id", "text", "label", "source", "split", "score_"]
+    assert ws.ls()[0]["embedded"] is False
+    assert "embedding" in ws.sql("SELECT id, embedding FROM notes").columns
+    assert toy.seen == FRAME["text"].to_list()
+    assert ws.ls()[0]["embedded"] is True
+    assert "embedding" in ws.sql("SELECT * FROM notes").columns
+
+
+def test_what_duckdb_must_do_is_said(ws):
+    with pytest.warns(CuratorWarning, match="compares every pair"):
+        ws.sql(
+            "SELECT t.id FROM notes t JOIN notes p EXACT NEAREST 1 BY SIMILARITY "
+            "array_inner_product(t.embedding, p.embedding) + 1"
+        )
+
+
+def test_truncated_texts_are_counted(ws):
+    ws.add("long", pl.DataFrame({"text": ["word " * 60, "short"]}))
+    with pytest.warns(CuratorWarning, match="1 of 2 texts of 'long' are longer"):
+        report = ws.embed("long")
+    assert report["truncated"] == 1
+
+
+def test_vectors_of_ones_own(ws):
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(4, 3)).astype(np.float32)
+    ws.add("own", FRAME, vectors=vectors)
+    ws.add("column", FRAME.with_columns(pl.Series("v", vectors.tolist())), vectors="v")
+    sql = (
+        "SELECT a.id, b.id, array_distance(a.embedding, b.embedding) AS d FROM own a JOIN column_ b "
+        "EXACT NEAREST 1 BY DISTANCE array_distance(a.embedding, b.embedding)"
+    ).replace("column_", '"column"')
+    rows = ws.sql(sql)
+    assert rows["id"].to_list() == rows["id_1"].to_list()
+    np.testing.assert_allclose(rows["d"], 0, atol=1e-6)
+    with pytest.raises(UsageError, match="vectors of its own"):
+        ws.search("own", "x")
+    with pytest.raises(UsageError, match="nothing to embed"):
+        ws.embed("own")
+
+
+def test_bad_vectors_are_rejected_or_refused(ws):
+    vectors = np.ones((4, 3), np.float32)
+    vectors[2, 1] = np.nan
+    assert ws.add("own", FRAME, vectors=vectors).documents == 3
+    assert ws.rejects("own")["reason"].to_list() == ["vector with NaN or infinity"]
+    assert ws.sql("SELECT count(*) AS n FROM own")["n"][0] == 3
+    with pytest.raises(DataError, match="3 vectors for at least 4 rows"):
+        ws.add("few", FRAME, vectors=vectors[:3])
+    with pytest.raises(DataError, match="shape"):
+        ws.add("flat", FRAME, vectors=vectors[0])
+    ragged = FRAME.with_columns(pl.Series("v", [[1.0], [1.0, 2.0], [1.0], [1.0]]))
+    with pytest.raises(DataError, match="one length"):
+        ws.add("ragged", ragged, vectors="v")
+
+
+def test_a_file_is_read_again_only_when_it_changed(tmp_path, ws, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "one"}\n{"text": "two"}\n')
+    first = ws.add("files", str(path))
+    monkeypatch.setattr("curator.corpora.read", lambda *_, **__: pytest.fail("read again"))
+    assert ws.add("files", str(path)).version == first.version
+    monkeypatch.undo()
+    path.write_text('{"text": "one"}\n{"text": "three"}\n')
+    second = ws.add("files", str(path))
+    assert second.version != first.version
+    assert ws.catalogue.corpus("files", first.version).frame()["text"].to_list() == ["one", "two"]
+
+
+def test_rejects_are_kept_with_their_place(tmp_path, ws):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"text": "fine"}\n{"text": \n{"text": ""}\n')
+    added = ws.add("bad", str(path))
+    assert (added.documents, added.rejects) == (1, 2)
+    rejects = ws.sql("SELECT * FROM rejects('bad') ORDER BY line")
+    assert rejects["line"].to_list() == [2, 3]
+    assert rejects["reason"][1] == "empty text"
+
+
+def test_a_corpus_of_nothing_is_refused(tmp_path, ws):
+    path = tmp_path / "empty.jsonl"
+    path.write_text('{"text": ""}\n')
+    with pytest.raises(DataError, match="no document could be read, 1 rejects"):
+        ws.add("empty", str(path))
+    assert "empty" not in ws.catalogue.names()
+
+
+@pytest.mark.parametrize("name", ["pool", "two words", "1st", "a-b", "__x"])
+def test_names_that_cannot_be_relations_are_refused(ws, name):
+    with pytest.raises(UsageError):
+        ws.add(name, FRAME)
+
+
+def test_unknown_names_get_a_suggestion(ws):
+    with pytest.raises(UnknownNameError, match="did you mean 'notes'"):
+        ws.search("note", "x")
+    with pytest.raises(QueryError, match="(?i)nots.*does not exist"):
+        ws.sql("SELECT * FROM nots")
+    with pytest.raises(UnknownNameError, match="there is no mix yet"):
+        ws.mix("missing")
+
+
+def test_one_writer_at_a_time(tmp_path, ws):
+    other = Workspace(tmp_path / "work")
+    with ws.catalogue.writing(), pytest.raises(WorkspaceError, match="another process"), other.catalogue.writing():
+        pass
+
+
+def test_only_a_workspace_or_an_empty_directory_is_opened(tmp_path):
+    (tmp_path / "file.txt").write_text("x")
+    with pytest.raises(WorkspaceError, match="not a workspace and not empty"):
+        Workspace(tmp_path)
+    (tmp_path / "ws").mkdir()
+    Workspace(tmp_path / "ws")
+    (tmp_path / "ws" / "curator.json").write_text('{"format": 99}')
+    with pytest.raises(WorkspaceError, match="format 99"):
+        Workspace(tmp_path / "ws")
+
+
+def test_reprs_are_readable(ws):
+    assert repr(ws).endswith("notes: 4 documents")
+    assert "4 rows" in repr(ws._corpora.relation(ws.catalogue.corpus("notes")))
