@@ -85,7 +85,8 @@ def add(
         else:
             out.print(str(added), markup=False, highlight=False)
             if added.rejects:
-                _print_table(ws.rejects(name).head(5))
+                for file, line, reason, _ in ws.rejects(name).head(5).iter_rows():
+                    out.print(f"  {file}:{line}: {reason}", markup=False, highlight=False, soft_wrap=True)
     if strict and added.rejects:
         raise typer.Exit(3)
 
@@ -327,7 +328,7 @@ def demo(
 def main() -> None:
     """The console entry point: errors become one message and an exit code."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # what typer.Exit carried
     except UsageError as error:
         _fail(error, 2)
     except CuratorError as error:
@@ -340,10 +341,11 @@ def main() -> None:
             error.show()
             sys.exit(error.exit_code)
         raise
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(error: CuratorError, code: int) -> None:
-    err.print(f"error: {error}", style="red", markup=False, highlight=False)
+    err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
 
 
@@ -362,7 +364,7 @@ def _workspace() -> Iterator[Workspace]:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, CuratorWarning) and not _Settings.quiet:
-        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False)
+        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars:

@@ -131,7 +131,7 @@ def test_a_source_that_loses_much_raises_an_alarm():
     with pytest.warns(CuratorWarning, match=r"98% of the 60 documents of source 'a'"):
         leaders(same)
     both = documents(np.repeat([[1, 0], [0, 1]], [110, 50], axis=0), corpora=("a",), sources=("x", "y"))
-    with pytest.warns(CuratorWarning, match=r"'y' .* and over 30% of 1 other sources"):
+    with pytest.warns(CuratorWarning, match=r"'y' .*and over 30% of 1 other sources"):
         leaders(both)  # the first of each direction is of source x
     few = documents(np.ones((40, 2)), corpora=("a",))
     leaders(few)  # warnings are errors here: 39 of 40 raise none
