@@ -85,7 +85,8 @@ def prepare(name: str, task: Task, data: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     whole = read(data, task.target)
     if whole["split"].null_count() == len(whole):  # no official split: half and half, by hash
-        whole = whole.with_columns(pl.when(drawn(whole, "split") < 0.5).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split"))
+        half = pl.when(drawn(whole, "split") < 0.5).then(pl.lit("test")).otherwise(pl.lit("train"))
+        whole = whole.with_columns(half.alias("split"))
     target, test = whole.filter(pl.col("split") == "train"), whole.filter(pl.col("split") == "test")
     target.write_parquet(out / "target.parquet")
     test.write_parquet(out / "test.parquet")
@@ -94,13 +95,15 @@ def prepare(name: str, task: Task, data: Path, out: Path) -> None:
     for number, (file, mapping) in enumerate(task.sources.items()):
         source = related(read(data, file), mapping, labels, task.most)
         if number == 0:
-            source = pl.concat([source, leaks.with_columns(pl.format("leak-{}", "id").alias("id")).select(source.columns)])
+            copies = leaks.with_columns(pl.format("leak-{}", "id").alias("id"))
+            source = pl.concat([source, copies.select(source.columns)])
         source.write_parquet(out / f"{Path(file).name}.parquet")
     for file in task.bulk:
         bulk = read(data, file)
         bulk = bulk.with_columns(drawn(bulk, "bulk").alias("lot")).sort("lot").head(task.bulk_each)
-        bulk.with_columns(chance(bulk, labels).alias("label")).drop("lot").write_parquet(out / f"{Path(file).name}.parquet")
-    print(name, {path.stem: pl.scan_parquet(path).select(pl.len()).collect().item() for path in sorted(out.glob("*.parquet"))})
+        bulk = bulk.with_columns(chance(bulk, labels).alias("label")).drop("lot")
+        bulk.write_parquet(out / f"{Path(file).name}.parquet")
+    print(name, {path.stem: len(pl.read_parquet(path)) for path in sorted(out.glob("*.parquet"))})
 
 
 def related(source: pl.DataFrame, mapping: dict[str, str], labels: list[str], most: int) -> pl.DataFrame:

@@ -326,22 +326,13 @@ def demo(
 
 
 def main() -> None:
-    """The console entry point: errors become one message and an exit code."""
+    """The console entry point: an error of curator's becomes one message and an exit code."""
     try:
-        code = app(standalone_mode=False)  # what typer.Exit carried
+        app()
     except UsageError as error:
         _fail(error, 2)
     except CuratorError as error:
         _fail(error, 1)
-    except (typer.Abort, KeyboardInterrupt):
-        err.print("stopped; the same command goes on where it was")
-        sys.exit(130)
-    except Exception as error:  # click's own exceptions carry their exit code; anything else is ours to show
-        if hasattr(error, "exit_code") and hasattr(error, "show"):
-            error.show()
-            sys.exit(error.exit_code)
-        raise
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(error: CuratorError, code: int) -> None:
@@ -358,8 +349,12 @@ def _workspace() -> Iterator[Workspace]:
     with warnings.catch_warnings():
         warnings.simplefilter("always", CuratorWarning)
         warnings.showwarning = _show_warning
-        with _Bars() as bars:
-            yield Workspace(_Settings.workspace, progress=None if _Settings.quiet else bars.step)
+        try:
+            with _Bars() as bars:
+                yield Workspace(_Settings.workspace, progress=None if _Settings.quiet else bars.step)
+        except KeyboardInterrupt:
+            err.print("stopped; the same command goes on where it was")
+            raise typer.Exit(130) from None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

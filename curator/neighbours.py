@@ -97,7 +97,9 @@ def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iter
     """All pairs whose inner product is at least ``min_score``, in blocks; exact.
 
     Without ``right`` the pairs are those within ``left``, each once, with left < right. Ranks are 0: the pairs of
-    a block are ordered by position, not by score. Cost grows with the product of the sides.
+    a block are ordered by position, not by score. Blocks of the left side come in order, and within ``left`` the block
+    of each with itself comes first, so that all pairs with an earlier block have been seen by then. Cost grows with
+    the product of the sides.
     """
     within = right is None
     other = left if right is None else right

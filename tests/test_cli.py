@@ -65,7 +65,10 @@ def test_exit_codes(run):
 
 def test_explain_of_sql(run):
     run("add", "notes", run.folder / "notes.jsonl")
-    join = "SELECT a.id FROM notes a JOIN notes b EXACT NEAREST 1 BY SIMILARITY array_inner_product(a.embedding, b.embedding)"
+    join = (
+        "SELECT a.id FROM notes a JOIN notes b EXACT NEAREST 1 BY SIMILARITY "
+        "array_inner_product(a.embedding, b.embedding)"
+    )
     assert run("sql", join, "--explain")[1].startswith("FAISS:")
 
 

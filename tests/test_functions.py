@@ -106,6 +106,19 @@ def test_leaders_is_the_greedy_leader_rule(angles, min_score, priority, seed):
             assert similarity[place[key], place[leader[:2]]] >= min_score
 
 
+def test_the_threshold_is_compared_with_the_score_as_returned():
+    # The nearest float32 to 0.95 is below 0.95, that to 0.8 is above 0.8.
+    matrix = np.array([[1, 0], [0.95, 0.3122499], [0.8, -0.6]], np.float32)
+    relation = Relation(documents(np.eye(3), corpora=("a",)).frame, Vectors.of(matrix, unit=True))
+    assert pairs_within(relation, min_score=0.95).num_rows == 0
+    assert pairs(pairs_within(relation, min_score=0.8)).keys() == {
+        ("a", "d000", "a", "d001"),
+        ("a", "d000", "a", "d002"),
+    }
+    assert set(answer(leaders(relation, min_score=0.95)).values()) == {None}
+    assert list(answer(leaders(relation, min_score=0.8)).values()) == [None, ("a", "d000", 0.95), ("a", "d000", 0.8)]
+
+
 def test_a_chain_keeps_every_other_one():
     relation = documents(on_circle([0, 3, 6, 9, 12, 15, 18]), corpora=("a",))
     found = answer(leaders(relation, min_score=0.95))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curator.documents import normalise
@@ -223,6 +223,7 @@ def water_filling(sizes: dict[str, int], budget: int, temperature: float, cap: f
     temperature=st.sampled_from([0.5, 1.0, 2.0, 50.0]),
     cap=st.sampled_from([0.1, 0.34, 0.5, 1.0]),
 )
+@example(counts=[60, 5], budget=100, temperature=1.0, cap=0.29)  # 0.29 · 100 is 28.999999999999996
 def test_ratio_fills_quotas_like_water(counts, budget, temperature, cap):
     sizes = {f"s{i}": n for i, n in enumerate(counts)}
     rows = [{"corpus": name, "id": f"{j:02}", "label": "a"} for name, n in sizes.items() for j in range(n)]

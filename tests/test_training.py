@@ -163,25 +163,24 @@ def test_batch_loss_is_the_weighted_means_of_its_sides(tiny, lambda_):
 
 
 def test_gradient_of_the_batch_loss_is_its_slope(tiny):
-    """Central differences in double precision along random directions, at a λ where both sides count."""
+    """Central differences along the gradient, at a λ where both sides count."""
     task = make_task(tiny, -0.3, examples(5, 1), examples(6, 2))
-    task.model.double()
     batch = Batch([0, 1], [2, 3, 4])
-    rng = np.random.default_rng(0)
-    head = dict(task.model.named_parameters())
-    for name in ("classifier.weight", "bert.encoder.layer.0.attention.self.query.weight"):
-        parameter = head[name]
-        direction = torch.from_numpy(rng.normal(size=tuple(parameter.shape)))
+    for name, parameter in task.model.named_parameters():
+        if name not in ("classifier.weight", "bert.encoder.layer.0.attention.self.value.weight"):
+            continue
         task.model.zero_grad()
         batch_loss(task, batch).backward()
-        slope = (parameter.grad * direction).sum().item()
+        slope = parameter.grad.norm().item()
+        direction = parameter.grad / slope
         ends = []
-        for step in (1e-3, -1e-3):
+        for step in (0.01, -0.01):
             with torch.no_grad():
                 parameter += step * direction
                 ends.append(batch_loss(task, batch).item())
                 parameter -= step * direction
-        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=2e-3), name
+        assert slope > 1e-3
+        assert slope == pytest.approx((ends[0] - ends[1]) / 0.02, rel=0.01), name
 
 
 # Batches
@@ -346,16 +345,16 @@ def test_the_best_checkpoint_is_restored(tiny):
     right = examples(30, 3)
     dev = Examples(right.texts, tuple(LABELS[1 - LABELS.index(label)] for label in right.labels))
     common = {"selected": examples(60, 2), "dev": dev, "learning_rate": 3e-3, "evaluate_every": 5}
-    result = tune(tiny, steps=60, **common)
+    result = tune(tiny, steps=40, **common)
     looks = [(entry["dev_macro_f1"], -entry["dev_loss"]) for entry in result.history]
     best = looks.index(max(looks))
-    assert result.history[best]["step"] == result.best_step < 60
-    assert result.steps == 60
+    assert result.history[best]["step"] == result.best_step < 40
+    assert result.steps == 40
     assert result.dev["macro_f1"] == looks[best][0] > looks[-1][0]
     again = evaluate(dev.labels, result.classifier.predict(dev.texts), LABELS)
     assert again == {name: value for name, value in result.dev.items() if name != "loss"}
-    stopped = tune(tiny, steps=60, patience=2, **common)
-    assert stopped.steps < 60
+    stopped = tune(tiny, steps=40, patience=2, **common)
+    assert stopped.steps < 40
     assert len(stopped.history) == 2 + next(
         index for index, entry in enumerate(stopped.history, 1) if entry["step"] == stopped.best_step
     )

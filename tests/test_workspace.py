@@ -161,7 +161,7 @@ def test_names_that_cannot_be_relations_are_refused(ws, name):
 def test_unknown_names_get_a_suggestion(ws):
     with pytest.raises(UnknownNameError, match="did you mean 'notes'"):
         ws.search("note", "x")
-    with pytest.raises(QueryError, match="(?i)nots.*does not exist"):
+    with pytest.raises(QueryError, match=r"(?i)nots.*does not exist"):
         ws.sql("SELECT * FROM nots")
     with pytest.raises(UnknownNameError, match="there is no mix yet"):
         ws.mix("missing")

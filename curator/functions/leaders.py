@@ -1,5 +1,6 @@
 """Near duplicates by the leader rule: whatever is dropped is close to something that is kept."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -85,8 +86,8 @@ def _assign(vectors: Vectors, min_score: float) -> tuple[npt.NDArray[np.int64], 
     for edges in neighbours.pairs_within(vectors, None, min_score):
         near = edges.score.astype(np.float64) >= min_score  # the search compares in single precision
         left, right, score = edges.left[near], edges.right[near], edges.score[near]
-        starts = np.flatnonzero(np.diff(left, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(left)], strict=True):
+        bounds = np.append(np.flatnonzero(np.diff(left, prepend=-1)), len(left))
+        for start, stop in itertools.pairwise(bounds):
             row = left[start]
             if leader[row] < 0:
                 others, scores = right[start:stop], score[start:stop]

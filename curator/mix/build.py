@@ -95,6 +95,8 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins = [first], {}, []
     _require(candidates, LABELS)
+    if candidates.can_embed and plan:
+        candidates = Relation(candidates.frame, candidates.vectors)  # embedded here, not inside the first stage
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
@@ -107,20 +109,26 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
                 )
             )
         )
-        candidates = _survivors(candidates, verdicts.frame, step.name)
+        candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         _require(candidates, step.name)
     return Built(candidates.frame.select(MIX), _decided(pl.concat(ledger)), seconds, tuple(joins))
 
 
-def _survivors(candidates: Relation, verdicts: pl.DataFrame, name: str) -> Relation:
-    """The kept candidates, with the label and weight a stage gave them and its score for the stages after it."""
+def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Relation:
+    """The kept candidates, with the label and weight a stage gave them and its score for the stages after it.
+
+    A score that comes from the test set goes no further than the ledger: choosing by it would be choosing by the test.
+    """
     frame = candidates.frame.with_columns(
         pl.coalesce(verdicts["label"], "label").alias("label"),
         pl.coalesce(verdicts["weight"], "weight").alias("weight"),
-        pl.coalesce(verdicts["score"], "previous_score").alias("previous_score"),
-        verdicts["score"].alias(f"{name}_score"),
     )
+    if not step.stage.reads_test:
+        frame = frame.with_columns(
+            pl.coalesce(verdicts["score"], "previous_score").alias("previous_score"),
+            verdicts["score"].alias(f"{step.name}_score"),
+        )
     return candidates.with_frame(frame).take(np.flatnonzero(verdicts["keep"].to_numpy()))
 
 

@@ -39,9 +39,9 @@ def sentence(row: Mapping[str, Any], partner_text: str | None) -> str:
     if row["rule"]:
         parts.append(f"— {row['rule']}")
     if row["score"] is not None:
-        parts.append(f"({_number(row['score'])}{_against(row)})")
-    if row["rank"] is not None:
-        parts.append(f"at rank {row['rank']}")
+        parts.append(f"({_number(row['score'])}{_against(row) if row['rank'] is None else ''})")
+    if row["rank"] is not None:  # a stage that ranks compares the rank, not the score, with its threshold
+        parts.append(f"at rank {row['rank']}{_against(row)}")
     if row["partner_id"] is not None:
         parts.append(
             f"by {row['partner_corpus']}:{row['partner_id']}" + (f" “{shorten(partner_text)}”" if partner_text else "")

@@ -50,8 +50,10 @@ def _funnel(ledger: pl.DataFrame, seconds: dict[str, float]) -> list[dict[str, A
 
 
 def _composition(pool: pl.DataFrame, mix: pl.DataFrame) -> list[dict[str, Any]]:
-    chosen = mix.group_by("source", "label").len("documents")
-    there = pool.group_by("source", "label").len("of")
+    # Unlabelled documents are one row per corpus: their sources may be many, and none of them can be chosen.
+    source = pl.when(pl.col("label").is_null()).then("corpus").otherwise("source").alias("source")
+    chosen = mix.group_by(source, "label").len("documents")
+    there = pool.group_by(source, "label").len("of")
     both = chosen.join(there, on=["source", "label"], how="full", coalesce=True, nulls_equal=True)
     return both.with_columns(pl.col("documents", "of").fill_null(0)).sort("source", "label", nulls_last=True).to_dicts()
 
@@ -65,7 +67,7 @@ def _distributions(ledger: pl.DataFrame) -> list[dict[str, Any]]:
             continue
         edges = np.histogram_bin_edges(scores, bins=BINS)
         kept, dropped = np.histogram(scores[keep], edges)[0], np.histogram(scores[~keep], edges)[0]
-        thresholds = part["threshold"].drop_nulls().unique()
+        thresholds = part.filter(pl.col("rank").is_null())["threshold"].drop_nulls().unique()
         bins = [
             {"low": float(low), "high": float(high), "kept": int(k), "dropped": int(d)}
             for low, high, k, d in zip(edges[:-1], edges[1:], kept, dropped, strict=True)

@@ -8,3 +8,11 @@ CREATE MACRO normalised(text) AS coalesce(
     ),
     trim(regexp_replace(lower(nfc_normalize(text)), '[\s\p{Z}]+', ' ', 'g'))
 );
+
+-- Jaccard similarity of the sets of words of two normalised texts: shared words over all words, 0 to 1. A text of fewer
+-- than five words shares nothing: so short, the same words say little.
+CREATE MACRO word_overlap(one, other) AS CASE
+    WHEN least(len(string_split(one, ' ')), len(string_split(other, ' '))) < 5 THEN 0.0
+    ELSE len(list_intersect(string_split(one, ' '), string_split(other, ' ')))
+        / len(list_distinct(list_concat(string_split(one, ' '), string_split(other, ' '))))
+END;
