@@ -12,6 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -294,7 +295,8 @@ def _read(name: str, revision: str | None, precision: hardware.Precision) -> "Se
     device = hardware.decide().device
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
-        model = SentenceTransformer(name, device=device, revision=revision, model_kwargs={"dtype": dtype})
+        with _no_bar():
+            model = SentenceTransformer(name, device=device, revision=revision, model_kwargs={"dtype": dtype})
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() not in {"0", "", "NO", "FALSE"}
         hint = "HF_HUB_OFFLINE is set, so only models downloaded before are there; " if offline else ""
@@ -312,6 +314,20 @@ def _read(name: str, revision: str | None, precision: hardware.Precision) -> "Se
     if device == "cpu" and precision == "bf16" and hardware.decide().precision == "bf16":
         _pack(model)
     return model
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without transformers' bar for loading weights, which takes a fraction of a second."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped upstream
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _max_length(model: "SentenceTransformer", settings: recipe.Encoder) -> int:

@@ -96,7 +96,7 @@ class Train(_Settings):
     model: str = "embedded"
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=16, ge=2)
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: float = Field(gt=0)  # default: 2e-4 for the embedded model, 5e-5 for others, which are larger
     warmup: float = Field(default=0.1, ge=0, lt=1)  # share of the steps
     weight_decay: float = Field(default=0.01, ge=0)
     max_length: int = Field(default=128, ge=8)  # tokens
@@ -104,6 +104,14 @@ class Train(_Settings):
     evaluate_every: int = Field(default=20, ge=1)  # steps between looks at dev
     patience: int = Field(default=0, ge=0)  # looks without improvement before stopping; 0: run every step
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_rate(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "learning_rate" not in values:
+            embedded = values.get("model", "embedded") == "embedded"
+            return {**values, "learning_rate": 2e-4 if embedded else 5e-5}
+        return values
 
 
 class Race(_Settings):
@@ -131,7 +139,7 @@ class Recipe(_Settings):
     pool: dict[str, Pool] = Field(min_length=1)
     stage: list[StageUse] = Field(default_factory=list)
     encoder: Encoder = Encoder()
-    train: Train = Train()
+    train: Train = Field(default_factory=lambda: Train.model_validate({}))
     race: Race = Race()
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ ONLY_IN = {
     "sentence_transformers": {"encoder"},
     "faiss": {"neighbours"},
     "duckdb": {"session"},
-    "transformers": {"training"},
+    "transformers": {"training", "encoder"},  # the encoder only silences its progress bar
     "altair": {"report"},
     "vl_convert": {"report"},
     "typer": {"cli"},
