@@ -95,20 +95,24 @@ class Catalogue:
                 raise WorkspaceError(
                     f"{root} has workspace format {found!r}, this curator reads {FORMAT}; use the curator that wrote it"
                 )
-        elif root.exists() and any(path for path in root.iterdir() if path.name != ".lock"):
+        elif root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
             raise WorkspaceError(f"{root} is not a workspace and not empty; name another directory")
         else:
             write_json(marker, {"format": FORMAT})
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the write lock. Raises WorkspaceError when another process holds it."""
-        lock = filelock.FileLock(self.root / ".lock")
+    def writing(self, what: str = ".", *, wait: float = 0) -> Iterator[None]:
+        """Hold the write lock of the workspace, or of a folder in it.
+
+        Raises WorkspaceError when another process holds it for more than ``wait`` seconds.
+        """
+        folder = self.root / what
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            with lock.acquire(timeout=0):
+            with filelock.FileLock(folder / ".lock").acquire(timeout=wait):
                 yield
         except filelock.Timeout:
-            raise WorkspaceError(f"{self.root} is being written by another process; wait for it, or stop it") from None
+            raise WorkspaceError(f"{folder} is being written by another process; wait for it, or stop it") from None
 
     def names(self) -> list[str]:
         """The corpora there are."""
@@ -117,7 +121,7 @@ class Catalogue:
     def corpus(self, name: str, version: str | None = None) -> Corpus:
         """A corpus in its present or a named version. Raises UnknownNameError."""
         home = self.root / "corpora" / name
-        if not (home / "current.json").exists():
+        if version is None and not (home / "current.json").exists():
             raise UnknownNameError("corpus", name, self.names())
         version = version or str(read_json(home / "current.json")["version"])
         manifest = home / version / "manifest.json"
@@ -140,6 +144,11 @@ class Catalogue:
         own. Raises DataError when no document could be read: an empty corpus is always a mistake.
         """
         check_name(name)
+        alike = [other for other in self.names() if other.lower() == name.lower() and other != name]
+        if alike:
+            raise UsageError(
+                f"there is a corpus {alike[0]!r}, and SQL does not tell {name!r} from it; use another name"
+            )
         home = self.root / "corpora" / name
         beside = home / ".writing"
         shutil.rmtree(beside, ignore_errors=True)
@@ -149,7 +158,8 @@ class Catalogue:
             manifest |= {"origin": origin, "settings": settings, "created": datetime.now(UTC).isoformat()}
             version = _version(manifest)
             write_json(beside / "manifest.json", {"name": name, "version": version, **manifest})
-            if not (home / version / "manifest.json").exists():
+            whole = (home / version / "manifest.json").exists() and not self.corpus(name, version).damaged()
+            if not whole:
                 shutil.rmtree(home / version, ignore_errors=True)
                 beside.rename(home / version)
             else:  # the same documents again: only where they came from may be new
@@ -186,6 +196,10 @@ def _write_documents(
             shards.append(f"documents-{len(shards):05}.parquet")
             write_bytes(directory / shards[-1], frame.drop("_row").write_parquet)
             documents += len(frame)
+    if vectors is not None and documents:
+        seen = int(max(row.max() for row in rows)) + 1  # rejected rows at the end are not among them
+        if len(vectors) > seen + len(rejects):
+            raise DataError(f"{len(vectors):,} vectors for {documents:,} documents and {len(rejects):,} rejects")
     if not documents:
         first = f"; the first: {rejects[0].file}:{rejects[0].line} {rejects[0].reason}" if rejects else ""
         raise DataError(f"corpus {name!r}: no document could be read, {len(rejects):,} rejects{first}")

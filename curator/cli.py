@@ -123,6 +123,8 @@ def sql(
     as_json: Json = False,
 ) -> None:
     """Run a SELECT over the corpora; NEAREST joins go to FAISS."""
+    if query.endswith(".sql") and not Path(query).is_file():
+        raise UsageError(f"there is no file {query}")
     text = Path(query).read_text("utf8") if query.endswith(".sql") else query
     values = dict(_parameter(item) for item in parameters or [])
     with _workspace() as ws:

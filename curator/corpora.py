@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import polars as pl
 
 from curator.catalogue import Catalogue, Corpus
 from curator.documents import Batch, Columns, Origin, files, read
-from curator.errors import DataError
+from curator.errors import CuratorWarning, DataError
 from curator.files import sha256
 from curator.relation import Relation
 from curator.vectors import Embedded, Encoder, Vectors, VectorStore
@@ -62,7 +63,7 @@ class Corpora:
         """
         paths = _paths(origin, base)
         settings = {"columns": vars(columns), "vectors": vectors if isinstance(vectors, str) else vectors is not None}
-        if paths is not None and not isinstance(vectors, np.ndarray) and name in self.catalogue.names():
+        if paths and (vectors is None or isinstance(vectors, str)) and name in self.catalogue.names():
             current = self.catalogue.corpus(name)
             if current.manifest["settings"] == settings and _unchanged(current, paths):
                 log.info("corpus %s is up to date", name)
@@ -117,6 +118,14 @@ class Corpora:
         with self.catalogue.writing():
             embedded = store.embed(texts, self.encoder, progress=step)
         log.info("embedded %s texts in %.1f s", f"{missing:,}", time.perf_counter() - started)
+        cut = int(embedded.truncated.sum())
+        if cut:
+            warnings.warn(
+                f"{cut:,} of {len(texts):,} texts of {what!r} are longer than the encoder reads and were cut; "
+                "long_texts = 'mean' in a recipe's [encoder] reads them whole",
+                CuratorWarning,
+                stacklevel=2,
+            )
         return embedded
 
     def store(self) -> VectorStore:
@@ -146,9 +155,8 @@ class Corpora:
 
 def _paths(origin: Origin, base: Path | None) -> list[Path] | None:
     """The files of an origin; None for a frame or a hub name, which have no files to compare."""
-    if isinstance(origin, str) and origin.startswith("hf://"):
-        return None
-    if isinstance(origin, str | Path | list | tuple):
+    named = [origin] if isinstance(origin, str | Path) else origin if isinstance(origin, list | tuple) else []
+    if named and not any(str(name).startswith("hf://") for name in named):
         return [path.absolute() for path in files(origin, base)]
     return None
 
@@ -174,25 +182,20 @@ def _unchanged(corpus: Corpus, paths: list[Path]) -> bool:
 
 def _vectors_apart(batches: Iterable[Batch], column: str) -> tuple[list[Batch], npt.NDArray[np.float32]]:
     """Take a column of vectors out of the documents; a row of NaN where there is none, which rejects it."""
-    kept: list[Batch] = []
-    rows: list[npt.NDArray[np.int64]] = []
-    parts: list[npt.NDArray[np.float32]] = []
-    for batch in batches:
-        if column not in batch.frame.columns:
-            raise DataError(f"there is no column {column!r} with vectors; there are {', '.join(batch.frame.columns)}")
-        vectors = batch.frame[column]
+    batches = list(batches)
+    filled = [batch.frame for batch in batches if len(batch.frame)]
+    columns = [frame[column] for frame in filled if column in frame.columns]
+    some = next((series.drop_nulls()[0] for series in columns if series.null_count() < len(series)), None)
+    if filled and some is None:
+        there = ", ".join(filled[0].columns)
+        raise DataError(f"there is no column {column!r} with vectors; there are {there}")
+    width = len(some) if isinstance(some, pl.Series) else 1
+    kind = pl.Array(pl.Float32, width)
+    matrix = np.full((max((int(frame["_row"][-1]) + 1 for frame in filled), default=0), width), np.nan, np.float32)
+    for frame, vectors in zip((frame for frame in filled if column in frame.columns), columns, strict=True):
         try:
-            width = vectors.drop_nulls().to_list()[0] if vectors.null_count() < len(vectors) else [0.0]
-            kind = pl.Array(pl.Float32, len(width))
-            parts.append(vectors.cast(kind).fill_null(pl.lit([np.nan] * len(width), kind)).to_numpy())
-        except (pl.exceptions.PolarsError, TypeError) as error:
+            values = vectors.cast(kind).fill_null(pl.lit([np.nan] * width, kind)).to_numpy()
+        except pl.exceptions.PolarsError as error:
             raise DataError(f"the column {column!r} does not hold vectors of one length: {error}") from None
-        rows.append(batch.frame["_row"].to_numpy())
-        kept.append(Batch(batch.frame.drop(column), batch.rejects, batch.renamed))
-    widths = {part.shape[1] for part in parts}
-    if len(widths) != 1:
-        raise DataError(f"the column {column!r} holds vectors of several lengths: {sorted(widths)}")
-    matrix = np.full((int(max(row.max() for row in rows if len(row))) + 1, widths.pop()), np.nan, np.float32)
-    for row, part in zip(rows, parts, strict=True):
-        matrix[row] = part
-    return kept, matrix
+        matrix[frame["_row"].to_numpy()] = values
+    return [Batch(batch.frame.drop(column, strict=False), batch.rejects, batch.renamed) for batch in batches], matrix

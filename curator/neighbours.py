@@ -132,6 +132,8 @@ def _search_block(
     scores = np.empty((len(queries), 0), np.float32)
     for start, base in right.blocks(BASE_BLOCK):
         block_scores, block_ids = _knn(queries, base, min(wanted, len(base)), metric)
+        if (block_ids < 0).any():
+            raise ValueError("a vector holds NaN or infinity, which cannot be ordered")
         ids = np.hstack([ids, block_ids + start])
         scores = np.hstack([scores, block_scores])
         if ids.shape[1] > wanted:

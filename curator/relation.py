@@ -19,6 +19,7 @@ class Relation:
 
     def __init__(self, frame: pl.DataFrame, vectors: Vectors | None = None, *, load: Load | None = None) -> None:
         self.frame = frame
+        self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
         self._vectors = None if vectors is None else self._checked(vectors)
 
@@ -32,11 +33,6 @@ class Relation:
     def can_embed(self) -> bool:
         """It has vectors or can make them."""
         return self._vectors is not None or self._load is not None
-
-    @property
-    def is_embedded(self) -> bool:
-        """Its vectors are at hand."""
-        return self._vectors is not None
 
     @property
     def vectors(self) -> Vectors:
@@ -57,11 +53,16 @@ class Relation:
         """The given rows in the given order."""
         index = np.asarray(rows, dtype=np.int64)
         load = (lambda inner: self.vectors_of(index[inner])) if self.can_embed else None
-        return Relation(self.frame[index], self._vectors and self._vectors.take(index), load=load)
+        taken = Relation(self.frame[index], load=load)
+        return self._like(taken)
 
     def with_frame(self, frame: pl.DataFrame) -> "Relation":
         """Other columns for the same rows."""
-        return Relation(frame, self._vectors, load=self.vectors_of if self.can_embed else None)
+        return self._like(Relation(frame, load=self.vectors_of if self.can_embed else None))
+
+    def _like(self, other: "Relation") -> "Relation":
+        other.brings_vectors = self.brings_vectors
+        return other
 
     @classmethod
     def concat(cls, parts: Sequence["Relation"], frame: pl.DataFrame) -> "Relation":

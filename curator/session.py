@@ -6,6 +6,7 @@ and the result is rendered back to SQL (``json_deserialize_sql``) and run here.
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -81,18 +82,38 @@ class Session:
 
         Raises QueryError for a missing parameter or one that is not a positive integer.
         """
-        tokens = [token for token in duckdb.tokenize(sql) if token[1] != duckdb.token_type.comment]
-        bounds = [start for start, _ in tokens] + [len(sql)]
-        words = [sql[start:end].strip() for start, end in itertools.pairwise(bounds)]
-        for i in range(len(words) - 3, -1, -1):
-            if words[i].upper() == "NEAREST" and words[i + 1] == "$":
-                name = words[i + 2]
+        words = _words(sql)
+        text = sql.encode()
+        for (_, _, word), (start, _, sign), (_, end, name) in reversed(
+            list(zip(words, words[1:], words[2:], strict=False))
+        ):
+            if word.upper() == "NEAREST" and sign == "$":
                 count = parameters.get(name)
                 if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                     raise QueryError(f"NEAREST ${name} needs a positive integer, not {count!r}\n{_indent(sql)}")
-                start, end = bounds[i + 1], bounds[i + 2] + len(name)
-                sql = f"{sql[:start]}{count}{sql[end:]}"
-        return sql
+                text = text[:start] + str(count).encode() + text[end:]
+        return text.decode()
+
+    def parameter_names(self, sql: str) -> set[str]:
+        """Names of the parameters that a statement uses."""
+        words = _words(sql)
+        return {name for (_, _, sign), (_, _, name) in itertools.pairwise(words) if sign == "$"}
+
+
+def _words(sql: str) -> list[tuple[int, int, str]]:
+    """First byte, end and text of each token, without comments. DuckDB counts bytes, not characters."""
+    text = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    words = []
+    for (start, kind), end in zip(tokens, [*(at for at, _ in tokens[1:]), len(text)], strict=True):
+        if kind == duckdb.token_type.comment:
+            continue
+        word = text[start:end].decode()
+        if kind == duckdb.token_type.identifier and (match := re.match(r"\w+", word)):
+            word = match[0]
+        word = word.strip()
+        words.append((start, start + len(word.encode()), word))
+    return words
 
 
 def _indent(sql: str) -> str:
@@ -103,7 +124,7 @@ def _pointed(sql: str, position: str | None) -> str:
     """The SQL with a caret under the position of an error."""
     if position is None:
         return _indent(sql)
-    at = int(position)
+    at = len(sql.encode()[: int(position)].decode(errors="ignore"))  # DuckDB counts bytes
     line = sql.count("\n", 0, at)
     column = at - (sql.rfind("\n", 0, at) + 1)
     lines = ["    " + text for text in sql.splitlines()]

@@ -94,9 +94,6 @@ class Workspace:
             "truncated": int(embedded.truncated.sum()),
             "encoder": self._corpora.encoder_key(),
         }
-        if self.last_report["truncated"]:
-            cut = f"{self.last_report['truncated']:,} of {corpus.documents:,} texts of {name!r}"
-            _warn(f"{cut} are longer than the encoder reads and were cut; long_texts = 'mean' reads them whole")
         return self.last_report
 
     def search(self, name: str, text: str, k: int = 10) -> pl.DataFrame:
@@ -122,7 +119,7 @@ class Workspace:
 
     # SQL
 
-    def sql(self, query: str, **parameters: Any) -> pl.DataFrame:
+    def sql(self, query: str, /, **parameters: Any) -> pl.DataFrame:
         """Run a SELECT over the corpora; NEAREST joins are executed by FAISS. ``$name`` is bound to a keyword."""
         planned = self._plan(query, parameters)
         table = planned.fetch()
@@ -135,9 +132,11 @@ class Workspace:
             )
         return pl.DataFrame(_distinct_names(table))
 
-    def explain(self, query: str, **parameters: Any) -> str:
+    def explain(self, query: str, /, **parameters: Any) -> str:
         """What FAISS does in a query, what DuckDB does, and why. The edges are searched, the query is not run."""
-        joins = self._plan(query, parameters).joins
+        planned = self._plan(query, parameters)
+        planned.engine.close()
+        joins = planned.joins
         return "\n".join(map(_explained, joins)) or "no NEAREST join: DuckDB runs all of it"
 
     # Mixes and races
@@ -145,13 +144,13 @@ class Workspace:
     def mix(self, source: "Recipe | str | Path", *, data: str | Path | None = None) -> Mix:
         """Build the mix of a recipe (a ``Recipe`` or the path of a .toml file), or open a stored one by its name."""
         if not isinstance(source, Recipe) and Path(source).suffix != ".toml":
-            return Mix(self.root / "mixes" / str(source), self._workshop(None))
+            return Mix.open(str(source), self._workshop(None))
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         return make(recipe_, self._workshop(recipe_, data))
 
     def mixes(self) -> list[str]:
         """Names of the stored mixes."""
-        return sorted(path.parent.name for path in (self.root / "mixes").glob("*/lock.json"))
+        return sorted(path.parent.name for path in (self.root / "mixes").glob("*/current.json"))
 
     def race(
         self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,
@@ -170,6 +169,8 @@ class Workspace:
         if seeds is not None and seeds != recipe_.race.seeds:
             if seeds < recipe_.race.seeds:
                 smoke = f"{seeds} seeds instead of the recipe's {recipe_.race.seeds}"
+            if seeds < 2:
+                raise UsageError(f"a race needs at least 2 seeds, not {seeds}")
             recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"seeds": seeds})})
         directory = self.root / "races" / recipe_.name
         run(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
@@ -230,10 +231,9 @@ class Workspace:
     # What the verbs share
 
     def _workshop(self, recipe_: Recipe | None, data: str | Path | None = None) -> Workshop:
-        if recipe_ is None or not (self._encoder is None or isinstance(self._encoder, recipe.Encoder)):
-            corpora = self._corpora
-        else:
-            corpora = self._corpora_with(recipe_.encoder)
+        own = self._encoder is not None and (recipe_ is None or "encoder" not in recipe_.model_fields_set)
+        is_object = not (self._encoder is None or isinstance(self._encoder, recipe.Encoder))
+        corpora = self._corpora if own or is_object or recipe_ is None else self._corpora_with(recipe_.encoder)
         return Workshop(corpora, self.session, None if data is None else Path(data))
 
     def _corpora_with(self, encoder: "recipe.Encoder | Encoder | None") -> Corpora:
@@ -246,8 +246,11 @@ class Workspace:
         corpora = {name: self.catalogue.corpus(name) for name in self.catalogue.names()}
         relations = {name: self._corpora.relation(corpus) for name, corpus in corpora.items()}
 
-        def embed(text: str, name: str | None) -> "npt.NDArray[np.float32]":
-            return self._embed_query(text, name)
+        brought = {name.lower() for name, corpus in corpora.items() if corpus.has_own_vectors}
+
+        def embed(text: str, name: str | None, tables: set[str]) -> "npt.NDArray[np.float32]":
+            own = sorted(tables & brought) if name is None else []
+            return self._embed_query(text, own[0] if own else name)
 
         return rewrite(self.session, query, parameters, Tools(relations, (*FUNCTIONS, *self._readers()), embed))
 

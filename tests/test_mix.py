@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from curator import Recipe, Workspace
-from curator.errors import DataError, RecipeError, UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.errors import (
+    DataError,
+    QueryError,
+    RecipeError,
+    UnknownNameError,
+    UsageError,
+    VerificationError,
+    WorkspaceError,
+)
 from curator.mix.build import DECONTAMINATE
 
 SUBJECTS = ("card", "room", "food", "train")
@@ -107,6 +115,7 @@ def test_the_same_recipe_gives_the_same_mix_and_a_rerun_builds_nothing(ws, folde
     first = ws.mix(recipe(folder))
     monkeypatch.setattr("curator.mix.build", lambda *_: pytest.fail("built again"))
     assert ws.mix(recipe(folder)).lock == first.lock
+    assert ws.mix(recipe(folder, train={"steps": 7}, description="trained otherwise")).lock == first.lock
     monkeypatch.undo()
     other = Workspace(folder / "other", encoder=toy).mix(recipe(folder))
     assert other.frame().equals(first.frame())
@@ -136,7 +145,7 @@ def test_verify_still_passes_after_the_pool_was_read_again(ws, folder):
 
 def test_verify_finds_a_mix_that_is_not_what_the_lockfile_says(ws, folder):
     mix = ws.mix(recipe(folder))
-    lock = folder / "work/mixes/small/lock.json"
+    lock = next((folder / "work/mixes/small").glob("*/lock.json"))
     values = json.loads(lock.read_text())
     values["stages"][-1]["parameters"]["budget"] = 10
     lock.write_text(json.dumps(values))
@@ -314,3 +323,67 @@ def test_vote_labels_come_from_the_nearest_target_documents(ws, folder):
     right = frame.filter((pl.col("label") == "positive") == pl.col("text").str.contains("good"))
     assert len(right) / len(frame) > 0.9
     assert frame["weight"].max() <= 1.0
+
+
+def test_a_rebuilt_mix_leaves_the_earlier_one_as_it_was(ws, folder):
+    one = ws.mix(recipe(folder))
+    two = ws.mix(recipe(folder, stage=[{"use": "ratio", "budget": 5}]))
+    assert (one.name, two.name) == ("small", "small")
+    assert (len(one.frame()), len(two.frame()), len(ws.mix("small"))) == (12, 5, 5)
+    assert len(one.diff(two)) > 0
+    assert one.verify().documents == 12
+
+
+def test_target_and_test_may_not_share_documents(ws, folder):
+    same = {"target": "target.jsonl", "test": ["target.jsonl"]}
+    with pytest.raises(RecipeError, match="target and test share 24 documents"):
+        ws.mix(recipe(folder, task=same))
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    with (folder / "target.jsonl").open("a") as file:
+        file.write(json.dumps({**rows[0], "id": "copy"}) + "\n")
+    task = ws._workshop(None).prepare(recipe(folder, task={"target": "target.jsonl", "test": "test.jsonl"}), 0)
+    assert task.warnings == ("1 target documents have the text of a test document; they train every arm",)
+
+
+def test_the_same_corpus_in_two_versions_verifies(ws, folder):
+    pool = {
+        "one": {"corpus": "shared", "path": "two.jsonl"},
+        "two": {"corpus": "shared", "path": "target.jsonl"},
+    }
+    mix = ws.mix(recipe(folder, stage=[], pool=pool))
+    assert mix.verify().documents == len(mix)
+
+
+def test_voted_documents_need_a_stage_that_votes(ws, folder):
+    with pytest.raises(DataError, match="20 documents would be in the mix without a label"):
+        ws.mix(recipe(folder, stage=[], pool={"two": {"path": "two.jsonl", "serves": "vote"}}))
+
+
+def test_vectors_of_ones_own_do_not_mix_with_the_encoders(ws, folder):
+    ws.add(
+        "own",
+        pl.DataFrame({"text": ["good card", "bad card"], "label": ["positive", "negative"]}),
+        vectors=[[1.0] * 64, [-1.0] * 64],
+    )
+    with pytest.raises(DataError, match="came with vectors of its own"):
+        ws.mix(recipe(folder, pool={"own": {}}))
+
+
+def test_names_of_rules_and_columns_are_not_taken_over(ws, folder):
+    (folder / "labels.sql").write_text("SELECT corpus, id, true AS keep FROM candidates")
+    with pytest.raises(RecipeError, match="give the file another"):
+        ws.mix(recipe(folder, stage=[{"use": "labels.sql"}]))
+    rows = [json.loads(line) for line in (folder / "two.jsonl").read_text().splitlines()]
+    write(folder / "two.jsonl", [{**row, "quality_score": 1, "serves": "x"} for row in rows])
+    with pytest.raises(RecipeError, match="quality_score"):
+        ws.mix(recipe(folder, stage=[{"use": "quality"}]))
+    assert len(ws.mix(recipe(folder, stage=[]))) > 0
+
+
+def test_scores_against_the_test_set_go_no_further_than_the_ledger(ws, folder):
+    (folder / "peek.sql").write_text("SELECT corpus, id, previous_score IS NULL AS keep FROM candidates")
+    mix = ws.mix(recipe(folder, stage=[{"use": "peek.sql"}]))
+    assert len(mix) == mix.summary()["funnel"][1]["kept"]
+    (folder / "peek.sql").write_text("SELECT corpus, id, decontaminate_score > 0 AS keep FROM candidates")
+    with pytest.raises(QueryError, match="decontaminate_score"):
+        ws.mix(recipe(folder, stage=[{"use": "peek.sql"}]))

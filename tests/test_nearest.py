@@ -139,6 +139,12 @@ QUERIES = {
     "column aliases": f"SELECT t.a, p.id FROM target AS t(a, b, c, d, embedding) JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP}",
     "aggregate of pairs": f"SELECT t.id, list(p.id ORDER BY {IP} DESC) FROM target t JOIN pool p "
     f"EXACT NEAREST 3 BY SIMILARITY {IP} GROUP BY t.id",
+    "accents": f"SELECT t.id AS é, 'déjà' AS ü, p.id FROM target t JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP}",
+    "two vectors of one side": "SELECT t.*, p.id, q.id FROM (SELECT *, embedding AS v FROM target) t "
+    f"JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP} "
+    "JOIN pool q EXACT NEAREST 2 BY SIMILARITY array_inner_product(t.v, q.embedding)",
+    "a sample that keeps everything": "SELECT t.id, p.id FROM (SELECT * FROM target) AS t TABLESAMPLE reservoir(100 ROWS) "
+    f"JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP}",
     "upper case names": "SELECT T.id, P.id FROM target T JOIN pool P EXACT NEAREST 2 BY SIMILARITY "
     "array_inner_product(t.Embedding, p.EMBEDDING)",
 }
@@ -151,6 +157,12 @@ PARAMETERS = {
     ),
 }
 LEFT_TO_DUCKDB = {
+    "declined after the left side was evaluated": "SELECT t.*, p.id FROM target t JOIN (SELECT * FROM pool r WHERE "
+    f"r.size > t.size) p EXACT NEAREST 1 BY SIMILARITY {IP}",
+    "columns by name": f"SELECT COLUMNS('id|size') FROM target t JOIN pool p EXACT NEAREST 1 BY SIMILARITY {IP}",
+    "not a number": "WITH odd AS (SELECT id, CASE WHEN size = 7 THEN ['nan'::FLOAT, 0, 0, 0, 0]::FLOAT[5] ELSE embedding END AS v "
+    "FROM pool) SELECT t.id, p.id FROM target t JOIN odd p EXACT NEAREST 4 BY SIMILARITY "
+    "array_inner_product(t.embedding, p.v)",
     "inequality": "SELECT t.id, p.id FROM target t JOIN (SELECT * FROM pool c WHERE c.size > t.size) p "
     f"EXACT NEAREST 2 BY SIMILARITY {IP}",
     "other ranking": f"SELECT t.id, p.id FROM target t JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP} + p.size",
@@ -211,6 +223,24 @@ def test_dimension_mismatch_names_both_sides():
     tables = {**TABLES, "target": Relation(TABLES["target"].frame, Vectors.of(np.ones((9, 4))))}
     with pytest.raises(QueryError, match=r"t\.embedding has 4 .* p\.embedding has 5"):
         run_here(QUERIES["plain"], tables=tables)
+
+
+def test_a_sampled_side_is_sampled():
+    sql = (
+        "SELECT DISTINCT t.id FROM (SELECT * FROM target) AS t TABLESAMPLE reservoir(2 ROWS) "
+        f"JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP}"
+    )
+    assert len(run_here(sql)[0]) == 2
+
+
+def test_parameters_that_the_query_does_not_have_are_refused():
+    with pytest.raises(QueryError, match=r"no parameter \$flor"):
+        run_here("SELECT id FROM pool WHERE size > $floor", {"floor": 1, "flor": 2})
+
+
+def test_nearest_count_can_be_a_parameter_after_any_text():
+    sql = f"SELECT 'ééé≥' AS ü, t.id, p.id FROM target t JOIN pool p EXACT NEAREST /* € */ $k BY SIMILARITY {IP}"
+    assert rows(run_here(sql, {"k": 3})[0], False) == rows(run_plain(sql.replace("/* € */ $k", "3")), False)
 
 
 def test_nearest_count_can_be_a_parameter():

@@ -70,7 +70,8 @@ def test_embedding_is_lazy_and_only_when_named(ws, toy):
     assert "embedding" in ws.sql("SELECT id, embedding FROM notes").columns
     assert toy.seen == FRAME["text"].to_list()
     assert ws.ls()[0]["embedded"] is True
-    assert "embedding" in ws.sql("SELECT * FROM notes").columns
+    assert "embedding" not in ws.sql("SELECT * FROM notes").columns  # the same columns before and after
+    assert "embedding" in ws.sql("SELECT * FROM notes WHERE embedding IS NOT NULL").columns
 
 
 def test_what_duckdb_must_do_is_said(ws):
@@ -102,6 +103,10 @@ def test_vectors_of_ones_own(ws):
     np.testing.assert_allclose(rows["d"], 0, atol=1e-6)
     with pytest.raises(UsageError, match="vectors of its own"):
         ws.search("own", "x")
+    with pytest.raises(UsageError, match="vectors of its own"):
+        ws.sql("SELECT array_inner_product(embedding, embed('x')) FROM own")
+    ws.add("own", FRAME, vectors=(vectors * 2).tolist())
+    assert ws.sql("SELECT embedding FROM own WHERE id = 'a'")["embedding"][0].to_list() == (vectors[0] * 2).tolist()
     with pytest.raises(UsageError, match="nothing to embed"):
         ws.embed("own")
 
@@ -112,6 +117,8 @@ def test_bad_vectors_are_rejected_or_refused(ws):
     assert ws.add("own", FRAME, vectors=vectors).documents == 3
     assert ws.rejects("own")["reason"].to_list() == ["vector with NaN or infinity"]
     assert ws.sql("SELECT count(*) AS n FROM own")["n"][0] == 3
+    with pytest.raises(DataError, match="7 vectors for 4 documents"):
+        ws.add("many", FRAME, vectors=np.ones((7, 3), np.float32))
     with pytest.raises(DataError, match="3 vectors for at least 4 rows"):
         ws.add("few", FRAME, vectors=vectors[:3])
     with pytest.raises(DataError, match="shape"):
@@ -156,6 +163,17 @@ def test_a_corpus_of_nothing_is_refused(tmp_path, ws):
 def test_names_that_cannot_be_relations_are_refused(ws, name):
     with pytest.raises(UsageError):
         ws.add(name, FRAME)
+
+
+def test_names_that_sql_cannot_tell_apart_are_refused(ws):
+    with pytest.raises(UsageError, match="'notes'"):
+        ws.add("Notes", FRAME)
+
+
+def test_a_kill_at_the_first_write_does_not_lock_the_directory(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".curator.json.123.part").write_text("{")
+    assert Workspace(tmp_path / "new").ls() == []
 
 
 def test_unknown_names_get_a_suggestion(ws):

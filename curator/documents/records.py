@@ -12,8 +12,23 @@ if TYPE_CHECKING:  # optional packages: only ever recognised, never needed
     import datasets
     import pandas
 
-RESERVED = frozenset(
-    "corpus embedding score rank keep weight rule threshold partner_id partner_corpus reason".split()  # noqa: SIM905 -- one word list reads better than eleven strings
+RESERVED = frozenset(  # what SQL, verdicts and candidates call their own columns
+    [
+        "corpus",
+        "embedding",
+        "score",
+        "rank",
+        "keep",
+        "weight",
+        "rule",
+        "threshold",
+        "partner_id",
+        "partner_corpus",
+        "reason",
+        "source_label",
+        "serves",
+        "previous_score",
+    ]
 )
 ROWS = 65_536  # rows in a batch, at most
 BYTES = 64 << 20  # bytes of a file that make a batch full before it has that many rows

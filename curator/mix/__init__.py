@@ -13,7 +13,7 @@ from curator.errors import UnknownNameError, UsageError, VerificationError, Work
 from curator.files import read_json, write_bytes, write_json
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
-from curator.mix.lock import digest, inputs, lock, locked_recipe, locked_steps
+from curator.mix.lock import digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.summary import summarise
 from curator.mix.task import Task, describe, evaluation_truth, prepare
 from curator.recipe import Recipe
@@ -24,6 +24,8 @@ __all__ = ["Built", "Mix", "Task", "Verification", "Workshop", "build", "evaluat
 
 log = logging.getLogger(__name__)
 
+LOCK_SECONDS = 600.0  # how long a finished mix waits for another writer, rather than being thrown away
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -32,7 +34,6 @@ class Workshop:
     corpora: Corpora
     session: Session
     data: Path | None = None
-    encoder: dict[str, Any] | None = None  # the encoder's description, for the lockfile
 
     def prepare(self, recipe: Recipe, seed: int) -> Task:
         """The task of one seed."""
@@ -58,15 +59,15 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     task = task or workshop.prepare(recipe, seed)
     plan = steps(task)
     name = recipe.name if seed == 0 else f"{recipe.name}-seed{seed}"
-    made_from = inputs(task, plan, {"key": workshop.corpora.encoder_key(), **(workshop.encoder or {})})
-    directory = workshop.corpora.catalogue.root / "mixes" / name
+    made_from = inputs(task, plan, workshop.corpora.encoder_key())
+    home = workshop.corpora.catalogue.root / "mixes" / name
+    directory = home / version(made_from)
     if (directory / "lock.json").exists():
-        present = read_json(directory / "lock.json")
-        if all(present.get(key) == value for key, value in made_from.items()):
-            log.info("mix %s is up to date", name)
-            return Mix(directory, workshop)
-    built = build(task, plan, workshop.session)
-    _store(directory, name, built, task, made_from, workshop)
+        log.info("mix %s is up to date", name)
+    else:
+        built = build(task, plan, workshop.session)
+        _store(directory, name, built, task, made_from, workshop)
+    write_json(home / "current.json", {"version": directory.name})
     return Mix(directory, workshop)
 
 
@@ -89,26 +90,33 @@ def _store(directory: Path, name: str, built: Built, task: Task, made_from: dict
         schema={"corpus": pl.String, "id": pl.String, "text": pl.String},
         orient="row",
     )
-    with workshop.corpora.catalogue.writing():
-        (directory / "lock.json").unlink(missing_ok=True)  # its presence means complete
+    with workshop.corpora.catalogue.writing(wait=LOCK_SECONDS):
         write_bytes(directory / "mix.parquet", built.frame.write_parquet)
         write_bytes(directory / "ledger.parquet", built.ledger.write_parquet)
         write_bytes(directory / "pool.parquet", pool.write_parquet)
         write_bytes(directory / "partners.parquet", texts.write_parquet)
         write_json(directory / "summary.json", summary)
-        write_json(directory / "lock.json", values)
+        write_json(directory / "lock.json", values)  # its presence means complete
 
 
 class Mix:
-    """A stored mix: the documents that survived, the ledger that says why, and the lockfile that says from what."""
+    """A stored mix: the documents that survived, the ledger that says why, and the lockfile that says from what.
+
+    Building it anew from other inputs makes another version; this one stays what it is.
+    """
 
     def __init__(self, directory: Path, workshop: Workshop) -> None:
-        if not (directory / "lock.json").exists():
-            known = [path.parent.name for path in directory.parent.glob("*/lock.json")]
-            raise UnknownNameError("mix", directory.name, known)
         self._directory = directory
         self._workshop = workshop
         self.lock: dict[str, Any] = read_json(directory / "lock.json")
+
+    @classmethod
+    def open(cls, name: str, workshop: Workshop) -> "Mix":
+        """The present version of a stored mix. Raises UnknownNameError."""
+        home = workshop.corpora.catalogue.root / "mixes"
+        if not (home / name / "current.json").exists():
+            raise UnknownNameError("mix", name, [path.parent.name for path in home.glob("*/current.json")])
+        return cls(home / name / read_json(home / name / "current.json")["version"], workshop)
 
     def __len__(self) -> int:
         return int(self.lock["documents"])
@@ -156,12 +164,13 @@ class Mix:
         Raises VerificationError when the result differs or, with ``origin``, when a file it came from has changed.
         """
         catalogue = self._workshop.corpora.catalogue
-        used = {entry["corpus"]: entry["version"] for entry in self.lock["corpora"]}
-        stored = [catalogue.corpus(name, version) for name, version in used.items()]
+        used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
+        pairs = sorted({(entry["corpus"], entry["version"]) for entry in self.lock["corpora"]})
+        stored = [catalogue.corpus(name, number) for name, number in pairs]
         damaged = [f"{corpus.name}/{name}" for corpus in stored for name in corpus.damaged()]
         if damaged:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
-        encoder = _Stored(self.lock["encoder"]["key"], catalogue.root)
+        encoder = _Stored(self.lock["encoder"], catalogue.root)
         corpora = Corpora(catalogue, lambda: encoder)
         session = self._workshop.session
         task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
@@ -169,7 +178,7 @@ class Mix:
         if digest(again) != self.lock["ids_sha256"]:
             changes = len(_changes(self.frame(), again))
             raise VerificationError(
-                f"{self.name} does not rebuild: {changes:,} documents differ, or their order does; "
+                f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; "
                 f"it was made with {_listed(self.lock['versions'])}"
             )
         stale = tuple(corpora.stale(stored))

@@ -13,7 +13,7 @@ from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, Stage, run
+from curator.stages import LEDGER, Stage, run, shipped
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -50,6 +50,10 @@ def steps(task: Task) -> list[Step]:
     result = []
     for use in _stages(task.recipe):
         stage = Stage.load(use.use, task.recipe.folder)
+        if use.use.endswith(".sql") and stage.name in (LABELS, *shipped()):
+            raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
+        if f"{stage.name}_score" in task.pool.frame.columns:
+            raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
         number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
         result.append(Step(stage.name + number, stage, stage.bind(use.parameters, task.seed)))
@@ -112,6 +116,13 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         _require(candidates, step.name)
+    unlabelled = candidates.frame.filter(~pl.col("label").is_in(list(task.labels)).fill_null(value=False))
+    if len(unlabelled):
+        first_id = f"{unlabelled['corpus'][0]}:{unlabelled['id'][0]}"
+        raise DataError(
+            f"{len(unlabelled):,} documents would be in the mix without a label of the task, {first_id} among them; "
+            "sources that serve as 'vote' get theirs in the stage 'pairing'"
+        )
     return Built(candidates.frame.select(MIX), _decided(pl.concat(ledger)), seconds, tuple(joins))
 
 

@@ -1,10 +1,11 @@
 """The lockfile: what a mix was made from, so that it can be made again and a difference can be explained."""
 
 import hashlib
+import importlib.metadata
+import json
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import polars as pl
@@ -35,28 +36,36 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
-        except PackageNotFoundError:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
             continue
     return found
 
 
-def inputs(task: Task, plan: Sequence[Step], encoder: dict[str, Any]) -> dict[str, Any]:
+def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]:
     """Everything that decides which documents are chosen, as plain values."""
     return {
-        "recipe": task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
+        # training, racing and describing do not decide which documents are chosen
+        "recipe": task.recipe.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude={"train", "race", "description"}
+        ),
         "seed": task.seed,
         "labels": list(task.labels),
         "corpora": [
             {"role": s["role"], "name": s["name"], "corpus": s["corpus"], "version": s["version"]}
             for s in describe(task.used)
         ],
-        "encoder": encoder,
+        "encoder": encoder_key,
         "stages": [
             {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
             for step in plan
         ],
     }
+
+
+def version(made_from: dict[str, Any]) -> str:
+    """A name for a mix made from these inputs."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def lock(name: str, made_from: dict[str, Any], mix: pl.DataFrame) -> dict[str, Any]:

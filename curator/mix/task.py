@@ -22,6 +22,8 @@ from curator.session import Session
 
 log = logging.getLogger(__name__)
 
+Versions = Mapping[tuple[str, str], str]
+
 DEV_SHARE = 0.2  # of the shots, per label
 FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
 
@@ -62,11 +64,11 @@ def prepare(
     session: Session,
     *,
     data: Path | None = None,
-    versions: Mapping[str, str] | None = None,
+    versions: Versions | None = None,
 ) -> Task:
     """Read (or find) the recipe's sources and draw the task of one seed.
 
-    Relative paths start at ``data`` if given, else at the recipe's folder. ``versions`` (corpus → version) fixes
+    Relative paths start at ``data`` if given, else at the recipe's folder. ``versions`` ((role, name) → version) fixes
     what is used instead of reading anything, to rebuild a mix.
     """
     finder = _Finder(recipe, corpora, session, data or recipe.folder, versions)
@@ -77,17 +79,26 @@ def prepare(
     if unlabelled:
         warnings.append(f"{unlabelled:,} target documents have no label and are not used")
         whole = whole.take(np.flatnonzero(whole.frame["label"].is_not_null().to_numpy()))
+    _keep_apart(recipe, whole, test)
     labels = tuple(sorted(whole.frame["label"].unique().to_list()))
     if len(labels) < 2:
         raise DataError(f"the target has {len(labels)} label(s), {list(labels)!r}; a task needs at least two")
     shots = _draw(whole, recipe.task.shots, seed, warnings)
     if recipe.task.dev is not None:
         dev, dev_use = finder.labelled("dev", f"{_stem(recipe)}_dev", recipe.task.dev)
-        target = shots
+        known = dev.frame["label"].is_in(list(labels)).fill_null(value=False).to_numpy()
+        if not known.all():
+            warnings.append(f"{(~known).sum():,} dev documents have no label of the task and are not used")
+        dev, target = dev.take(np.flatnonzero(known)), shots
     else:
         target, dev, dev_use = *_hold_out(shots, seed), None
     pool, pool_uses = finder.pool(labels, seed)
+    seen = {normalise(text) for text in test.frame["text"]}
+    shared = sum(normalise(text) in seen for text in shots.frame["text"])
+    if shared:
+        warnings.append(f"{shared:,} target documents have the text of a test document; they train every arm")
     used = [target_use, *([test_use] if test_use else []), *([dev_use] if dev_use else []), *pool_uses]
+    _one_kind_of_vectors(used)
     return Task(
         recipe,
         seed,
@@ -105,7 +116,7 @@ class _Finder:
     """Finds a recipe's sources in the workspace, reading them from files first where they have a path."""
 
     def __init__(
-        self, recipe: Recipe, corpora: Corpora, session: Session, base: Path, versions: Mapping[str, str] | None
+        self, recipe: Recipe, corpora: Corpora, session: Session, base: Path, versions: Versions | None
     ) -> None:
         self.recipe = recipe
         self.corpora = corpora
@@ -115,7 +126,7 @@ class _Finder:
 
     def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
         """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
-        relation, corpus = self._documents(name, source)
+        relation, corpus = self._documents(role, role, name, source)
         frame = relation.frame.select(
             pl.lit(role).alias("corpus"), "id", "text", _mapped(source).alias("label"), "source"
         )
@@ -125,7 +136,7 @@ class _Finder:
         """All pool documents, keyed by (corpus, id); labels that are none of the target's become NULL."""
         parts, used = [], []
         for name, source in self.recipe.pool.items():
-            relation, corpus = self._documents(name, source)
+            relation, corpus = self._documents("pool", name, name, source)
             if source.sample is not None and source.sample < len(relation):
                 relation = relation.take(np.sort(_hash_order(relation.frame["id"], f"sample {seed}")[: source.sample]))
             frame = relation.frame.rename({"label": "source_label"})
@@ -145,18 +156,17 @@ class _Finder:
             raise DataError("the pool is empty: no source has a document that its where lets through")
         return Relation.concat(parts, frame), used
 
-    def _documents(self, name: str, source: Source) -> tuple[Relation, Corpus]:
-        corpus = self._corpus(name, source)
+    def _documents(self, role: str, name: str, stored: str, source: Source) -> tuple[Relation, Corpus]:
+        corpus = self._corpus(role, name, source.corpus or stored, source)
         relation = self.corpora.relation(corpus)
         if source.where is None:
             return relation, corpus
-        return relation.take(self._rows(relation, source.where, f"[{name}] where")), corpus
+        return relation.take(self._rows(relation, source.where, f"{role} {name}: where")), corpus
 
-    def _corpus(self, name: str, source: Source) -> Corpus:
+    def _corpus(self, role: str, name: str, stored: str, source: Source) -> Corpus:
         catalogue = self.corpora.catalogue
-        stored = source.corpus or name
         if self.versions is not None:
-            return catalogue.corpus(stored, self.versions[stored])
+            return catalogue.corpus(stored, self.versions[role, name])
         if source.path is None:
             return catalogue.corpus(stored)
         columns = Columns(id=source.id, text=source.text, label=source.label)
@@ -175,7 +185,8 @@ class _Finder:
 
 def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[str]:
     """The labels of test documents: the only place where they are read. For scoring, never for choosing."""
-    finder = _Finder(recipe, corpora, session, recipe.folder, {u.corpus.name: u.corpus.version for u in task.used})
+    versions = {(use.role, use.name): use.corpus.version for use in task.used}
+    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
     if recipe.task.test is not None:
         relation, _ = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
     else:
@@ -183,6 +194,28 @@ def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Sess
         _, relation, _ = _test_of(recipe, finder, everything)
     known = dict(zip(relation.frame["id"].to_list(), relation.frame["label"].to_list(), strict=True))
     return [str(known[name]) for name in ids]
+
+
+def _keep_apart(recipe: Recipe, target: Relation, test: Relation) -> None:
+    """Raises RecipeError when target and test have documents in common, whatever their files are called."""
+    shared = target.frame.join(test.frame, on=["id", "text"], how="semi", maintain_order="left")
+    if len(shared):
+        raise RecipeError(
+            f"{recipe.name}: target and test share {len(shared):,} documents, {shared['id'][0]!r} among them; "
+            "give each a where that keeps them apart, or use split"
+        )
+
+
+def _one_kind_of_vectors(used: list[Used]) -> None:
+    """Raises DataError when some corpora came with vectors and others are embedded: they cannot be compared."""
+    own = [use.name for use in used if use.corpus.has_own_vectors]
+    embedded = [use.name for use in used if not use.corpus.has_own_vectors]
+    if own and embedded:
+        raise DataError(f"{own[0]!r} came with vectors of its own and {embedded[0]!r} did not: they cannot be compared")
+    sizes = {use.corpus.manifest["own_vectors"]["dimension"]: use.name for use in used if own}
+    if len(sizes) > 1:
+        (one, first), (other, second) = sorted(sizes.items())[:2]
+        raise DataError(f"the vectors of {first!r} have {one} components and those of {second!r} {other}")
 
 
 def _test_of(recipe: Recipe, finder: _Finder, target: Relation) -> tuple[Relation, Relation, Used | None]:

@@ -41,6 +41,9 @@ from curator.vectors import Vectors
 __all__ = ["Function", "JoinReport", "Query", "Tools", "rewrite"]
 
 
+COLUMNS = "COLUMNS(…)"  # stands among the names a SELECT uses as values, where no column can have this name
+
+
 @dataclass(frozen=True)
 class JoinReport:
     """What became of one NEAREST join."""
@@ -49,7 +52,7 @@ class JoinReport:
     right: str
     k: int
     ranking: str
-    exact: bool
+    exact: bool  # how it was searched; APPROX is exact too while there is no index
     engine: str  # 'faiss' or 'duckdb'
     reason: str  # the device and why, or why it was left to DuckDB
     left_rows: int = 0
@@ -65,7 +68,7 @@ class Tools:
 
     relations: Mapping[str, Relation]
     functions: tuple[Function, ...] = ()
-    embed: Callable[[str, str | None], "np.ndarray[Any, Any]"] | None = None
+    embed: Callable[[str, str | None, set[str]], "np.ndarray[Any, Any]"] | None = None  # text, corpus, tables of FROM
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,12 @@ class Query:
 
 def rewrite(parser: Parser, sql: str, parameters: Mapping[str, Any], tools: Tools) -> Query:
     """Plan one SELECT statement. Raises QueryError for one that writes or cannot be parsed."""
+    unused = sorted(parameters.keys() - parser.parameter_names(sql))
+    if unused:
+        raise QueryError(f"the query has no parameter ${unused[0]}; it was given {parameters[unused[0]]!r}")
     sql = parser.substitute_counts(sql, parameters)
     statement = parser.parse(sql)
-    engine = Engine(parser, tools.relations, parameters, sql)
+    engine = Engine(parser, tools.relations, parameters, sql, statement)
     planner = _Planner(engine, tools)
     try:
         planner.query(statement["node"], [])
@@ -105,7 +111,8 @@ class _Scope:
     ctes: list[Node]
     sides: dict[str, Side] = field(default_factory=dict)
     scores: list[tuple[Node, str]] = field(default_factory=list)  # ranking expression → column of its score
-    hidden: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)  # columns of edges
+    rows: dict[str, list[str]] = field(default_factory=dict)  # row numbers of the tables of each alias
 
 
 class _Planner:
@@ -134,9 +141,10 @@ class _Planner:
             self._keep_names(node)
         fold_embeddings(node, self.engine, self.tools.embed)
         scope = _Scope(ctes)
-        whole_rows = {
-            part["column_names"][0].lower() for part in walk_expression(_expressions(node)) if is_column(part, 1)
-        }
+        parts = list(walk_expression(_expressions(node)))
+        whole_rows = {part["column_names"][0].lower() for part in parts if is_column(part, 1)}
+        if any(is_star(part) and part["expr"] for part in parts):
+            whole_rows.add(COLUMNS)
         node["from_table"] = self._from(node["from_table"], scope, whole_rows)
         for part in walk_expression([*_expressions(node), node["from_table"]]):
             inner = part.get("subquery") if part.get("class") == "SUBQUERY" else None
@@ -171,13 +179,13 @@ class _Planner:
     def _nearest(self, join: Node, scope: _Scope, whole_rows: set[str]) -> Node:
         """Put an ordinary join through FAISS's edges in the place of a NEAREST join, or leave it as it is."""
         right_alias = alias_of(join["right"])
-        original = copy.deepcopy(join)
+        original, sides, rows = copy.deepcopy(join), dict(scope.sides), copy.deepcopy(scope.rows)
         report = JoinReport(
             ", ".join(alias_of(leaf) for leaf in leaves(join["left"])),
             right_alias,
             join["nearest_count"],
             self._text(join["ranking_expression"]),
-            not join["nearest_approx"],
+            True,
             "faiss",
             "",
         )
@@ -185,6 +193,8 @@ class _Planner:
         try:
             ranking = ranking_of(join, right_alias)
             outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
+            if COLUMNS in whole_rows:
+                raise DeclinedError("COLUMNS(…) chooses columns by name, and would choose the planner's")
             if whole_rows & {ranking.left[0], right_alias}:
                 raise DeclinedError("a whole row of a side is used as a value")
             if ranking.left[0] not in outer:
@@ -196,12 +206,13 @@ class _Planner:
             right = self._side(join["right"], ranking.right[1], scope)
             edges, groups = _search(left, right, ranking, join["nearest_count"], keys)
         except DeclinedError as reason:
+            scope.sides, scope.rows = sides, rows
             self.joins.append(_declined(report, str(reason)))
             return original
         names = EdgeNames(self.engine.next_number(), left.row, right.row)
         self.engine.add(names.table, _edge_table(edges, left, right, ranking, names))
         scope.scores.append((ranking.expression, names.score))
-        scope.hidden += [*names.columns, left.row, right.row]
+        scope.hidden += names.columns
         self.joins.append(_done(report, left, right, groups, len(edges), time.perf_counter() - started))
         kind = "LEFT" if join["join_type"] == "LEFT" else "INNER"
         return self.engine.builder.edge_join(join["left"], join["right"], names, kind)
@@ -215,6 +226,7 @@ class _Planner:
         side = evaluate(table, column, scope.ctes, self.tools.relations, self.engine)
         replace_in_place(table, self.engine.builder.table(side.name, table["alias"] or table.get("table_name", "")))
         scope.sides[alias] = side
+        scope.rows.setdefault(alias, []).append(side.row)
         return side
 
     def _keep_names(self, node: Node) -> None:
@@ -245,11 +257,11 @@ def _expressions(node: Node) -> list[Any]:
 
 def _hide(node: Node, scope: _Scope) -> None:
     """Keep row numbers and edges out of ``*``."""
-    rows = {side.alias: side.row for side in scope.sides.values()}
+    everything = sorted({*scope.hidden, *(row for rows in scope.rows.values() for row in rows)})
     for part in walk_expression(node["select_list"]):
         if is_star(part):
             relation = part["relation_name"].lower()
-            part["exclude_list"] += [rows[relation]] if relation in rows else [] if relation else set(scope.hidden)
+            part["exclude_list"] += scope.rows.get(relation, []) if relation else everything
 
 
 def _search(

@@ -17,6 +17,7 @@ class Parser(Protocol):
     def parse(self, sql: str) -> Node: ...
     def render(self, statement: Node) -> str: ...
     def substitute_counts(self, sql: str, parameters: Mapping[str, Any]) -> str: ...
+    def parameter_names(self, sql: str) -> set[str]: ...
     def register(self, name: str, table: pa.Table) -> None: ...
     def forget_tables(self) -> None: ...
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
@@ -26,7 +27,7 @@ class Engine:
     """Runs trees over relations. A relation's vectors become a column only for a tree that names it."""
 
     def __init__(
-        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], sql: str
+        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], sql: str, query: Node
     ) -> None:
         self._parser = parser
         self._numbers = itertools.count(1)
@@ -34,6 +35,7 @@ class Engine:
         self._by_name = {name.lower(): name for name in relations}
         self.parameters = parameters
         self.sql = sql
+        self._names_embedding = _names_embedding(query)
         self.builder = Builder(parser.parse)
 
     def render(self, statement: Node) -> str:
@@ -73,13 +75,20 @@ class Engine:
         return self._parser.fetch(self.render(statement), given, shown=self.sql)
 
     def _bind(self, statement: Node) -> None:
-        """Register the relations that a tree names, with vectors where it looks at them."""
+        """Register the relations that a tree names, with vectors where it looks at them.
+
+        ``*`` looks at them in a query that names ``embedding`` somewhere, and at vectors that a person brought.
+        """
         nodes = list(walk(statement))
         tables = {node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE"}
-        named = any(is_column(node) and node["column_names"][-1].lower() == "embedding" for node in nodes)
+        named = _names_embedding(statement)
         starred = any(is_star(node) for node in nodes)
-        for lower in tables & self._by_name.keys():
+        for lower in sorted(tables & self._by_name.keys()):
             name = self._by_name[lower]
             relation = self._relations[name]
-            embedding = relation.can_embed and (named or (starred and relation.is_embedded))
-            self._parser.register(name, relation.arrow(embedding=embedding))
+            shown = starred and (self._names_embedding or relation.brings_vectors)
+            self._parser.register(name, relation.arrow(embedding=relation.can_embed and (named or shown)))
+
+
+def _names_embedding(tree: Node) -> bool:
+    return any(is_column(node) and node["column_names"][-1].lower() == "embedding" for node in walk(tree))

@@ -84,7 +84,8 @@ def _stored(
             return None
         inner, where = select["from_table"], select["where_clause"]
     shadowed = {str(entry["key"]).lower() for entry in ctes}
-    if inner["type"] != "BASE_TABLE" or inner["column_name_alias"] or table["column_name_alias"] or inner["sample"]:
+    changed = ("column_name_alias", "sample")
+    if inner["type"] != "BASE_TABLE" or any(node[key] for node in (inner, table) for key in changed):
         return None
     name = inner["table_name"]
     if column != "embedding" or name.lower() in shadowed or name not in relations or not relations[name].can_embed:
@@ -127,6 +128,8 @@ def _materialised(table: Node, column: str, ctes: list[Node], engine: Engine) ->
         matrix, positions = matrix_of(data.column(names[column]))
     except ValueError as error:
         raise DeclinedError(str(error)) from None
+    if not np.isfinite(matrix).all():
+        raise DeclinedError(f"{alias_of(table)}.{column} holds NaN or infinity, which FAISS cannot order")
     name, row = engine.number_table(data)
     plain = pl.DataFrame(data.drop_columns([names[column]]))
     return Side(alias_of(table), name, row, len(data), column, Vectors.of(matrix), positions, plain, _described(table))

@@ -7,7 +7,7 @@ import polars as pl
 
 from curator.errors import DataError
 from curator.mix import Mix, Task
-from curator.mix.build import DECONTAMINATE, LABELS, MIX
+from curator.mix.build import DECONTAMINATE, MIX
 
 DESCRIPTIONS = {
     "target-only": "the target documents alone",
@@ -51,7 +51,8 @@ def choose(name: str, task: Task, mix: Mix) -> Arm:
 def clean_pool(task: Task, mix: Mix) -> pl.DataFrame:
     """Pool documents with a label of the task that decontamination let through."""
     ledger = mix.ledger()
-    out = ledger.filter(pl.col("stage").is_in([LABELS, DECONTAMINATE]) & ~pl.col("keep")).select("corpus", "id")
+    cleaning = (pl.col("position") == 0) | ((pl.col("position") == 1) & (pl.col("stage") == DECONTAMINATE))
+    out = ledger.filter(cleaning & ~pl.col("keep")).select("corpus", "id")
     pool = task.pool.frame.filter(pl.col("label").is_not_null())
     return pool.join(out, on=["corpus", "id"], how="anti", maintain_order="left").select(MIX)
 

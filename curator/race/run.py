@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,15 @@ def run(
 
     An arm that fails is reported in the record, and the others finish.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
-    directory.mkdir(parents=True, exist_ok=True)
+    with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
+        record = _record(recipe, workshop, directory, progress)
+        record |= {"command": command, "smoke": smoke}
+        write_json(directory / "record.json", record)
+    return record
+
+
+def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
+    started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
     runs: list[dict[str, Any]] = []
     evaluation: Evaluation | None = None
     summary: dict[str, Any] | None = None
@@ -65,11 +73,9 @@ def run(
     total = recipe.race.seeds * len(recipe.race.arms)
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed)
-        selection = time.perf_counter()
-        mix = make(recipe, workshop, seed=seed, task=task)
-        seconds = time.perf_counter() - selection
         evaluation = evaluation or _evaluation(recipe, workshop, task)
-        labels, summary = task.labels, summary or mix.summary()
+        mix, seconds = _mix(recipe, workshop, task)
+        labels, summary = task.labels, summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
             if progress:
                 progress(f"racing {arm}, seed {seed}", len(runs), total)
@@ -77,16 +83,16 @@ def run(
     if progress:
         progress("racing", total, total)
     assert evaluation is not None
-    record = {
+    return {
         "format": 1,
         "kind": "race",
         "name": recipe.name,
         "description": recipe.description,
-        "smoke": smoke,
+        "smoke": None,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 1),
-        "command": command,
-        "commit": commit(),
+        "command": "",
+        "commit": source,
         "environment": environment(),
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
         "labels": list(labels),
@@ -103,8 +109,16 @@ def run(
         "runs": runs,
         "mix": summary,
     }
-    write_json(directory / "record.json", record)
-    return record
+
+
+def _mix(recipe: Recipe, workshop: Workshop, task: Task) -> tuple[Mix | CuratorError, float]:
+    """The mix of one seed and the seconds it took, or why there is none: the other seeds and arms go on."""
+    started = time.perf_counter()
+    try:
+        mix: Mix | CuratorError = make(recipe, workshop, seed=task.seed, task=task)
+    except DataError as error:
+        mix = error
+    return mix, time.perf_counter() - started
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
@@ -132,13 +146,15 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
 
 
 def _run(
-    arm: str, task: Task, mix: Mix, evaluation: Evaluation, directory: Path, selection_seconds: float
+    arm: str, task: Task, mix: Mix | CuratorError, evaluation: Evaluation, directory: Path, selection_seconds: float
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
     started = time.perf_counter()
     path = directory / "runs" / f"{arm}-seed{task.seed}.json"
     values: dict[str, Any] = {"arm": arm, "seed": task.seed}
     try:
+        if isinstance(mix, CuratorError):
+            raise mix
         documents = choose(arm, task, mix).documents
         selection_seconds = selection_seconds or time.perf_counter() - started
         made_from = _inputs(arm, task, documents, evaluation)
@@ -146,7 +162,7 @@ def _run(
             return dict(stored)
         values |= {"inputs": made_from, "documents": len(documents), "selection_seconds": round(selection_seconds, 3)}
         values |= _train(arm, task, documents, evaluation, directory)
-    except CuratorError as error:
+    except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {"documents": 0, "selection_seconds": 0.0, "steps": 0, "best_step": 0, "seconds": 0.0}
         return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
@@ -201,8 +217,13 @@ def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
 
 
 def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation) -> str:
-    """A hash of all that decides a run's outcome."""
+    """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
+    hardware = decide()
     parts = [
+        _code(),
+        json.dumps(versions()),
+        hardware.device,
+        hardware.precision,
         arm,
         str(task.seed),
         task.recipe.train.model_dump_json(),
@@ -210,8 +231,17 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,
         *evaluation.texts,
+        *evaluation.truth,
     ]
     return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Hash of the code that a run's outcome depends on."""
+    package = Path(__file__).parent.parent
+    files = [package / "hardware.py", *sorted((package / "training").glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _rows(frame: pl.DataFrame) -> str:
