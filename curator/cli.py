@@ -388,11 +388,11 @@ class _Bars:
         self._progress.stop()
 
     def step(self, what: str, done: int, total: int) -> None:
-        kind = what.split(",")[0] if not what.startswith("racing") else "racing"
+        kind = "training" if what.startswith("training") else what
         if kind not in self._tasks:
             self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
         task = self._progress.tasks[self._tasks[kind]]
-        speed = f"{task.speed:,.0f}/s" if task.speed and kind != "racing" else ""
+        speed = f"{task.speed:,.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
 
 

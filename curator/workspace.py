@@ -194,11 +194,14 @@ class Workspace:
         return self.last_report
 
     def predict(self, model: str | Path, origin: Origin, *, text: str | None = None) -> pl.DataFrame:
-        """``id, label, probability, text`` for each document, by a saved model (its directory, or its name here)."""
+        """``id, label, probability, text`` for each document, by a saved model.
+
+        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced.
+        """
         from curator.training import Classifier
 
-        named = self.root / "models" / str(model)
-        classifier = Classifier.load(named if named.is_dir() else Path(model))
+        named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
+        classifier = Classifier.load(next((path for path in named if path.is_dir()), Path(model)))
         batches = list(read(origin, corpus="input", columns=Columns(text=text)))
         frame = pl.concat([batch.frame.select("id", "text") for batch in batches])
         rejected = [reject for batch in batches for reject in batch.rejects]

@@ -32,6 +32,7 @@ from curator.training import Examples, evaluate, fine_tune
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
+Step = Callable[[int, float], None]  # number of a training step, its loss
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,34 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     evaluation: Evaluation | None = None
     summary: dict[str, Any] | None = None
     labels: tuple[str, ...] = ()
-    total = recipe.race.seeds * len(recipe.race.arms)
+    steps = recipe.train.steps
+    total = recipe.race.seeds * len(recipe.race.arms) * steps
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed)
         evaluation = evaluation or _evaluation(recipe, workshop, task)
         mix, seconds = _mix(recipe, workshop, task)
         labels, summary = task.labels, summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
-            if progress:
-                progress(f"racing {arm}, seed {seed}", len(runs), total)
-            runs.append(_run(arm, task, mix, evaluation, directory, seconds if arm == "mix" else 0.0))
+            what, done = f"training {arm}, seed {seed}", len(runs) * steps
+
+            def step(number: int, _: float, what: str = what, done: int = done) -> None:
+                if progress:
+                    progress(what, done + number, total)
+
+            step(0, 0.0)
+            runs.append(
+                _run(
+                    arm,
+                    task,
+                    mix,
+                    evaluation=evaluation,
+                    directory=directory,
+                    selection_seconds=seconds if arm == "mix" else 0.0,
+                    step=step,
+                )
+            )
     if progress:
-        progress("racing", total, total)
+        progress("training", total, total)
     assert evaluation is not None
     return {
         "format": 1,
@@ -146,7 +163,14 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
 
 
 def _run(
-    arm: str, task: Task, mix: Mix | CuratorError, evaluation: Evaluation, directory: Path, selection_seconds: float
+    arm: str,
+    task: Task,
+    mix: Mix | CuratorError,
+    *,
+    evaluation: Evaluation,
+    directory: Path,
+    selection_seconds: float,
+    step: Step,
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
     started = time.perf_counter()
@@ -161,7 +185,7 @@ def _run(
         if path.exists() and (stored := read_json(path)).get("inputs") == made_from:
             return dict(stored)
         values |= {"inputs": made_from, "documents": len(documents), "selection_seconds": round(selection_seconds, 3)}
-        values |= _train(arm, task, documents, evaluation, directory)
+        values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {"documents": 0, "selection_seconds": 0.0, "steps": 0, "best_step": 0, "seconds": 0.0}
@@ -170,7 +194,9 @@ def _run(
     return values
 
 
-def _train(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, directory: Path) -> dict[str, Any]:
+def _train(
+    arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
+) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     tuned = fine_tune(
         settings,
@@ -179,6 +205,7 @@ def _train(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
         seed=task.seed,
+        progress=step,
     )
     if arm == "mix" and task.seed == 0:
         tuned.classifier.save(directory / "model")

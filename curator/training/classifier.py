@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curator.errors import DataError
 from curator.hardware import precision
 from curator.recipe import Train
-from curator.training.model import load_saved, tokenise
+from curator.training.model import load_saved, quiet, tokenise
 from curator.training.prediction import BATCH_TOKENS, predict_logits
 
 FORMAT = 1
@@ -52,7 +52,8 @@ class Classifier:
             raise DataError(f"{directory}: a file is in the way; give a directory")
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "curator.json").unlink(missing_ok=True)
-        self.model.save_pretrained(directory)
+        with quiet():
+            self.model.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
         unfinished = directory / "curator.json.part"
         unfinished.write_text(json.dumps(self._record(), indent=2, ensure_ascii=False) + "\n", "utf8")

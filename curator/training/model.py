@@ -124,7 +124,7 @@ def _check_directory(directory: Path) -> None:
 
 def _from_pretrained(name: str, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     device = decide().device
-    with _quiet():
+    with quiet():
         try:
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 name,
@@ -148,7 +148,7 @@ def _from_pretrained(name: str, **settings: Any) -> tuple[PreTrainedModel, dict[
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the table of newly initialised weights (a new head is the point; the rest is checked) and its bar."""
     logger = logging.getLogger("transformers.modeling_utils")
     bar = transformers_logging.is_progress_bar_enabled()
