@@ -1,5 +1,6 @@
 """What the tests share: an encoder whose cosines can be worked out on paper."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -28,7 +29,9 @@ class ToyEncoder:
             progress(len(texts))
         return Encoded(vectors.astype(np.float32), lengths, lengths > self.max_words)
 
-    def direction(self, word):
+    @staticmethod
+    @functools.cache
+    def direction(word):
         bits = np.unpackbits(np.frombuffer(hashlib.blake2b(word.encode(), digest_size=8).digest(), np.uint8))
         return bits.astype(np.float32) * 2 - 1
 

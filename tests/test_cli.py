@@ -14,6 +14,7 @@ def run(tmp_path, toy, monkeypatch, capsys):
     """Run a command in a workspace with the toy encoder. Returns exit code, standard output and standard error."""
     monkeypatch.setattr(encoders, "load", lambda _: toy)
     monkeypatch.setenv("CURATOR_WORKSPACE", str(tmp_path / "work"))
+    monkeypatch.delenv("CURATOR_DATA", raising=False)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     (tmp_path / "notes.jsonl").write_text(
         '{"id": "a", "text": "my card"}\n{"id": "b", "text": "a room"}\n{"id": "c"}\n'
@@ -110,6 +111,12 @@ def test_a_bad_recipe_names_file_and_key(run):
     assert code == 2
     assert "bad.toml" in err
     assert "task.tests: unknown key" in err
+
+
+def test_version(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("curator ")
 
 
 def test_doctor_and_stages(run):

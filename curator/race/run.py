@@ -7,9 +7,6 @@ predictions; scores, intervals and the verdict are derived from it (statistics.p
 import hashlib
 import json
 import logging
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
 from curator.race.arms import DESCRIPTIONS, SELECTING, choose
+from curator.race.environment import commit, environment
 from curator.recipe import Recipe
 from curator.training import Examples, evaluate, fine_tune
 
@@ -274,41 +272,3 @@ def _code() -> str:
 def _rows(frame: pl.DataFrame) -> str:
     columns = [name for name in ("text", "label", "weight") if name in frame.columns]
     return json.dumps(frame.select(columns).rows())
-
-
-def environment() -> dict[str, Any]:
-    """What the race ran on."""
-    hardware = decide()
-    packages = versions()
-    return {
-        "curator": packages.get("curator", "not installed"),
-        "python": packages.pop("python"),
-        "platform": platform.system(),
-        "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "device": hardware.device,
-        "precision": hardware.precision,
-        "versions": packages,
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text("utf8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> dict[str, Any] | None:
-    """The commit of curator's own source, where it runs from a checkout."""
-    here = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        sha, status = (
-            subprocess.run([*here, *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603  fixed arguments
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"sha": sha, "dirty": bool(status)}

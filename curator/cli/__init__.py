@@ -14,20 +14,20 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from curator import __version__
+from curator.cli.terminal import (
+    Bars,
+    err,
+    out,
+    print_json,
+    print_report,
+    print_rows,
+    print_table,
+    print_verdict,
+    show_warning,
+)
 from curator.errors import CuratorError, CuratorWarning, UsageError
 from curator.workspace import Workspace
 
@@ -37,7 +37,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out, err = Console(), Console(stderr=True)
 
 Data = Annotated[
     Path | None, typer.Option("--data", envvar="CURATOR_DATA", help="Where a recipe's relative paths start.")
@@ -52,17 +51,20 @@ class _Settings:
     quiet = False
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"curator {__version__}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace's directory.")
     ] = Path(".curator"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no notices.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
 ) -> None:
-    if version:
-        out.print(f"curator {__version__}")
-        raise typer.Exit
     _Settings.workspace, _Settings.quiet = workspace, quiet
 
 
@@ -81,7 +83,7 @@ def add(
     with _workspace() as ws:
         added = ws.add(name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors)
         if as_json:
-            _print_json(ws.rejects(name), ws.last_report)
+            print_json(ws.rejects(name), ws.last_report)
         else:
             out.print(str(added), markup=False, highlight=False)
             if added.rejects:
@@ -100,7 +102,7 @@ def embed(
     """Embed a corpus now rather than when first needed."""
     with _workspace() as ws:
         report = ws.estimate(name) if dry_run else ws.embed(name)
-        _print_report(report, as_json)
+        print_report(report, as_json)
 
 
 @app.command()
@@ -112,7 +114,7 @@ def search(
 ) -> None:
     """The documents of a corpus nearest to a text."""
     with _workspace() as ws:
-        _print_rows(ws.search(name, text, k), ws.last_report, as_json)
+        print_rows(ws.search(name, text, k), ws.last_report, as_json)
 
 
 @app.command()
@@ -131,7 +133,7 @@ def sql(
         if explain:
             out.print(ws.explain(text, **values), markup=False, highlight=False)
         else:
-            _print_rows(ws.sql(text, **values), ws.last_report, as_json)
+            print_rows(ws.sql(text, **values), ws.last_report, as_json)
 
 
 @app.command()
@@ -144,15 +146,15 @@ def mix(
     """Build the mix of a recipe."""
     with _workspace() as ws:
         if dry_run:
-            _print_report(ws.estimate_recipe(recipe, data=data), as_json)
+            print_report(ws.estimate_recipe(recipe, data=data), as_json)
             return
         built = ws.mix(recipe, data=data)
         summary = built.summary()
         if as_json:
-            _print_json(built.frame(), summary)
+            print_json(built.frame(), summary)
             return
         out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
-        _print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
+        print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
         for warning in summary["warnings"]:
             err.print(f"note: {warning}", markup=False)
 
@@ -166,7 +168,7 @@ def train(
 ) -> None:
     """Fine-tune on the mix of a recipe and save the model."""
     with _workspace() as ws:
-        _print_report(ws.train(recipe, data=data, output=output), as_json)
+        print_report(ws.train(recipe, data=data, output=output), as_json)
 
 
 @app.command()
@@ -182,7 +184,7 @@ def predict(
     with _workspace() as ws:
         lines = None if file else [line.rstrip("\n") for line in sys.stdin if line.strip()]
         rows = ws.predict(model, pl.DataFrame({"text": lines}) if lines is not None else file, text=text)
-        _print_rows(rows, ws.last_report, as_json)
+        print_rows(rows, ws.last_report, as_json)
 
 
 @app.command()
@@ -197,7 +199,7 @@ def race(
     """Race a mix against baselines at equal budget, and report whether it was worth it."""
     with _workspace() as ws:
         if dry_run:
-            _print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
+            print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
             return
         command = (
             f"curator race {Path(recipe).name}"
@@ -209,7 +211,7 @@ def race(
         if as_json:
             print(json.dumps({"rows": finished.table(), "report": {"verdict": finished.verdict, "path": str(path)}}))  # noqa: T201  the result
             return
-        _print_verdict(finished.table(), finished.verdict, path)
+        print_verdict(finished.table(), finished.verdict, path)
 
 
 @app.command()
@@ -218,7 +220,7 @@ def explain(mix_name: Annotated[str, typer.Argument(metavar="MIX")], document: s
     with _workspace() as ws:
         told = ws.mix(mix_name).explain(document)
         if as_json:
-            _print_json(pl.DataFrame(list(told.rows)), {"document": told.document, "kept": told.kept})
+            print_json(pl.DataFrame(list(told.rows)), {"document": told.document, "kept": told.kept})
         else:
             out.print(str(told), markup=False, highlight=False)
 
@@ -233,7 +235,7 @@ def verify(
     with _workspace() as ws:
         result = ws.mix(mix_name).verify(origin=origin)
         if as_json:
-            _print_json(pl.DataFrame([vars(item) for item in result.stale]), {"documents": result.documents})
+            print_json(pl.DataFrame([vars(item) for item in result.stale]), {"documents": result.documents})
         else:
             out.print(str(result), markup=False, highlight=False)
 
@@ -248,13 +250,13 @@ def diff(one: str, other: str, as_json: Json = False) -> None:
             changes.group_by("change", "stage", "rule").len("documents").sort("documents", "change", descending=True)
         )
         if as_json:
-            _print_json(changes, {"changes": counts.to_dicts()})
+            print_json(changes, {"changes": counts.to_dicts()})
             return
         out.print(
             f"from {one} ({len(first):,}) to {other} ({len(second):,}): {len(changes):,} changes", highlight=False
         )
-        _print_table(counts)
-        _print_table(changes.head(10))
+        print_table(counts)
+        print_table(changes.head(10))
 
 
 @app.command()
@@ -271,9 +273,9 @@ def ls(as_json: Json = False) -> None:
     with _workspace() as ws:
         corpora = pl.DataFrame(ws.ls())
         if as_json:
-            _print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
+            print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
             return
-        _print_table(corpora)
+        print_table(corpora)
         out.print(
             f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
         )
@@ -307,7 +309,7 @@ def doctor(as_json: Json = False) -> None:
         "precision": f"{hardware.precision}: {hardware.precision_reason}",
         "neighbours": f"{device}: {reason}",
     }
-    _print_report(report, as_json)
+    print_report(report, as_json)
 
 
 @app.command()
@@ -324,7 +326,7 @@ def demo(
         ws.add("docstrings", docstrings(limit=3000))
         ws.embed("docstrings")
         finished = ws.race(recipe(), command="curator demo")
-        _print_verdict(finished.table(), finished.verdict, finished.report())
+        print_verdict(finished.table(), finished.verdict, finished.report())
 
 
 def main() -> None:
@@ -349,51 +351,14 @@ def _workspace() -> Iterator[Workspace]:
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("always", CuratorWarning)
-        warnings.showwarning = _show_warning
+        warnings.simplefilter("ignore" if _Settings.quiet else "always", CuratorWarning)
+        warnings.showwarning = show_warning
         try:
-            with _Bars() as bars:
+            with Bars(quiet=_Settings.quiet) as bars:
                 yield Workspace(_Settings.workspace, progress=None if _Settings.quiet else bars.step)
         except KeyboardInterrupt:
             err.print("stopped; the same command goes on where it was")
             raise typer.Exit(130) from None
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, CuratorWarning) and not _Settings.quiet:
-        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-class _Bars:
-    """Progress bars on standard error, one for each thing under way."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            disable=_Settings.quiet,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "_Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def step(self, what: str, done: int, total: int) -> None:
-        kind = "training" if what.startswith("training") else what
-        if kind not in self._tasks:
-            self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
-        task = self._progress.tasks[self._tasks[kind]]
-        speed = f"{task.speed:,.1f}/s" if task.speed else ""
-        self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
 
 
 def _parameter(item: str) -> tuple[str, Any]:
@@ -405,53 +370,3 @@ def _parameter(item: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
-
-
-def _print_rows(frame: pl.DataFrame, report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        _print_json(frame, report)
-    else:
-        _print_table(frame)
-
-
-def _print_json(frame: pl.DataFrame, report: dict[str, Any]) -> None:
-    print(json.dumps({"rows": frame.to_dicts(), "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
-
-
-def _print_report(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"rows": [], "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
-        return
-    for name, value in report.items():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)
-        out.print(f"{name:>22}  {shown}", markup=False, highlight=False)
-
-
-def _print_table(frame: pl.DataFrame) -> None:
-    """A frame for a terminal: long texts on one line each, numbers to the right."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(
-            name, justify="right" if kind.is_numeric() else "left", overflow="ellipsis", no_wrap=name != "text"
-        )
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    text = " ".join(str(value).split()).replace("[", r"\[")
-    return text if len(text) <= 160 else text[:159] + "…"
-
-
-def _print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
-    _print_table(pl.DataFrame(rows))
-    out.print()
-    out.print(verdict, style="bold", markup=False, highlight=False)
-    out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)

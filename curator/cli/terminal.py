@@ -1,0 +1,109 @@
+"""What the command line shows: tables, results as JSON, warnings, progress bars."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from curator.errors import CuratorWarning
+
+out, err = Console(), Console(stderr=True)
+
+
+def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, CuratorWarning):
+        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """Progress bars on standard error, one for each thing under way."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=quiet,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        kind = "training" if what.startswith("training") else what
+        if kind not in self._tasks:
+            self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
+        task = self._progress.tasks[self._tasks[kind]]
+        speed = f"{task.speed:,.1f}/s" if task.speed else ""
+        self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
+
+
+def print_rows(frame: pl.DataFrame, report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(frame, report)
+    else:
+        print_table(frame)
+
+
+def print_json(frame: pl.DataFrame, report: dict[str, Any]) -> None:
+    print(json.dumps({"rows": frame.to_dicts(), "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+
+
+def print_report(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"rows": [], "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+        return
+    for name, value in report.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)
+        out.print(f"{name:>22}  {shown}", markup=False, highlight=False)
+
+
+def print_table(frame: pl.DataFrame) -> None:
+    """A frame for a terminal: long texts on one line each, numbers to the right."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, kind in frame.schema.items():
+        table.add_column(
+            name, justify="right" if kind.is_numeric() else "left", overflow="ellipsis", no_wrap=name != "text"
+        )
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    text = " ".join(str(value).split()).replace("[", r"\[")
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
+    print_table(pl.DataFrame(rows))
+    out.print()
+    out.print(verdict, style="bold", markup=False, highlight=False)
+    out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
