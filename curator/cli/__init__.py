@@ -323,7 +323,7 @@ def demo(
     with _workspace() as ws:
         if not _Settings.quiet:
             err.print("Sample task: is a message to a bank's support desk positive, neutral or negative?")
-        ws.add("docstrings", docstrings(limit=3000))
+        ws.add("docstrings", docstrings(limit=2000))
         ws.embed("docstrings")
         finished = ws.race(recipe(), command="curator demo")
         print_verdict(finished.table(), finished.verdict, finished.report())

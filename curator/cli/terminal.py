@@ -39,9 +39,12 @@ class Bars:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=err,
+            transient=True,
             disable=quiet,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._quiet = quiet
+        self._last = ""
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -51,6 +54,12 @@ class Bars:
         self._progress.stop()
 
     def step(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` (0: not known) is done; without a terminal, one line for each new thing."""
+        if not err.is_terminal:
+            if what != self._last and not self._quiet:
+                self._last = what
+                err.print(f"{what} ({done:,} of {total:,} done)" if total else what, highlight=False)
+            return
         kind = "training" if what.startswith("training") else what
         if kind not in self._tasks:
             self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
@@ -103,7 +112,32 @@ def _cell(value: Any) -> str:
 
 
 def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
-    print_table(pl.DataFrame(rows))
+    """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("arm", "documents", "score", "95 % interval", "mix minus arm", "so the mix is"):
+        table.add_column(name, justify="left" if name in ("arm", "so the mix is") else "right")
+    for row in rows:
+        table.add_row(
+            row["arm"],
+            "" if row["documents"] is None else f"{row['documents']:,.0f}",
+            _points(row["mean"]),
+            _range(row["low"], row["high"]),
+            " ".join(
+                filter(
+                    None, [_points(row["difference"], "+"), _range(row["difference_low"], row["difference_high"], "+")]
+                )
+            ),
+            row["verdict"] or "",
+        )
+    out.print(table)
     out.print()
     out.print(verdict, style="bold", markup=False, highlight=False)
     out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _points(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.1f}"
+
+
+def _range(low: float | None, high: float | None, sign: str = "") -> str:
+    return "" if low is None or high is None else f"({low:{sign}.1f} to {high:{sign}.1f})"
