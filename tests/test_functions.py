@@ -195,7 +195,8 @@ def test_pairs_within_is_every_pair(angles, others, min_score, seed):
 
 
 def sql(query: str, relation: Relation):
-    return rewrite(Session(), query, {"least": 0.9}, Tools({"docs": relation}, FUNCTIONS)).fetch()
+    parameters = {"least": 0.9} if "$least" in query else {}
+    return rewrite(Session(), query, parameters, Tools({"docs": relation}, FUNCTIONS)).fetch()
 
 
 def test_from_sql():
