@@ -275,7 +275,8 @@ def ls(as_json: Json = False) -> None:
         if as_json:
             print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
             return
-        print_table(corpora)
+        if len(corpora):
+            print_table(corpora.select("corpus", "documents", "rejects", "embedded", "vectors"))
         out.print(
             f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
         )

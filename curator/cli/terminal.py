@@ -21,6 +21,8 @@ from curator.errors import CuratorWarning
 
 out, err = Console(), Console(stderr=True)
 
+LONG = 32  # characters; a column with longer cells may wrap
+
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, CuratorWarning):
@@ -89,14 +91,14 @@ def print_report(report: dict[str, Any], as_json: bool) -> None:
 
 
 def print_table(frame: pl.DataFrame) -> None:
-    """A frame for a terminal: long texts on one line each, numbers to the right."""
+    """A frame for a terminal: numbers to the right, short columns whole, long texts wrapped in what is left."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(
-            name, justify="right" if kind.is_numeric() else "left", overflow="ellipsis", no_wrap=name != "text"
-        )
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
+    cells = [[_cell(value) for value in column] for column in frame.iter_columns()]
+    for (name, kind), column in zip(frame.schema.items(), cells, strict=True):
+        long = max(map(len, column), default=0) > LONG
+        table.add_column(name, justify="right" if kind.is_numeric() else "left", no_wrap=not long, overflow="fold")
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
     out.print(table)
 
 
@@ -114,8 +116,8 @@ def _cell(value: Any) -> str:
 def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
     """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("arm", "documents", "score", "95 % interval", "mix minus arm", "so the mix is"):
-        table.add_column(name, justify="left" if name in ("arm", "so the mix is") else "right")
+    for name in ("arm", "documents", "score", "95 % interval", "mix minus arm"):
+        table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["arm"],
@@ -127,7 +129,6 @@ def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
                     None, [_points(row["difference"], "+"), _range(row["difference_low"], row["difference_high"], "+")]
                 )
             ),
-            row["verdict"] or "",
         )
     out.print(table)
     out.print()
