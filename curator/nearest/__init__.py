@@ -9,6 +9,7 @@ slow but right. The report says which happened, and why.
 import copy
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,11 +97,10 @@ def rewrite(parser: Parser, sql: str, parameters: Mapping[str, Any], tools: Tool
     statement = parser.parse(sql)
     engine = Engine(parser, tools.relations, parameters, sql, statement)
     planner = _Planner(engine, tools)
-    try:
+    with ExitStack() as unless_planned:
+        unless_planned.callback(engine.close)
         planner.query(statement["node"], [])
-    except BaseException:
-        engine.close()
-        raise
+        unless_planned.pop_all()
     return Query(engine, statement, tuple(planner.joins))
 
 
