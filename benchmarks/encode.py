@@ -92,7 +92,8 @@ def main() -> None:
         print(
             f"{row['tokens_mean']:6.1f} tokens  stock {row['stock_per_s']:7.1f}/s  ours {row['ours_per_s']:7.1f}/s  "
             f"ratio {row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})  "
-            f"{row['ours_tokens_per_s']:,.0f} tokens/s ({row['share_of_product_rate']:.0%} of a product)  least cosine {row['cosine_min']:.5f}"
+            f"{row['ours_tokens_per_s']:,.0f} tokens/s ({row['share_of_product_rate']:.0%} of a product)  "
+            f"least cosine {row['cosine_min']:.5f}"
         )
     print(f"a bf16 linear layer is {record['linear_bf16_over_fp32']:.2f} × as fast as an fp32 one here")
 

@@ -74,8 +74,8 @@ def races() -> str:
 def encode() -> str:
     record = json.loads((HERE / "records" / "encode.json").read_text("utf8"))
     lines = [
-        "| tokens | stock, documents/s | ours, documents/s | ratio | smallest to largest | share of a matrix product's rate "
-        "| lowest cosine to fp32 |",
+        "| tokens | stock, documents/s | ours, documents/s | ratio | smallest to largest | share of a matrix "
+        "product's rate | lowest cosine to fp32 |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
