@@ -63,19 +63,28 @@ def run(
     return record
 
 
-def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
-    started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
+@dataclass(frozen=True)
+class _Course:
+    """What all runs of a race gave, and what they were measured on."""
+
+    runs: list[dict[str, Any]]
+    evaluation: Evaluation
+    labels: tuple[str, ...]
+    summary: dict[str, Any] | None  # of the first mix
+
+
+def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
+    """Every arm at every seed."""
     runs: list[dict[str, Any]] = []
-    evaluation: Evaluation | None = None
-    summary: dict[str, Any] | None = None
-    labels: tuple[str, ...] = ()
     steps = recipe.train.steps
     total = recipe.race.seeds * len(recipe.race.arms) * steps
+    first = workshop.prepare(recipe, 0)
+    evaluation = _evaluation(recipe, workshop, first)
+    summary: dict[str, Any] | None = None
     for seed in range(recipe.race.seeds):
-        task = workshop.prepare(recipe, seed)
-        evaluation = evaluation or _evaluation(recipe, workshop, task)
+        task = workshop.prepare(recipe, seed) if seed else first
         mix, seconds = _mix(recipe, workshop, task)
-        labels, summary = task.labels, summary or (mix.summary() if isinstance(mix, Mix) else None)
+        summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
             what, done = f"training {arm}, seed {seed}", len(runs) * steps
 
@@ -84,20 +93,19 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
                     progress(what, done + number, total)
 
             step(0, 0.0)
+            own = seconds if arm == "mix" else 0.0
             runs.append(
-                _run(
-                    arm,
-                    task,
-                    mix,
-                    evaluation=evaluation,
-                    directory=directory,
-                    selection_seconds=seconds if arm == "mix" else 0.0,
-                    step=step,
-                )
+                _run(arm, task, mix, evaluation=evaluation, directory=directory, selection_seconds=own, step=step)
             )
     if progress:
         progress("training", total, total)
-    assert evaluation is not None
+    return _Course(runs, evaluation, first.labels, summary)
+
+
+def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
+    started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
+    course = _course(recipe, workshop, directory, progress)
+    evaluation = course.evaluation
     return {
         "format": 1,
         "kind": "race",
@@ -110,19 +118,19 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "commit": source,
         "environment": environment(),
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "labels": list(labels),
+        "labels": list(course.labels),
         "metric": recipe.race.metric,
         "evaluation": {
             "documents": len(evaluation.ids),
             "of": evaluation.of,
             "ids": evaluation.ids,
-            "truth": [labels.index(label) for label in evaluation.truth],
+            "truth": [course.labels.index(label) for label in evaluation.truth],
         },
         "arms": [
             {"name": arm, "selecting": arm in SELECTING, "description": DESCRIPTIONS[arm]} for arm in recipe.race.arms
         ],
-        "runs": runs,
-        "mix": summary,
+        "runs": course.runs,
+        "mix": course.summary,
     }
 
 
