@@ -14,7 +14,7 @@ import polars as pl
 
 from curator.catalogue import Catalogue, Corpus
 from curator.documents import Batch, Columns, Origin, files, read
-from curator.errors import CuratorWarning, DataError
+from curator.errors import CuratorWarning, DataError, UsageError
 from curator.files import sha256
 from curator.relation import Relation
 from curator.vectors import Embedded, Encoder, Vectors, VectorStore
@@ -43,6 +43,7 @@ class Corpora:
         self._encoder = encoder
         self._progress = progress
         self._loaded: dict[tuple[str, str, str], Relation] = {}
+        self._queries: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -85,15 +86,36 @@ class Corpora:
         """A corpus as a relation. Its vectors are embedded when first asked for, or are those it came with."""
         key = (corpus.name, corpus.version, "" if corpus.has_own_vectors else self.encoder_key())
         if key not in self._loaded:
-            frame = corpus.frame()
-            if corpus.has_own_vectors:
-                self._loaded[key] = Relation(frame, Vectors.of(corpus.own_vectors()))
-            else:
-                texts = frame["text"]
-                self._loaded[key] = Relation(
-                    frame, load=lambda rows: self.embed(texts[rows].to_list(), corpus.name).vectors
-                )
+            self._loaded[key] = self._relation(corpus, self.catalogue.root / "indexes" / corpus.name / corpus.version)
         return self._loaded[key]
+
+    def _relation(self, corpus: Corpus, home: Path) -> Relation:
+        frame = corpus.frame()
+
+        def embed_query(text: str) -> npt.NDArray[np.float32]:
+            if corpus.has_own_vectors:
+                raise UsageError(
+                    f"corpus {corpus.name!r} came with vectors of its own: curator cannot embed a text to match them"
+                )
+            return self.embed_query(text)
+
+        if corpus.has_own_vectors:
+            return Relation(frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home)
+        texts = frame["text"]
+        return Relation(
+            frame,
+            load=lambda rows: self.embed(texts[rows].to_list(), corpus.name).vectors,
+            embed_query=embed_query,
+            home=home,
+        )
+
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        """The vector of a query, (d,), by the encoder in use; embedded once per session."""
+        known = self._queries.get((self.encoder_key(), text))
+        if known is None:
+            known = self.encoder.encode([text], query=True).vectors[0]
+            self._queries[self.encoder_key(), text] = known
+        return known
 
     def encoder_key(self) -> str:
         """The key of the vectors in use."""

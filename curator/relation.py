@@ -1,6 +1,7 @@
 """A relation: documents and, where they have them, their vectors, row by row."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,28 @@ from curator.vectors import Rows, Vectors
 Load = Callable[[Rows], Vectors]
 """The vectors of some rows of a relation, made (embedded, or read) when they are first asked for."""
 
+EmbedQuery = Callable[[str], npt.NDArray[np.float32]]
+"""The vector of a query text, (d,), to be compared with a relation's. Raises UsageError where there can be none."""
+
 
 class Relation:
-    """A frame of documents and the vectors that belong to its rows, which may be made only when needed."""
+    """A frame of documents and the vectors that belong to its rows, which may be made only when needed.
 
-    def __init__(self, frame: pl.DataFrame, vectors: Vectors | None = None, *, load: Load | None = None) -> None:
+    A whole corpus also has ``home``, a directory for what is derived from this version of it, such as an index.
+    """
+
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        vectors: Vectors | None = None,
+        *,
+        load: Load | None = None,
+        embed_query: EmbedQuery | None = None,
+        home: Path | None = None,
+    ) -> None:
         self.frame = frame
+        self.embed_query = embed_query
+        self.home = home
         self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
         self._vectors = None if vectors is None else self._checked(vectors)
@@ -62,6 +79,7 @@ class Relation:
 
     def _like(self, other: "Relation") -> "Relation":
         other.brings_vectors = self.brings_vectors
+        other.embed_query = self.embed_query
         return other
 
     @classmethod

@@ -102,7 +102,9 @@ class Workspace:
             raise UsageError(f"k must be at least 1, not {k}")
         corpus = self.catalogue.corpus(name)
         relation = self._corpora.relation(corpus)
-        query = Vectors.of(self._embed_query(text, name)[None, :], unit=True)
+        if relation.embed_query is None:
+            raise UsageError(f"corpus {name!r} has no encoder")
+        query = Vectors.of(relation.embed_query(text)[None, :], unit=True)
         edges = neighbours.nearest(query, relation.vectors, k)
         frame = relation.frame[edges.right].with_columns(pl.Series("score", edges.score))
         device, why = neighbours.device()
@@ -246,23 +248,9 @@ class Workspace:
         return Corpora(self.catalogue, lambda: encoder, self._progress)
 
     def _plan(self, query: str, parameters: dict[str, Any]) -> Query:
-        corpora = {name: self.catalogue.corpus(name) for name in self.catalogue.names()}
-        relations = {name: self._corpora.relation(corpus) for name, corpus in corpora.items()}
-
-        brought = {name.lower() for name, corpus in corpora.items() if corpus.has_own_vectors}
-
-        def embed(text: str, name: str | None, tables: set[str]) -> "npt.NDArray[np.float32]":
-            own = sorted(tables & brought) if name is None else []
-            return self._embed_query(text, own[0] if own else name)
-
-        return rewrite(self.session, query, parameters, Tools(relations, (*FUNCTIONS, *self._readers()), embed))
-
-    def _embed_query(self, text: str, name: str | None) -> "npt.NDArray[np.float32]":
-        """The vector of a query, (d,), by the encoder of a corpus."""
-        if name is not None and self.catalogue.corpus(name).has_own_vectors:
-            raise UsageError(f"corpus {name!r} came with vectors of its own: curator cannot embed a text to match them")
-        vector: npt.NDArray[np.float32] = self._corpora.encoder.encode([text], query=True).vectors[0]
-        return vector
+        relations = {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
+        functions = (*FUNCTIONS, *self._readers())
+        return rewrite(self.session, query, parameters, Tools(relations, functions, self._corpora.embed_query))
 
     def _readers(self) -> tuple[Callable[[str], pa.Table], ...]:
         """Table functions that read what the workspace has stored."""

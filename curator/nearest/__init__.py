@@ -8,7 +8,7 @@ slow but right. The report says which happened, and why.
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +36,7 @@ from curator.nearest.tree import (
     walk,
     walk_expression,
 )
-from curator.relation import Relation
+from curator.relation import EmbedQuery, Relation
 from curator.vectors import Vectors
 
 __all__ = ["Function", "JoinReport", "Query", "Tools", "rewrite"]
@@ -69,7 +69,7 @@ class Tools:
 
     relations: Mapping[str, Relation]
     functions: tuple[Function, ...] = ()
-    embed: Callable[[str, str | None, set[str]], "np.ndarray[Any, Any]"] | None = None  # text, corpus, tables of FROM
+    embed: EmbedQuery | None = None  # for a text that is compared with no relation in particular
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Planner:
     def _select(self, node: Node, ctes: list[Node]) -> None:
         if any(part.get("ref_type") == "NEAREST" or part.get("function_name") == "embed" for part in walk(node)):
             self._keep_names(node)
-        fold_embeddings(node, self.engine, self.tools.embed)
+        fold_embeddings(node, self.engine, self.tools.relations, self.tools.embed)
         scope = _Scope(ctes)
         parts = list(walk_expression(_expressions(node)))
         whole_rows = {part["column_names"][0].lower() for part in parts if is_column(part, 1)}

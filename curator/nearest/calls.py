@@ -11,7 +11,7 @@ import pyarrow as pa
 from curator.errors import QueryError, UnknownNameError
 from curator.nearest.engine import Engine
 from curator.nearest.tree import Node, leaves, replace_in_place, walk_expression
-from curator.relation import Relation, matrix_of
+from curator.relation import EmbedQuery, Relation, matrix_of
 from curator.vectors import Vectors
 
 Function = Callable[..., pa.Table]
@@ -37,16 +37,25 @@ def call_function(
     return function(*bound.args, **bound.kwargs)
 
 
-def fold_embeddings(node: Node, engine: Engine, embed: Callable[[str, str | None, set[str]], Any] | None) -> None:
+def fold_embeddings(node: Node, engine: Engine, relations: Mapping[str, Relation], default: EmbedQuery | None) -> None:
     """Replace ``embed('text')`` by the vector, as a constant, in the expressions of one SELECT."""
-    tables = {str(leaf["table_name"]).lower() for leaf in leaves(node["from_table"]) if "table_name" in leaf}
+    known = {name.lower(): relation for name, relation in relations.items()}
+    tables = [known.get(str(leaf.get("table_name")).lower()) for leaf in leaves(node["from_table"])]
+    # Vectors that were brought come first: their embed_query says why there can be none.
+    near = sorted((table for table in tables if table is not None), key=lambda table: not table.brings_vectors)
     for part in list(walk_expression(node)):
         if part.get("class") != "FUNCTION" or part["function_name"] != "embed":
             continue
         values = [_value(argument["expression"], "embed", engine) for argument in part["arguments"]]
-        if embed is None or len(values) not in (1, 2) or not all(isinstance(value, str) for value in values):
+        if len(values) not in (1, 2) or not all(isinstance(value, str) for value in values):
             raise QueryError(f"embed takes a text, and optionally a corpus: embed('…', 'corpus'), not {values!r}")
-        vector = np.asarray(embed(values[0], values[1] if len(values) == 2 else None, tables), dtype=np.float32)
+        if len(values) == 2 and values[1].lower() not in known:
+            raise UnknownNameError("corpus", values[1], relations)
+        sources = [known[values[1].lower()]] if len(values) == 2 else near
+        embed = next((source.embed_query for source in sources if source.embed_query), default)
+        if embed is None:
+            raise QueryError(f"embed({values[0]!r}): there is no encoder here; compare with a corpus of the workspace")
+        vector = np.asarray(embed(values[0]), dtype=np.float32)
         numbers = ", ".join(repr(float(component)) for component in vector)
         constant = engine.builder.expression(f"CAST([{numbers}] AS FLOAT[{len(vector)}])")
         replace_in_place(part, {**constant, "alias": part["alias"]})
