@@ -124,7 +124,7 @@ class Corpora:
     def embed(self, texts: list[str], what: str) -> Embedded:
         """Vectors of texts through the store; those it lacks are encoded and kept."""
         store = self.store()
-        missing = store.missing(texts)
+        missing = store.missing(texts) if texts else 0
         if not missing:
             return store.embed(texts, self.encoder)
         log.info("embedding %s: %s of %s texts are new", what, f"{missing:,}", f"{len(texts):,}")

@@ -58,6 +58,12 @@ class Relation:
             self._vectors = self._checked(self.vectors_of(np.arange(len(self), dtype=np.int64)))
         return self._vectors
 
+    @property
+    def dimension(self) -> int:
+        """Components of a vector, without making one. Raises ValueError where there can be none."""
+        vectors = self.vectors_of(np.empty(0, np.int64)) if self._vectors is None else self._vectors
+        return vectors.dimension
+
     def vectors_of(self, rows: Rows) -> Vectors:
         """The vectors of some rows; only theirs are made. Raises ValueError where there can be none."""
         if self._vectors is not None:
@@ -101,6 +107,13 @@ class Relation:
         """As an Arrow table; ``embedding`` adds the vectors as a column ``embedding FLOAT[d]``."""
         table: pa.Table = self.frame.to_arrow(compat_level=pl.CompatLevel.newest())
         return table.append_column("embedding", vector_column(self.vectors)) if embedding else table
+
+    def empty(self, *, embedding: bool) -> pa.Table:
+        """The columns of ``arrow`` without a row."""
+        table: pa.Table = self.frame.clear().to_arrow(compat_level=pl.CompatLevel.newest())
+        if not embedding:
+            return table
+        return table.append_column("embedding", vector_column(Vectors.of(np.empty((0, self.dimension), np.float32))))
 
     def _checked(self, vectors: Vectors) -> Vectors:
         if len(vectors) != len(self.frame):

@@ -187,6 +187,11 @@ class VectorStore:
         self, texts: Sequence[str], encoder: Encoder, *, progress: Callable[[int], None] | None = None
     ) -> Embedded:
         """Vectors of ``texts`` in their order; those not yet in the store are encoded first, a shard at a time."""
+        if not texts:
+            none = np.empty(0, np.int32)
+            return Embedded(
+                Vectors.of(np.empty((0, encoder.dimension), np.float32), unit=True), none, none.astype(np.bool_)
+            )
         hashes = text_hash(texts)
         known = self._index()
         missing = (

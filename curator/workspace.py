@@ -1,5 +1,6 @@
 """The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
 
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,13 +18,14 @@ from curator import estimate, neighbours, recipe
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
-from curator.errors import CuratorWarning, UsageError
+from curator.errors import CuratorWarning, QueryError, UsageError
 from curator.functions import FUNCTIONS
 from curator.mix import Mix, Workshop, make
-from curator.nearest import JoinReport, Query, Tools, rewrite
+from curator.nearest import Query, Tools, duration, rewrite
 from curator.recipe import Recipe
+from curator.relation import Relation
 from curator.results import Added, Race
-from curator.session import Session
+from curator.session import Session, Wrapped
 from curator.vectors import Encoder, Vectors
 
 
@@ -31,7 +33,8 @@ class Workspace:
     """Opens a workspace directory, or creates it.
 
     ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
-    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total).
+    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total). In a
+    ``sandbox``, for SQL from someone else, no statement reads a file, reaches a network, writes, or changes a setting.
     """
 
     def __init__(
@@ -40,7 +43,9 @@ class Workspace:
         *,
         encoder: "recipe.Encoder | Encoder | str | None" = None,
         progress: Progress | None = None,
+        sandbox: bool = False,
     ) -> None:
+        self.sandbox = sandbox
         self.root = Path(root)
         self.catalogue = Catalogue(self.root)
         self._encoder = recipe.Encoder(model=encoder) if isinstance(encoder, str) else encoder
@@ -55,7 +60,7 @@ class Workspace:
 
     @cached_property
     def session(self) -> Session:
-        return Session()
+        return Session(sandbox=self.sandbox)
 
     # Corpora
 
@@ -122,24 +127,50 @@ class Workspace:
     # SQL
 
     def sql(self, query: str, /, **parameters: Any) -> pl.DataFrame:
-        """Run a SELECT over the corpora; NEAREST joins are executed by FAISS. ``$name`` is bound to a keyword."""
-        planned = self._plan(query, parameters)
-        table = planned.fetch()
-        self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
-        slow = [join for join in planned.joins if join.engine == "duckdb"]
-        for join in slow:
-            _warn(
-                f"NEAREST join of {join.left} with {join.right} was left to DuckDB, which compares every pair: "
-                f"{join.reason}"
-            )
+        """Run a SELECT over the corpora; NEAREST joins are executed by FAISS. ``$name`` is bound to a keyword.
+
+        Also ``EXPLAIN`` of one, ``DESCRIBE`` and ``SUMMARIZE``. Raises QueryError for what writes or cannot run, and
+        warns of what was left to DuckDB, with an estimate, and of lists that a threshold would have made longer.
+        """
+        wrapped = self.session.wrapped(query)
+        if wrapped is None or wrapped.explains:
+            return self._run(query, wrapped, parameters)
+        raise QueryError(
+            f"this {wrapped.before.split()[0].upper()} writes, and only SELECT is run here: ws.execute(…), or "
+            "curator sql --write, does the rest"
+        )
+
+    def execute(self, statement: str, /, **parameters: Any) -> pl.DataFrame:
+        """Run any one statement of DuckDB's, also one that creates or writes; NEAREST works inside it too.
+
+        ``CREATE TABLE … AS``, ``CREATE VIEW``, ``CREATE MACRO``, ``COPY (…) TO``, ``INSERT INTO … SELECT`` and the
+        others. Tables, views and macros live as long as this object; corpora are read, never written. Returns what
+        DuckDB does. Raises UsageError in a sandbox.
+        """
+        if self.sandbox:
+            raise UsageError("a sandbox only reads: use ws.sql, or a workspace without sandbox")
+        wrapped = self.session.wrapped(statement)
+        if wrapped is not None or self.session.is_query(statement):
+            return self._run(statement, wrapped, parameters)
+        table = self.session.run(statement, parameters, self._bound(statement))
+        self.last_report = {"rows": len(table), "joins": []}
         return pl.DataFrame(_distinct_names(table))
 
-    def explain(self, query: str, /, **parameters: Any) -> str:
-        """What FAISS does in a query, what DuckDB does, and why. The edges are searched, the query is not run."""
-        planned = self._plan(query, parameters)
+    def explain(self, query: str, /, *, analyze: bool = False, **parameters: Any) -> str:
+        """What FAISS does in a query, what DuckDB does, and why, per NEAREST join; with the times expected.
+
+        Subqueries that a join needs are run, nothing is searched or embedded. ``analyze`` runs everything, and tells
+        the times measured.
+        """
+        wrapped = self.session.wrapped(query)
+        started = time.perf_counter()
+        planned = self._plan(query, wrapped, parameters, searches=analyze)
+        if analyze:
+            rows = len(planned.fetch())
+            total = f"in all {duration(time.perf_counter() - started)} for {rows:,} rows"
         planned.engine.close()
-        joins = planned.joins
-        return "\n".join(map(_explained, joins)) or "no NEAREST join: DuckDB runs all of it"
+        lines = [str(join) for join in planned.joins] or ["no NEAREST join: DuckDB runs all of it"]
+        return "\n".join([*lines, total] if analyze else lines)
 
     # Mixes and races
 
@@ -247,10 +278,33 @@ class Workspace:
             return Corpora(self.catalogue, lambda: encoders.load(settings), self._progress)
         return Corpora(self.catalogue, lambda: encoder, self._progress)
 
-    def _plan(self, query: str, parameters: dict[str, Any]) -> Query:
-        relations = {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
-        functions = (*FUNCTIONS, *self._readers())
-        return rewrite(self.session, query, parameters, Tools(relations, functions, self._corpora.embed_query))
+    def _plan(
+        self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any], *, searches: bool = True
+    ) -> Query:
+        query = statement if wrapped is None else wrapped.query
+        tools = Tools(self._relations(), (*FUNCTIONS, *self._readers()), self._corpora.embed_query)
+        return rewrite(self.session, query, parameters, tools, shown=statement, searches=searches)
+
+    def _run(self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any]) -> pl.DataFrame:
+        planned = self._plan(statement, wrapped, parameters)
+        for join in planned.joins:
+            if message := join.warning:
+                _warn(message)
+        table = planned.fetch(None if wrapped is None else wrapped.around)
+        self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
+        return pl.DataFrame(_distinct_names(table))
+
+    def _relations(self) -> dict[str, Relation]:
+        return {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
+
+    def _bound(self, statement: str) -> dict[str, pa.Table]:
+        """The corpora that a statement names, as tables without rows: it may define something over them."""
+        words = self.session.names(statement)
+        return {
+            name: relation.empty(embedding=relation.can_embed and (relation.brings_vectors or "embedding" in words))
+            for name, relation in self._relations().items()
+            if name.lower() in words
+        }
 
     def _readers(self) -> tuple[Callable[[str], pa.Table], ...]:
         """Table functions that read what the workspace has stored."""
@@ -278,15 +332,6 @@ class Workspace:
             "files": len(corpus.manifest["origin"]),
             "created": corpus.manifest["created"],
         }
-
-
-def _explained(join: JoinReport) -> str:
-    where = f"NEAREST {join.k} of {join.right} for {join.left} by {join.ranking}"
-    if join.engine == "duckdb":
-        return f"DuckDB: {where}\n  compares every pair, because {join.reason}"
-    groups = f" in {join.groups:,} groups" if join.groups > 1 else ""
-    size = f"{join.left_rows:,} × {join.right_rows:,} rows{groups}, {join.edges:,} edges in {join.seconds:.3f} s"
-    return f"FAISS: {where}\n  {size}; {join.reason}"
 
 
 def _distinct_names(table: pa.Table) -> pa.Table:

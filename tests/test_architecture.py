@@ -20,6 +20,8 @@ ONLY_IN = {
     "sentence_transformers": {"encoder"},
     "faiss": {"neighbours"},
     "duckdb": {"session"},
+    "bm25s": {"functions"},
+    "prompt_toolkit": {"cli"},
     "transformers": {"training", "encoder"},  # the encoder only silences its progress bar
     "altair": {"report"},
     "vl_convert": {"report"},

@@ -213,4 +213,4 @@ def test_from_sql():
 
 
 def test_every_function_is_listed_once():
-    assert [function.__name__ for function in FUNCTIONS] == ["leaders", "pairs_within"]
+    assert [function.__name__ for function in FUNCTIONS] == ["bm25", "hybrid", "leaders", "pairs_within", "search"]

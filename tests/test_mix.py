@@ -263,7 +263,7 @@ def test_a_persons_own_stage(ws, folder):
         ("SELECT corpus, id, true AS keep, 1 AS colour FROM candidates", "'colour'"),
         ("SELECT corpus, 'x' AS id, true AS keep FROM candidates", "one:x comes more than once"),
         ("SELECT corpus, id || 'x' AS id, true AS keep FROM candidates", "one:a0x is not a candidate"),
-        ("SELECT corpus, id, true AS keep FROM test", "(?i)test.*does not exist"),
+        ("SELECT corpus, id, true AS keep FROM test", "no corpus or table named 'test'"),
         ("SELECT corpus, id, $a > 1 AS keep FROM candidates", r"own\.sql:1: \$a is used but not declared"),
         ("-- :a  FLOAT  1.0  unused\nSELECT corpus, id, true AS keep FROM candidates", "'a' is declared but not used"),
         ("-- :a  FLOAT  x1  bad\nSELECT corpus, id, $a > 1 AS keep FROM candidates", r"own\.sql:1: the default x1"),

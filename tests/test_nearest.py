@@ -166,8 +166,6 @@ LEFT_TO_DUCKDB = {
     "inequality": "SELECT t.id, p.id FROM target t JOIN (SELECT * FROM pool c WHERE c.size > t.size) p "
     f"EXACT NEAREST 2 BY SIMILARITY {IP}",
     "other ranking": f"SELECT t.id, p.id FROM target t JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP} + p.size",
-    "unqualified": "SELECT t.id, p.id FROM (SELECT id, embedding AS v FROM target) t JOIN pool p EXACT NEAREST 2 BY "
-    "SIMILARITY array_inner_product(v, embedding)",
     "whole row": f"SELECT t.id, p FROM target t JOIN pool p EXACT NEAREST 2 BY SIMILARITY {IP}",
     "largest distance": "SELECT t.id, p.id FROM target t JOIN pool p EXACT NEAREST 2 BY SIMILARITY "
     "array_distance(t.embedding, p.embedding)",

@@ -4,10 +4,13 @@ The Python signature is the SQL signature; an argument annotated ``Relation`` ta
 ``FUNCTIONS``, and nothing else is.
 """
 
+from curator.functions.bm25 import bm25
+from curator.functions.hybrid import hybrid
 from curator.functions.leaders import leaders
 from curator.functions.pairs_within import pairs_within
+from curator.functions.search import search
 from curator.nearest import Function
 
-FUNCTIONS: tuple[Function, ...] = (leaders, pairs_within)
+FUNCTIONS: tuple[Function, ...] = (bm25, hybrid, leaders, pairs_within, search)
 
-__all__ = ["FUNCTIONS", "leaders", "pairs_within"]
+__all__ = ["FUNCTIONS", "bm25", "hybrid", "leaders", "pairs_within", "search"]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,23 @@ import pyarrow as pa
 
 from curator.errors import QueryError, UnknownNameError
 from curator.nearest.engine import Engine
-from curator.nearest.tree import Node, leaves, replace_in_place, walk_expression
+from curator.nearest.ranking import DeclinedError
+from curator.nearest.sides import stored
+from curator.nearest.tree import Node, leaves, replace_in_place, walk, walk_expression
 from curator.relation import EmbedQuery, Relation, matrix_of
 from curator.vectors import Vectors
 
 Function = Callable[..., pa.Table]
 """A table function: its Python signature is its SQL signature; arguments annotated Relation take a relation."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a query may use besides SQL: relations by name, table functions, and the encoder for ``embed``."""
+
+    relations: Mapping[str, Relation]
+    functions: tuple[Function, ...] = ()
+    embed: EmbedQuery | None = None  # for a text that is compared with no relation in particular
 
 
 def call_function(
@@ -37,9 +49,9 @@ def call_function(
     return function(*bound.args, **bound.kwargs)
 
 
-def fold_embeddings(node: Node, engine: Engine, relations: Mapping[str, Relation], default: EmbedQuery | None) -> None:
+def fold_embeddings(node: Node, engine: Engine, tools: Tools) -> None:
     """Replace ``embed('text')`` by the vector, as a constant, in the expressions of one SELECT."""
-    known = {name.lower(): relation for name, relation in relations.items()}
+    known = {name.lower(): relation for name, relation in tools.relations.items()}
     tables = [known.get(str(leaf.get("table_name")).lower()) for leaf in leaves(node["from_table"])]
     # Vectors that were brought come first: their embed_query says why there can be none.
     near = sorted((table for table in tables if table is not None), key=lambda table: not table.brings_vectors)
@@ -50,9 +62,9 @@ def fold_embeddings(node: Node, engine: Engine, relations: Mapping[str, Relation
         if len(values) not in (1, 2) or not all(isinstance(value, str) for value in values):
             raise QueryError(f"embed takes a text, and optionally a corpus: embed('…', 'corpus'), not {values!r}")
         if len(values) == 2 and values[1].lower() not in known:
-            raise UnknownNameError("corpus", values[1], relations)
+            raise UnknownNameError("corpus", values[1], tools.relations)
         sources = [known[values[1].lower()]] if len(values) == 2 else near
-        embed = next((source.embed_query for source in sources if source.embed_query), default)
+        embed = next((source.embed_query for source in sources if source.embed_query), tools.embed)
         if embed is None:
             raise QueryError(f"embed({values[0]!r}): there is no encoder here; compare with a corpus of the workspace")
         vector = np.asarray(embed(values[0]), dtype=np.float32)
@@ -64,36 +76,46 @@ def fold_embeddings(node: Node, engine: Engine, relations: Mapping[str, Relation
 def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Relation:
     """A quoted name, a bare name or a parenthesised SELECT; CTEs in scope come first."""
     if expression.get("class") == "SUBQUERY":
-        return _evaluated(
-            {
-                "type": "SUBQUERY",
-                "alias": "",
-                "sample": None,
-                "column_name_alias": [],
-                "subquery": expression["subquery"],
-            },
-            ctes,
-            engine,
-        )
+        table = engine.builder.subquery(expression["subquery"])
+        try:
+            found = stored(table, ctes, engine)
+        except DeclinedError as reason:
+            raise QueryError(f"an argument cannot be evaluated: {reason}") from None
+        return found[0] if found else _evaluated(table, ctes, relations, engine)
     if expression.get("class") == "COLUMN_REF":
         name = str(expression["column_names"][-1])
     else:
         name = str(_value(expression, "a relation", engine))
     if any(str(entry["key"]).lower() == name.lower() for entry in ctes):
-        return _evaluated(engine.builder.table(name, name), ctes, engine)
+        return _evaluated(engine.builder.table(name, name), ctes, relations, engine)
     known = {key.lower(): key for key in relations}
     if name.lower() not in known:
         raise UnknownNameError("relation", name, relations)
     return relations[known[name.lower()]]
 
 
-def _evaluated(table: Node, ctes: list[Node], engine: Engine) -> Relation:
+def _evaluated(table: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Relation:
     data = engine.fetch(engine.builder.select(table, ctes))
     if "embedding" not in data.column_names:
         return Relation(pl.DataFrame(data))
     matrix, rows = matrix_of(data.column("embedding"))
     frame = pl.DataFrame(data.drop_columns(["embedding"]))
-    return Relation(frame[rows], Vectors.of(matrix))
+    return Relation(frame[rows], Vectors.of(matrix), embed_query=_encoder_of(table, ctes, relations))
+
+
+def _encoder_of(table: Node, ctes: list[Node], relations: Mapping[str, Relation]) -> EmbedQuery | None:
+    """The encoder of the corpora that a SELECT reads. Brought vectors come first: theirs says why there is none."""
+    names = _tables(table)
+    for entry in reversed(ctes):  # one reads only those before it
+        if str(entry["key"]).lower() in names:
+            names |= _tables(entry)
+    read = [relation for name, relation in relations.items() if name.lower() in names]
+    near = sorted(read, key=lambda relation: not relation.brings_vectors)
+    return next((relation.embed_query for relation in near if relation.embed_query), None)
+
+
+def _tables(tree: Node) -> set[str]:
+    return {str(node["table_name"]).lower() for node in walk(tree) if node.get("type") == "BASE_TABLE"}
 
 
 def _value(expression: Node, what: str, engine: Engine) -> Any:

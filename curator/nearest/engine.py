@@ -1,55 +1,77 @@
 """What the planner needs of a SQL engine: parse, render, register, run. Tables are bound when a query names them."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from curator.nearest.tree import Builder, Node, is_column, is_star, walk
+from curator.nearest.definitions import Macros
+from curator.nearest.tree import Builder, Node, alias_of, is_column, is_star, walk
 from curator.relation import Relation
 
 
 class Parser(Protocol):
     """The part of a session that the planner uses."""
 
-    def parse(self, sql: str) -> Node: ...
+    def parse(self, sql: str, *, shown: str | None = None) -> Node: ...
     def render(self, statement: Node) -> str: ...
     def substitute_counts(self, sql: str, parameters: Mapping[str, Any]) -> str: ...
     def parameter_names(self, sql: str) -> set[str]: ...
+    def call_length(self, sql: str) -> int: ...
+    def macros(self) -> Macros: ...
+    def views(self) -> Mapping[str, str]: ...
     def register(self, name: str, table: pa.Table) -> None: ...
     def forget_tables(self) -> None: ...
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
+    def check(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> None: ...
 
 
 class Engine:
     """Runs trees over relations. A relation's vectors become a column only for a tree that names it."""
 
     def __init__(
-        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], sql: str, query: Node
+        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], shown: str, query: Node
     ) -> None:
         self._parser = parser
         self._numbers = itertools.count(1)
         self._relations = dict(relations)
         self._by_name = {name.lower(): name for name in relations}
         self.parameters = parameters
-        self.sql = sql
+        self.shown = shown
+        self._private: dict[str, str] = {}  # names given to relations so that no CTE takes them → their own
+        self.calls: dict[str, pa.Table] = {}  # what table functions returned, by their name
         self._names_embedding = _names_embedding(query)
         self.builder = Builder(parser.parse)
+
+    def parse(self, sql: str) -> Node:
+        return self._parser.parse(sql)
 
     def render(self, statement: Node) -> str:
         return self._parser.render(statement)
 
+    def definitions(self) -> tuple[Macros, Mapping[str, str]]:
+        """The table macros and views of the session."""
+        return self._parser.macros(), self._parser.views()
+
     def next_number(self) -> int:
         return next(self._numbers)
+
+    def relation(self, name: str) -> Relation | None:
+        """The relation of a name, however it is written."""
+        known = self._by_name.get(name.lower())
+        return None if known is None else self._relations[known]
+
+    def described(self, name: str) -> str:
+        """The name by which a person knows a table."""
+        return self._private.get(name, name)
 
     def number(self, relation: Relation) -> tuple[str, str]:
         """Register a relation with a hidden row number. Returns the names of the table and of the column."""
         name = f"__side{self.next_number()}"
         row = f"{name}_row"
-        self._relations[name] = relation.with_frame(relation.frame.with_row_index(row))
-        self._by_name[name] = name
+        self._know(name, relation.with_frame(relation.frame.with_row_index(row)))
         return name, row
 
     def number_table(self, table: pa.Table) -> tuple[str, str]:
@@ -59,6 +81,19 @@ class Engine:
         self.add(name, table.append_column(row, pa.array(np.arange(len(table)))))
         return name, row
 
+    def keep_apart(self, table: Node, ctes: list[Node]) -> None:
+        """Give the relations in a view's or macro's query names that no CTE around it can take."""
+        taken = {str(entry["key"]).lower() for entry in ctes}
+        for node in walk(table):
+            if (
+                node.get("type") == "BASE_TABLE"
+                and (name := node["table_name"].lower()) in taken & self._by_name.keys()
+            ):
+                private = f"__relation{self.next_number()}"
+                self._private[private] = name
+                self._know(private, self._relations[self._by_name[name]])
+                node.update(self.builder.table(private, alias_of(node)), column_name_alias=node["column_name_alias"])
+
     def add(self, name: str, table: pa.Table) -> None:
         """Register a table under a name of the planner's."""
         self._parser.register(name, table)
@@ -67,12 +102,32 @@ class Engine:
         """Forget every registered table."""
         self._parser.forget_tables()
 
-    def fetch(self, statement: Node) -> pa.Table:
-        """Run a tree with the parameters that it names."""
+    def fetch(self, statement: Node, around: Callable[[str], str] | None = None) -> pa.Table:
+        """Run a tree, or a statement ``around`` it, with the parameters that it names."""
         self._bind(statement)
         named = {node["identifier"] for node in walk(statement) if node.get("class") == "PARAMETER"}
         given = {name: value for name, value in self.parameters.items() if name in named}
-        return self._parser.fetch(self.render(statement), given, shown=self.sql)
+        sql = self.render(statement)
+        return self._parser.fetch(around(sql) if around else sql, given, shown=self.shown)
+
+    def check(self, sql: str) -> None:
+        """Bind the person's own text, so that an error points into it. Raises QueryError.
+
+        ``sql`` is the text with what DuckDB does not know taken out, every place in it kept.
+        """
+        for lower, name in self._by_name.items():
+            if not name.startswith("__"):
+                relation = self._relations[name]
+                shown = self._names_embedding or relation.brings_vectors
+                self._parser.register(lower, relation.empty(embedding=relation.can_embed and shown))
+        for name, table in self.calls.items():
+            self._parser.register(name, table.slice(0, 0))
+        used = self._parser.parameter_names(sql)
+        self._parser.check(sql, {k: v for k, v in self.parameters.items() if k in used}, shown=self.shown)
+
+    def _know(self, name: str, relation: Relation) -> None:
+        self._relations[name] = relation
+        self._by_name[name] = name
 
     def _bind(self, statement: Node) -> None:
         """Register the relations that a tree names, with vectors where it looks at them.
@@ -88,6 +143,30 @@ class Engine:
             relation = self._relations[name]
             shown = starred and (self._names_embedding or relation.brings_vectors)
             self._parser.register(name, relation.arrow(embedding=relation.can_embed and (named or shown)))
+
+
+def masked(sql: str, tree: Node, functions: set[str], parser: Parser) -> str:
+    """The text of a query without what only curator knows, every place in it kept.
+
+    ``embed(…)`` becomes NULL, ``saturated`` a boolean, and a table function a table of its name.
+    """
+    text = bytearray(sql.encode())
+    for node in walk(tree):
+        start, length = node.get("query_location", 0), node.get("query_location_length", 0)
+        if node.get("type") == "TABLE_FUNCTION" and (name := node["function"]["function_name"]) in functions:
+            end = start + parser.call_length(bytes(text[start:]).decode())
+            _overwrite(text, start, end, name)
+        elif node.get("class") == "FUNCTION" and node["function_name"] == "embed" and length:
+            _overwrite(text, start, start + length, "NULL")
+        elif is_column(node) and node["column_names"][-1].lower() == "saturated":
+            _overwrite(text, start, start + length, "(1=1)")
+    return text.decode()
+
+
+def _overwrite(text: bytearray, start: int, end: int, by: str) -> None:
+    """Put other words in a place, and blanks in the rest of it; line ends stay."""
+    blank = bytes(byte if byte == ord("\n") else ord(" ") for byte in text[start:end])
+    text[start:end] = by.encode() + blank[len(by) :]
 
 
 def _names_embedding(tree: Node) -> bool:

@@ -1,6 +1,6 @@
 """The two sides of a NEAREST join: rows with a number, and their vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.engine import Engine
-from curator.nearest.ranking import DeclinedError
+from curator.nearest.ranking import DeclinedError, Operand
 from curator.nearest.tree import Node, alias_of, conjunction, conjuncts, is_column, is_star, walk
 from curator.relation import Relation, matrix_of
 from curator.vectors import Vectors
@@ -25,10 +25,13 @@ class Side:
     row: str  # the hidden column
     rows: int
     column: str  # its vectors
-    vectors: Vectors
+    load: Callable[[], Vectors]  # embeds what has to be embedded
+    dimension: Callable[[], int]
     positions: npt.NDArray[np.int64]  # row number of each vector; rows without one have none
     data: pl.DataFrame
     described: str
+    of: int  # rows before the filter
+    known: bool = True  # its rows do not depend on another search
 
     def keys(self, columns: list[str]) -> pl.DataFrame:
         """Columns ``k0, k1, …`` of the rows that have a vector, and their ``row`` among the vectors."""
@@ -64,43 +67,44 @@ def correlation(table: Node, outer: set[str]) -> list[tuple[tuple[str, str], str
     return taken
 
 
-def evaluate(table: Node, column: str, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Side:
+def evaluate(table: Node, operand: Operand, ctes: list[Node], engine: Engine) -> Side:
     """Evaluate one table of FROM once. Raises DeclinedError when it cannot stand alone or has no such vectors."""
-    relation = _stored(table, column, ctes, relations, engine)
-    if relation is not None:
-        return _from_relation(table, relation, engine)
-    return _materialised(table, column, ctes, engine)
+    own = operand.expression is None and operand.column == "embedding"
+    found = stored(table, ctes, engine) if own else None
+    return _from_relation(table, *found, engine) if found else _materialised(table, operand, ctes, engine)
 
 
-def _stored(
-    table: Node, column: str, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine
-) -> Relation | None:
-    """The relation that a table is, or of which it is ``SELECT * … WHERE``: its vectors need not go through SQL."""
-    where = None
-    inner = table
-    if table["type"] == "SUBQUERY":
-        select = table["subquery"]["node"]
-        if not _is_plain_filter(select):
-            return None
-        inner, where = select["from_table"], select["where_clause"]
+def base_of(table: Node) -> Node:
+    """The table that a subquery is ``SELECT * … WHERE`` of; else the table itself."""
+    if table["type"] == "SUBQUERY" and _is_plain_filter(table["subquery"]["node"]):
+        inner: Node = table["subquery"]["node"]["from_table"]
+        return inner
+    return table
+
+
+def stored(table: Node, ctes: list[Node], engine: Engine) -> tuple[Relation, int] | None:
+    """The relation that a table is, or of which it is ``SELECT * … WHERE``: its vectors need not go through SQL.
+
+    With the number of its rows before the WHERE.
+    """
+    inner = base_of(table)
     shadowed = {str(entry["key"]).lower() for entry in ctes}
     changed = ("column_name_alias", "sample")
     if inner["type"] != "BASE_TABLE" or any(node[key] for node in (inner, table) for key in changed):
         return None
-    name = inner["table_name"]
-    if column != "embedding" or name.lower() in shadowed or name not in relations or not relations[name].can_embed:
+    relation = engine.relation(inner["table_name"])
+    if relation is None or inner["table_name"].lower() in shadowed or inner["schema_name"] or not relation.can_embed:
         return None
-    relation = relations[name]
-    if where is None:
-        return relation
+    if inner is table or table["subquery"]["node"]["where_clause"] is None:
+        return relation, len(relation)
     numbered, row = engine.number(relation)
-    statement = engine.builder.select(engine.builder.table(numbered, inner["alias"] or name), ctes, row)
-    statement["node"]["where_clause"] = where
+    statement = engine.builder.select(engine.builder.table(numbered, inner["alias"] or inner["table_name"]), ctes, row)
+    statement["node"]["where_clause"] = table["subquery"]["node"]["where_clause"]
     kept = _fetch(engine, statement)
-    return relation.take(np.sort(kept.column(0).to_numpy()))
+    return relation.take(np.sort(kept.column(0).to_numpy())), len(relation)
 
 
-def _from_relation(table: Node, relation: Relation, engine: Engine) -> Side:
+def _from_relation(table: Node, relation: Relation, of: int, engine: Engine) -> Side:
     name, row = engine.number(relation)
     return Side(
         alias_of(table),
@@ -108,17 +112,24 @@ def _from_relation(table: Node, relation: Relation, engine: Engine) -> Side:
         row,
         len(relation),
         "embedding",
-        relation.vectors,
+        lambda: relation.vectors,
+        lambda: relation.dimension,
         np.arange(len(relation), dtype=np.int64),
         relation.frame,
-        _described(table),
+        _described(table, engine),
+        of,
     )
 
 
-def _materialised(table: Node, column: str, ctes: list[Node], engine: Engine) -> Side:
+def _materialised(table: Node, operand: Operand, ctes: list[Node], engine: Engine) -> Side:
     if table["type"] == "JOIN":
         raise DeclinedError("the right side is a join; put it into a subquery")
-    data = _fetch(engine, engine.builder.select(table, ctes))
+    statement = engine.builder.select(table, ctes)
+    column = operand.column
+    if operand.expression is not None:
+        column = f"__vector{engine.next_number()}"
+        statement["node"]["select_list"].append({**operand.expression, "alias": column})
+    data = _fetch(engine, statement)
     names = {name.lower(): name for name in data.column_names}
     if column not in names:
         raise DeclinedError(f"{alias_of(table)} has no column {column!r}")
@@ -129,10 +140,26 @@ def _materialised(table: Node, column: str, ctes: list[Node], engine: Engine) ->
     except ValueError as error:
         raise DeclinedError(str(error)) from None
     if not np.isfinite(matrix).all():
-        raise DeclinedError(f"{alias_of(table)}.{column} holds NaN or infinity, which FAISS cannot order")
+        raise DeclinedError(f"{alias_of(table)}.{operand.column} holds NaN or infinity, which FAISS cannot order")
+    if operand.expression is not None:
+        data = data.drop_columns([names[column]])
     name, row = engine.number_table(data)
-    plain = pl.DataFrame(data.drop_columns([names[column]]))
-    return Side(alias_of(table), name, row, len(data), column, Vectors.of(matrix), positions, plain, _described(table))
+    plain = pl.DataFrame(data.drop_columns([n for n in (names[column],) if n in data.column_names]))
+    vectors = Vectors.of(matrix)
+    return Side(
+        alias_of(table),
+        name,
+        row,
+        len(data),
+        operand.column,
+        lambda: vectors,
+        lambda: vectors.dimension,
+        positions,
+        plain,
+        _described(table, engine),
+        len(data),
+        "__edges" not in engine.render(statement),
+    )
 
 
 def _fetch(engine: Engine, statement: Node) -> pa.Table:
@@ -173,8 +200,8 @@ def _tables(table: Node | None) -> list[Node]:
     return [node for node in walk(table) if node.get("type") in ("BASE_TABLE", "SUBQUERY", "TABLE_FUNCTION")]
 
 
-def _described(table: Node) -> str:
+def _described(table: Node, engine: Engine) -> str:
     if table["type"] == "BASE_TABLE":
-        return str(table["table_name"])
+        return engine.described(table["table_name"])
     inner = table.get("subquery", {}).get("node", {}).get("from_table") or {}
-    return f"subquery on {inner['table_name']}" if inner.get("type") == "BASE_TABLE" else "subquery"
+    return f"subquery on {engine.described(inner['table_name'])}" if inner.get("type") == "BASE_TABLE" else "subquery"

@@ -127,10 +127,20 @@ class Builder:
         table: Node = self._parse(f'SELECT 1 FROM {name} AS "{quoted}"')["node"]["from_table"]
         return table
 
+    def subquery(self, statement: Node, alias: str = "") -> Node:
+        """A statement as a table of FROM."""
+        table: Node = self._parse("SELECT 1 FROM (SELECT 1)")["node"]["from_table"]
+        return {**table, "subquery": statement, "alias": alias}
+
     def expression(self, sql: str) -> Node:
         """One expression."""
         expression: Node = self._parse(f"SELECT {sql}")["node"]["select_list"][0]
         return expression
+
+    def modifiers(self, clause: str) -> list[Node]:
+        """What stands after a SELECT: ORDER BY, LIMIT."""
+        modifiers: list[Node] = self._parse(f"SELECT 1 {clause}")["node"]["modifiers"]
+        return modifiers
 
     def edge_join(self, left: Node, right: Node, edges: "EdgeNames", kind: str) -> Node:
         """``left kind JOIN edges kind JOIN right``, by row numbers."""
@@ -153,6 +163,7 @@ class EdgeNames:
         self.right = f"__edges{number}_right"
         self.score = f"__edges{number}_score"
         self.rank = f"__edges{number}_rank"
+        self.saturated = f"__edges{number}_saturated"  # added to the table once it is known
         self.left_row = left_row
         self.right_row = right_row
 

@@ -1,0 +1,435 @@
+"""One statement's tree, rewritten in place: the walk over its SELECTs and what becomes of each NEAREST join."""
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curator import neighbours
+from curator.errors import QueryError
+from curator.nearest import search
+from curator.nearest.calls import Tools, call_function, fold_embeddings
+from curator.nearest.definitions import expanded
+from curator.nearest.engine import Engine
+from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
+from curator.nearest.report import DUCKDB_PAIR, JoinReport
+from curator.nearest.sides import Side, base_of, correlation, evaluate
+from curator.nearest.thresholds import Score, on_score
+from curator.nearest.tree import (
+    EdgeNames,
+    Node,
+    alias_of,
+    is_column,
+    is_star,
+    leaves,
+    replace_in_place,
+    same,
+    swapped,
+    walk,
+    walk_expression,
+)
+
+_READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+
+
+@dataclass
+class _Join:
+    """A NEAREST join that FAISS executed."""
+
+    report: int  # its place among the reports
+    names: EdgeNames
+    right: str  # alias
+    expression: Node
+    lists: npt.NDArray[np.int64]  # per edge: the left row
+    last: npt.NDArray[np.bool_]  # per edge: the k-th of a list that was chosen from more than k
+    passes: npt.NDArray[np.bool_] | None = None  # per edge: it is over every threshold seen so far
+
+
+@dataclass
+class _Scope:
+    """One SELECT while its FROM is rewritten."""
+
+    ctes: list[Node]
+    select: Node
+    sides: dict[str, Side] = field(default_factory=dict)
+    joins: list[_Join] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)  # columns of edges
+    rows: dict[str, list[str]] = field(default_factory=dict)  # row numbers of the tables of each alias
+    columns: dict[str, set[str]] = field(default_factory=dict)  # of each table looked at
+
+
+class Planner:
+    """Rewrites the queries of one statement. With ``searches`` off the edges are left out: for ``explain``."""
+
+    def __init__(self, engine: Engine, tools: Tools, *, searches: bool = True) -> None:
+        self.engine = engine
+        self.tools = tools
+        self.searches = searches
+        self.functions = {function.__name__: function for function in tools.functions}
+        self.macros, self.views = engine.definitions()
+        self.reports: list[JoinReport] = []
+        # Which join's score a column of a rewritten query is, by the query's node.
+        self._scores: dict[int, dict[str, _Join]] = {}
+
+    def refuse_writing(self, statement: Node) -> None:
+        """Raise QueryError when any part of a statement writes: a CTE can DELETE."""
+        for node in walk(statement):
+            kind = str(node.get("type", ""))
+            if kind.endswith("_NODE") and kind not in _READING:
+                raise QueryError(f"only SELECT can be run here, and this contains {kind.split('_')[0]}")
+
+    def query(self, node: Node, ctes: list[Node]) -> None:
+        """Rewrite a query node in place. ``ctes`` are those in scope, already rewritten."""
+        ctes = list(ctes)
+        for entry in node["cte_map"]["map"]:
+            self.query(entry["value"]["query_node"], ctes)
+            ctes.append(entry)
+        if node["type"] == "SELECT_NODE":
+            self._select(node, ctes)
+        for child in [*node.get("children", []), node.get("left"), node.get("right")]:
+            if isinstance(child, dict) and child.get("type", "").endswith("_NODE"):
+                self.query(child, ctes)
+
+    def _select(self, node: Node, ctes: list[Node]) -> None:
+        if any(part.get("ref_type") == "NEAREST" or part.get("function_name") == "embed" for part in walk(node)):
+            self._keep_names(node)
+        fold_embeddings(node, self.engine, self.tools)
+        scope = _Scope(ctes, node)
+        node["from_table"] = self._from(node["from_table"], scope)
+        for part in walk_expression([*_expressions(node), node["from_table"]]):
+            inner = part.get("subquery") if part.get("class") == "SUBQUERY" else None
+            if inner:
+                self.query(inner["node"], ctes)
+        inherited = self._inherited(node["from_table"], ctes)
+        self._outer_thresholds(node, inherited)
+        self._use_scores(node, scope)
+        self._remember_scores(node, scope, inherited)
+        _hide(node, scope)
+
+    def _from(self, table: Node, scope: _Scope) -> Node:
+        """Rewrite one table of FROM; returns what takes its place."""
+        if table["type"] in ("TABLE_FUNCTION", "BASE_TABLE") and not self._is_cte(table, scope.ctes):
+            original = table
+            table = expanded(table, self.macros, self.views, self.engine.parse)
+            if table is not original and table["type"] == "SUBQUERY":
+                self.engine.keep_apart(table, scope.ctes)
+        kind = table["type"]
+        if kind == "SUBQUERY":
+            self.query(table["subquery"]["node"], scope.ctes)
+        elif kind == "TABLE_FUNCTION" and table["function"]["function_name"] in self.functions:
+            return self._call(table, scope)
+        elif kind == "JOIN":
+            table["left"] = self._from(table["left"], scope)
+            table["right"] = self._from(table["right"], scope)
+            if table["ref_type"] == "NEAREST":
+                return self._nearest(table, scope)
+        return table
+
+    def _is_cte(self, table: Node, ctes: list[Node]) -> bool:
+        name = str(table.get("table_name")).lower()
+        return table["type"] == "BASE_TABLE" and any(str(entry["key"]).lower() == name for entry in ctes)
+
+    def _call(self, table: Node, scope: _Scope) -> Node:
+        function = self.functions[table["function"]["function_name"]]
+        result = call_function(function, table["function"], scope.ctes, self.tools.relations, self.engine)
+        name = f"__call{self.engine.next_number()}"
+        self.engine.add(name, result)
+        self.engine.calls[function.__name__] = result
+        replacement = self.engine.builder.table(name, table["alias"] or function.__name__)
+        replacement["column_name_alias"] = table["column_name_alias"]
+        return replacement
+
+    # NEAREST joins
+
+    def _nearest(self, join: Node, scope: _Scope) -> Node:
+        """Put an ordinary join through FAISS's edges in the place of a NEAREST join, or leave it as it is."""
+        original, sides, rows = copy.deepcopy(join), dict(scope.sides), copy.deepcopy(scope.rows)
+        report = JoinReport(
+            ", ".join(alias_of(leaf) for leaf in leaves(join["left"])),
+            alias_of(join["right"]),
+            join["nearest_count"],
+            self._text(join["ranking_expression"]),
+            True,
+            "faiss",
+            "",
+        )
+        try:
+            return self._through_edges(join, scope, report)
+        except DeclinedError as reason:
+            scope.sides, scope.rows = sides, rows
+            left, right = (self._count(original[side], scope) for side in ("left", "right"))
+            cost = None if left is None or right is None else left * right * 384 * DUCKDB_PAIR
+            self.reports.append(
+                replace(
+                    report, engine="duckdb", reason=str(reason), left_rows=left, right_rows=right,
+                    estimated_seconds=cost,
+                )
+            )  # fmt: skip
+            return original
+
+    def _through_edges(self, join: Node, scope: _Scope, report: JoinReport) -> Node:
+        right_alias = alias_of(join["right"])
+        outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
+        ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self._text)
+        self._refuse_whole_rows(scope.select, {ranking.left.table, right_alias})
+        keys = correlation(join["right"], set(outer))
+        if any(key[0][0] != ranking.left.table for key in keys):
+            raise DeclinedError("the right side depends on a table other than the one with the vector")
+        left = self._side(outer[ranking.left.table], ranking.left, scope)
+        right = self._side(join["right"], ranking.right, scope)
+        report = replace(
+            report,
+            left=f"{report.left} ({left.described})",
+            right=f"{report.right} ({right.described})",
+            left_rows=left.rows if left.known else None,
+            right_rows=right.rows if right.known else None,
+            filter=_filter(right),
+            reason="exact search on {} ({})".format(*neighbours.device()),
+        )
+        names = EdgeNames(self.engine.next_number(), left.row, right.row)
+        if self.searches:
+            started = time.perf_counter()
+            found = search.search(left, right, ranking, join["nearest_count"], keys)
+            table = search.edge_table(found, left, right, ranking, names)
+            report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
+        else:
+            found = search.nothing()
+            table = search.edge_table(found, left, right, ranking, names)
+            seconds = None if report.pairs is None else neighbours.estimated_seconds(report.pairs, left.dimension())
+            report = replace(report, estimated_seconds=seconds)
+        self.reports.append(report)
+        self._found(table, found, names, ranking, join, scope)
+        kind = "LEFT" if join["join_type"] == "LEFT" else "INNER"
+        return self.engine.builder.edge_join(join["left"], join["right"], names, kind)
+
+    def _found(
+        self, table: pa.Table, found: search.Found, names: EdgeNames, ranking: Ranking, join: Node, scope: _Scope
+    ) -> None:
+        """Register the edges, with what the thresholds of this SELECT say of them."""
+        k = join["nearest_count"]
+        last = (found.edges.rank == k) & (found.candidates > k)
+        made = _Join(len(self.reports) - 1, names, alias_of(join["right"]), ranking.expression, found.edges.left, last)
+        scope.joins.append(made)
+        scope.hidden += [*names.columns, names.saturated]
+        self.engine.add(names.table, table)
+        select = scope.select
+        self._threshold(made, [select["where_clause"], select["qualify"]], self._is_score(made, scope))
+        saturated = self._saturated_lists(made)
+        self.engine.add(names.table, table.append_column(names.saturated, pa.array(saturated)))
+
+    def _saturated_lists(self, join: _Join) -> npt.NDArray[np.bool_]:
+        """Per edge: its list is full, was chosen from more, and its last one passes."""
+        cut = join.last if join.passes is None else join.last & join.passes
+        return np.isin(join.lists, join.lists[cut])
+
+    def _threshold(self, join: _Join, predicates: list[Node | None], is_score: Score) -> None:
+        """Note which edges pass the predicates that look at the score alone, and count the saturated lists."""
+        score = self.engine.builder.expression(join.names.score)
+        predicate = on_score(predicates, is_score, score)
+        if predicate is None:
+            return
+        table = self.engine.builder.table(join.names.table, join.names.table)
+        statement = self.engine.builder.select(table, [], "coalesce(x, false)")
+        statement["node"]["select_list"][0]["children"][0] = predicate
+        passes = self.engine.fetch(statement).column(0).to_numpy()
+        join.passes = passes if join.passes is None else join.passes & passes
+        count = int((join.last & join.passes).sum())
+        self.reports[join.report] = replace(self.reports[join.report], saturated=count)
+
+    def _is_score(self, join: _Join, scope: _Scope) -> Score:
+        """The ranking itself, or the alias that the SELECT gives it where no table has a column of that name."""
+        expression = join.expression
+        aliases = {
+            item["alias"].lower() for item in scope.select["select_list"] if self._repeats(item, expression, scope)
+        }
+        aliases -= {name.lower() for side in scope.sides.values() for name in side.data.columns}
+
+        def is_score(node: Node) -> bool:
+            if is_column(node, 1) and node["column_names"][0].lower() in aliases:
+                return True
+            return self._repeats(node, expression, scope)
+
+        return is_score
+
+    def _repeats(self, node: Node, expression: Node, scope: _Scope) -> bool:
+        """Whether a node is a ranking again: its operands may be exchanged, and need not name their tables."""
+        if node.get("class") != "FUNCTION" or node["function_name"] != expression["function_name"]:
+            return False
+        node, expression = self._qualified(node, scope), self._qualified(expression, scope)
+        return same(node, expression) or same(swapped(node), expression)
+
+    def _qualified(self, expression: Node, scope: _Scope) -> Node:
+        """An expression whose columns name their tables, as far as these have been looked at."""
+        expression = copy.deepcopy(expression)
+        for node in walk(expression):
+            if is_column(node, 1):
+                name = node["column_names"][0].lower()
+                owners = [alias for alias, columns in scope.columns.items() if name in columns]
+                node["column_names"] = [*owners, name] if len(owners) == 1 else [name]
+        return expression
+
+    def _owner(self, join: Node, scope: _Scope) -> Owner:
+        """To which table of a join a column belongs."""
+        tables = {alias_of(leaf): leaf for leaf in [*leaves(join["left"]), join["right"]]}
+
+        def owner(column: Node) -> str | None:
+            names = [str(name).lower() for name in column["column_names"]]
+            if len(names) == 2 and names[0] in tables:
+                return names[0]
+            if len(names) != 1:
+                return None
+            for alias, table in tables.items():
+                if alias not in scope.columns:
+                    scope.columns[alias] = self._columns(table, scope)
+            owners = [alias for alias in tables if names[0] in scope.columns[alias]]
+            return owners[0] if len(owners) == 1 else None
+
+        return owner
+
+    def _columns(self, table: Node, scope: _Scope) -> set[str]:
+        """The columns of a table of FROM, in lower case; none when it cannot be looked at alone."""
+        base = base_of(table)
+        if base["type"] == "JOIN":
+            return set()
+        relation = self.engine.relation(base["table_name"]) if base["type"] == "BASE_TABLE" else None
+        if relation is not None and not self._is_cte(base, scope.ctes):
+            return {*map(str.lower, relation.frame.columns), *(["embedding"] if relation.can_embed else [])}
+        statement = self.engine.builder.select(base, scope.ctes)
+        statement["node"]["modifiers"] = self.engine.builder.modifiers("LIMIT 0")
+        try:
+            names = self.engine.fetch(statement).column_names
+        except QueryError:
+            return set()
+        return {name.lower() for name in names}
+
+    def _count(self, table: Node, scope: _Scope) -> int | None:
+        """Rows of a table of FROM; None when it cannot be counted alone."""
+        try:
+            counted = self.engine.fetch(self.engine.builder.select(table, scope.ctes, "count(*)"))
+        except QueryError:
+            return None
+        return int(counted.column(0)[0].as_py())
+
+    def _side(self, table: Node, operand: Operand, scope: _Scope) -> Side:
+        """Evaluate a table of FROM and put the registered result in its place."""
+        alias = alias_of(table)
+        known = scope.sides.get(alias)
+        if known is not None and known.column == operand.column:
+            return known
+        side = evaluate(table, operand, scope.ctes, self.engine)
+        replace_in_place(table, self.engine.builder.table(side.name, table["alias"] or table.get("table_name", "")))
+        scope.sides[alias] = side
+        scope.rows.setdefault(alias, []).append(side.row)
+        return side
+
+    def _refuse_whole_rows(self, select: Node, tables: set[str]) -> None:
+        """Raise DeclinedError where a SELECT would see the planner's own columns."""
+        parts = list(walk_expression(_expressions(select)))
+        if any(is_star(part) and part["expr"] for part in parts):
+            raise DeclinedError("COLUMNS(…) chooses columns by name, and would choose the planner's")
+        if tables & {part["column_names"][0].lower() for part in parts if is_column(part, 1)}:
+            raise DeclinedError("a whole row of a side is used as a value")
+
+    # Scores
+
+    def _keep_names(self, node: Node) -> None:
+        """Name the unnamed columns of a SELECT as DuckDB names them, before their expressions change."""
+        for item in node["select_list"]:
+            if not item["alias"] and not is_column(item) and not any(map(is_star, walk_expression(item))):
+                item["alias"] = self._text(item)
+
+    def _use_scores(self, node: Node, scope: _Scope) -> None:
+        """Take the ranking from the edges wherever the SELECT repeats it, and ``saturated`` where it is asked for."""
+        for join in scope.joins:
+            score = self.engine.builder.expression(join.names.score)
+            saturated = self.engine.builder.expression(join.names.saturated)
+            for part in list(walk_expression([*_expressions(node), node["from_table"]])):
+                if self._repeats(part, join.expression, scope):
+                    replace_in_place(part, {**score, "alias": part["alias"]})
+                elif self._asks_saturated(part, join, scope):
+                    replace_in_place(part, {**saturated, "alias": part["alias"] or "saturated"})
+
+    def _asks_saturated(self, part: Node, join: _Join, scope: _Scope) -> bool:
+        if not is_column(part) or part["column_names"][-1].lower() != "saturated":
+            return False
+        if any("saturated" in map(str.lower, side.data.columns) for side in scope.sides.values()):
+            return False
+        return len(part["column_names"]) == 1 or part["column_names"][0].lower() == join.right
+
+    def _inherited(self, table: Node | None, ctes: list[Node]) -> dict[tuple[str, str], _Join]:
+        """The scores among the columns of the subqueries and CTEs of a FROM, by alias and column."""
+        queries = {str(entry["key"]).lower(): entry["value"]["query_node"] for entry in ctes}
+        found: dict[tuple[str, str], _Join] = {}
+        for leaf in leaves(table):
+            query = leaf["subquery"]["node"] if leaf["type"] == "SUBQUERY" else None
+            if leaf["type"] == "BASE_TABLE":
+                query = queries.get(str(leaf["table_name"]).lower())
+            if query is not None and not leaf["column_name_alias"]:
+                scores = self._scores.get(id(query), {})
+                found |= {(alias_of(leaf), column): join for column, join in scores.items()}
+        return found
+
+    def _outer_thresholds(self, node: Node, inherited: dict[tuple[str, str], _Join]) -> None:
+        """Apply the thresholds of a SELECT to the scores that its subqueries and CTEs give it."""
+        for join in {id(join): join for join in inherited.values()}.values():
+            own = {key: value for key, value in inherited.items() if value is join}
+            self._threshold(join, [node["where_clause"], node["qualify"]], partial(_is_inherited, own))
+
+    def _remember_scores(self, node: Node, scope: _Scope, inherited: dict[tuple[str, str], _Join]) -> None:
+        scores: dict[str, _Join] = {}
+        by_name = {join.names.score: join for join in scope.joins}
+        for item in node["select_list"]:
+            if is_star(item):
+                chosen = item["relation_name"].lower()
+                scores |= {column: join for (alias, column), join in inherited.items() if chosen in ("", alias)}
+            elif is_column(item):
+                join = by_name.get(item["column_names"][-1]) or _lookup(item, inherited)
+                if join is not None:
+                    scores[(item["alias"] or item["column_names"][-1]).lower()] = join
+        self._scores[id(node)] = scores
+
+    def _text(self, expression: Node) -> str:
+        """An expression as SQL, which is also the name that DuckDB gives its column."""
+        statement = self.engine.builder.select({"type": "EMPTY", "alias": "", "sample": None}, [], "1")
+        statement["node"]["select_list"] = [{**expression, "alias": ""}]
+        return self.engine.render(statement).removeprefix("SELECT ")
+
+
+def _expressions(node: Node) -> list[Any]:
+    """The parts of a SELECT that hold expressions over its FROM."""
+    keys = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
+    return [node[key] for key in keys]
+
+
+def _is_inherited(scores: Mapping[tuple[str, str], _Join], part: Node) -> bool:
+    return _lookup(part, scores) is not None
+
+
+def _lookup(part: Node, scores: Mapping[tuple[str, str], _Join]) -> _Join | None:
+    """The join whose score a column is; None for any other node, and for a name that several have."""
+    if not is_column(part) or len(part["column_names"]) > 2:
+        return None
+    names = [str(name).lower() for name in part["column_names"]]
+    found = [join for (alias, column), join in scores.items() if column == names[-1] and names[0] in (alias, column)]
+    return found[0] if len(found) == 1 else None
+
+
+def _hide(node: Node, scope: _Scope) -> None:
+    """Keep row numbers and edges out of ``*``."""
+    everything = sorted({*scope.hidden, *(row for rows in scope.rows.values() for row in rows)})
+    for part in walk_expression(node["select_list"]):
+        if is_star(part):
+            relation = part["relation_name"].lower()
+            part["exclude_list"] += scope.rows.get(relation, []) if relation else everything
+
+
+def _filter(right: Side) -> str:
+    if right.rows == right.of:
+        return ""
+    return f"{right.rows:,} of {right.of:,} rows of the right side, gathered before the search"

@@ -1,0 +1,164 @@
+"""The SQL session: DuckDB in memory. It parses, renders, registers and runs; it decides nothing.
+
+The statement a person writes becomes a tree (``json_serialize_sql``), the planner in ``nearest`` rewrites the tree,
+and the result is rendered back to SQL (``json_deserialize_sql``) and run here.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from curator.errors import QueryError, UnknownNameError
+from curator.session import text
+from curator.session.text import Wrapped
+
+__all__ = ["Node", "Session", "Wrapped", "sql_folder"]
+
+Node = dict[str, Any]
+
+
+def sql_folder() -> Path:
+    """The folder of the shipped SQL: in the package when installed, beside it in a checkout."""
+    inside = Path(str(files("curator"))) / "sql"
+    return inside if inside.is_dir() else Path(str(files("curator"))).parent / "sql"
+
+
+class Session:
+    """One in-memory DuckDB connection with curator's macros.
+
+    In a ``sandbox`` SQL can read no file and reach no network, and cannot change DuckDB's configuration.
+    """
+
+    def __init__(self, *, sandbox: bool = False) -> None:
+        # Replacement scans would let SQL read any Python local of the caller.
+        self._connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
+        self._connection.execute("SET preserve_insertion_order = true")
+        self._connection.execute("SET enable_progress_bar = false")
+        self._connection.execute("SET errors_as_json = true")
+        for path in sorted((sql_folder() / "macros").glob("*.sql")):
+            self._connection.execute(path.read_text("utf8"))
+        if sandbox:
+            self._connection.execute("SET enable_external_access = false")
+            self._connection.execute("SET lock_configuration = true")
+        self.sandbox = sandbox
+        self._registered: set[str] = set()
+
+    def __repr__(self) -> str:
+        kind = ", sandbox" if self.sandbox else ""
+        return f"Session(duckdb {duckdb.__version__}, {len(self._registered)} relations{kind})"
+
+    # The text of a statement, which DuckDB's own tokenizer takes apart.
+    statements = staticmethod(text.statements)
+    substitute_counts = staticmethod(text.substitute_counts)
+    parameter_names = staticmethod(text.parameter_names)
+    wrapped = staticmethod(text.wrapped)
+    is_query = staticmethod(text.is_query)
+    names = staticmethod(text.names)
+    call_length = staticmethod(text.call_length)
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table available under a name, in the place of any earlier one."""
+        self._connection.register(name, table)
+        self._registered.add(name)
+
+    def forget_tables(self) -> None:
+        """Forget every registered table."""
+        for name in self._registered:
+            self._connection.unregister(name)
+        self._registered.clear()
+
+    def parse(self, sql: str, *, shown: str | None = None) -> Node:
+        """The tree of one SELECT statement. Raises QueryError, pointing into ``shown``, for anything else."""
+        serialized = self._connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+        tree = json.loads(serialized)
+        shown = shown or sql
+        if tree["error"]:
+            if tree["error_type"] == "not implemented":
+                raise QueryError(
+                    "only SELECT is run here; ws.execute(…), or curator sql --write, runs what writes:\n"
+                    + text.indented(shown)
+                )
+            raise QueryError(f"{tree['error_message']}\n{text.pointed(shown, tree.get('position'))}")
+        if len(tree["statements"]) != 1:
+            raise QueryError(f"one statement at a time, not {len(tree['statements'])}:\n{text.indented(shown)}")
+        statement: Node = tree["statements"][0]
+        return statement
+
+    def render(self, statement: Node) -> str:
+        """The SQL of a tree."""
+        tree = json.dumps({"error": False, "statements": [statement]})
+        return str(self._connection.execute("SELECT json_deserialize_sql(?)", [tree]).fetchall()[0][0])
+
+    def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table:
+        """Run one statement; without a result, a table without columns.
+
+        Raises QueryError with DuckDB's words and the SQL, or ``shown`` in its place. A place in another text than the
+        one shown would mislead, so it is pointed at only in ``sql`` itself.
+        """
+        try:
+            relation = self._connection.sql(sql, params=dict(parameters) or None)
+            return pa.table({}) if relation is None else relation.to_arrow_table()
+        except duckdb.Error as error:
+            message, position = _told(error)
+            where = text.pointed(sql, position) if shown in (None, sql) else text.indented(shown or sql)
+            raise QueryError(f"{message}\n{where}") from error
+
+    def run(self, sql: str, parameters: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a statement that is no query, over these tables. Raises QueryError."""
+        for name, table in tables.items():
+            self.register(name, table)
+        try:
+            return self.fetch(sql, parameters)
+        finally:
+            self.forget_tables()
+
+    def check(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> None:
+        """Bind a query to the registered tables without running it.
+
+        Raises QueryError that points into ``shown``, in which every place is that of ``sql``; nothing for an error
+        that DuckDB gives no place.
+        """
+        try:
+            self._connection.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
+        except duckdb.Error as error:
+            message, position = _told(error, {name for name in self._registered if not name.startswith("__")})
+            if position is not None:  # without a place to point at, the run itself can say as much
+                at = position - len("EXPLAIN ")
+                raise QueryError(f"{message}\n{text.pointed(shown or sql, at)}") from error
+
+    def macros(self) -> dict[str, list[tuple[list[str], str]]]:
+        """Table macros by lower-case name: parameters and query of each overload."""
+        found: dict[str, list[tuple[list[str], str]]] = {}
+        rows = self._connection.execute(
+            "SELECT lower(function_name), parameters, macro_definition FROM duckdb_functions() "
+            "WHERE function_type = 'table_macro' AND NOT internal"
+        ).fetchall()
+        for name, parameters, definition in rows:
+            found.setdefault(name, []).append((parameters, definition))
+        return found
+
+    def views(self) -> dict[str, str]:
+        """The statements of the views that a person made, by lower-case name."""
+        rows = self._connection.execute(
+            "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal AND sql IS NOT NULL"
+        ).fetchall()
+        return {name: sql for name, sql in rows if name not in {known.lower() for known in self._registered}}
+
+
+def _told(error: duckdb.Error, tables: Iterable[str] = ()) -> tuple[str, int | None]:
+    """DuckDB's message, and the byte of the statement that it is about. ``tables`` are names to offer."""
+    kind, _, rest = str(error).partition(": ")
+    try:
+        told = json.loads(rest)
+    except json.JSONDecodeError:
+        return str(error), None
+    position = int(told["position"]) if "position" in told else None
+    if told.get("type") == "Table" and told.get("error_subtype") == "MISSING_ENTRY":
+        return str(UnknownNameError("corpus or table", told["name"], tables)), position
+    message = str(told["exception_message"]).replace("\n\nCandidate bindings: :", "; there is").strip()
+    return f"{kind}: {message}".replace('Values list "', 'Table "'), position
