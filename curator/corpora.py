@@ -100,13 +100,14 @@ class Corpora:
             return self.embed_query(text)
 
         if corpus.has_own_vectors:
-            return Relation(frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home)
+            return Relation(frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own")
         texts = frame["text"]
         return Relation(
             frame,
             load=lambda rows: self.embed(texts[rows].to_list(), corpus.name).vectors,
             embed_query=embed_query,
             home=home,
+            vectors_key=self.encoder_key(),
         )
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:

@@ -21,7 +21,8 @@ EmbedQuery = Callable[[str], npt.NDArray[np.float32]]
 class Relation:
     """A frame of documents and the vectors that belong to its rows, which may be made only when needed.
 
-    A whole corpus also has ``home``, a directory for what is derived from this version of it, such as an index.
+    A whole corpus also has ``home``, a directory for what is derived from this version of it, such as an index, and
+    ``vectors_key``, which names the encoder of its vectors.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Relation:
         load: Load | None = None,
         embed_query: EmbedQuery | None = None,
         home: Path | None = None,
+        vectors_key: str = "",
     ) -> None:
         self.frame = frame
         self.embed_query = embed_query
         self.home = home
+        self.vectors_key = vectors_key
         self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
         self._vectors = None if vectors is None else self._checked(vectors)

@@ -81,7 +81,7 @@ def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relati
             found = stored(table, ctes, engine)
         except DeclinedError as reason:
             raise QueryError(f"an argument cannot be evaluated: {reason}") from None
-        return found[0] if found else _evaluated(table, ctes, relations, engine)
+        return found.relation if found else _evaluated(table, ctes, relations, engine)
     if expression.get("class") == "COLUMN_REF":
         name = str(expression["column_names"][-1])
     else:

@@ -2,10 +2,8 @@
 
 import copy
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +11,14 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
+from curator.indexes import Index
 from curator.nearest import search
 from curator.nearest.calls import Tools, call_function, fold_embeddings
 from curator.nearest.definitions import expanded
 from curator.nearest.engine import Engine
 from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
+from curator.nearest.scope import Join, Scope, Scores, asks_saturated, expressions, hide, is_score, lookup, repeats
 from curator.nearest.sides import Side, base_of, correlation, evaluate
 from curator.nearest.thresholds import Score, on_score
 from curator.nearest.tree import (
@@ -29,39 +29,11 @@ from curator.nearest.tree import (
     is_star,
     leaves,
     replace_in_place,
-    same,
-    swapped,
     walk,
     walk_expression,
 )
 
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
-
-
-@dataclass
-class _Join:
-    """A NEAREST join that FAISS executed."""
-
-    report: int  # its place among the reports
-    names: EdgeNames
-    right: str  # alias
-    expression: Node
-    lists: npt.NDArray[np.int64]  # per edge: the left row
-    last: npt.NDArray[np.bool_]  # per edge: the k-th of a list that was chosen from more than k
-    passes: npt.NDArray[np.bool_] | None = None  # per edge: it is over every threshold seen so far
-
-
-@dataclass
-class _Scope:
-    """One SELECT while its FROM is rewritten."""
-
-    ctes: list[Node]
-    select: Node
-    sides: dict[str, Side] = field(default_factory=dict)
-    joins: list[_Join] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)  # columns of edges
-    rows: dict[str, list[str]] = field(default_factory=dict)  # row numbers of the tables of each alias
-    columns: dict[str, set[str]] = field(default_factory=dict)  # of each table looked at
 
 
 class Planner:
@@ -75,7 +47,7 @@ class Planner:
         self.macros, self.views = engine.definitions()
         self.reports: list[JoinReport] = []
         # Which join's score a column of a rewritten query is, by the query's node.
-        self._scores: dict[int, dict[str, _Join]] = {}
+        self._scores: dict[int, dict[str, Join]] = {}
 
     def refuse_writing(self, statement: Node) -> None:
         """Raise QueryError when any part of a statement writes: a CTE can DELETE."""
@@ -100,9 +72,9 @@ class Planner:
         if any(part.get("ref_type") == "NEAREST" or part.get("function_name") == "embed" for part in walk(node)):
             self._keep_names(node)
         fold_embeddings(node, self.engine, self.tools)
-        scope = _Scope(ctes, node)
+        scope = Scope(ctes, node)
         node["from_table"] = self._from(node["from_table"], scope)
-        for part in walk_expression([*_expressions(node), node["from_table"]]):
+        for part in walk_expression([*expressions(node), node["from_table"]]):
             inner = part.get("subquery") if part.get("class") == "SUBQUERY" else None
             if inner:
                 self.query(inner["node"], ctes)
@@ -110,9 +82,9 @@ class Planner:
         self._outer_thresholds(node, inherited)
         self._use_scores(node, scope)
         self._remember_scores(node, scope, inherited)
-        _hide(node, scope)
+        hide(node, scope)
 
-    def _from(self, table: Node, scope: _Scope) -> Node:
+    def _from(self, table: Node, scope: Scope) -> Node:
         """Rewrite one table of FROM; returns what takes its place."""
         if table["type"] in ("TABLE_FUNCTION", "BASE_TABLE") and not self._is_cte(table, scope.ctes):
             original = table
@@ -135,7 +107,7 @@ class Planner:
         name = str(table.get("table_name")).lower()
         return table["type"] == "BASE_TABLE" and any(str(entry["key"]).lower() == name for entry in ctes)
 
-    def _call(self, table: Node, scope: _Scope) -> Node:
+    def _call(self, table: Node, scope: Scope) -> Node:
         function = self.functions[table["function"]["function_name"]]
         result = call_function(function, table["function"], scope.ctes, self.tools.relations, self.engine)
         name = f"__call{self.engine.next_number()}"
@@ -147,7 +119,7 @@ class Planner:
 
     # NEAREST joins
 
-    def _nearest(self, join: Node, scope: _Scope) -> Node:
+    def _nearest(self, join: Node, scope: Scope) -> Node:
         """Put an ordinary join through FAISS's edges in the place of a NEAREST join, or leave it as it is."""
         original, sides, rows = copy.deepcopy(join), dict(scope.sides), copy.deepcopy(scope.rows)
         report = JoinReport(
@@ -173,7 +145,7 @@ class Planner:
             )  # fmt: skip
             return original
 
-    def _through_edges(self, join: Node, scope: _Scope, report: JoinReport) -> Node:
+    def _through_edges(self, join: Node, scope: Scope, report: JoinReport) -> Node:
         right_alias = alias_of(join["right"])
         outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
         ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self._text)
@@ -189,46 +161,46 @@ class Planner:
             right=f"{report.right} ({right.described})",
             left_rows=left.rows if left.known else None,
             right_rows=right.rows if right.known else None,
-            filter=_filter(right),
-            reason="exact search on {} ({})".format(*neighbours.device()),
         )
         names = EdgeNames(self.engine.next_number(), left.row, right.row)
+        approximate = bool(join["nearest_approx"]) and not keys
+        index = search.index_for(left.rows, right, ranking) if approximate else None
+        report = replace(report, exact=index is None, filter=_filter(right, index), reason=_how(index))
         if self.searches:
             started = time.perf_counter()
-            found = search.search(left, right, ranking, join["nearest_count"], keys)
+            found = search.search(left, right, ranking, join["nearest_count"], keys, index)
             table = search.edge_table(found, left, right, ranking, names)
             report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
         else:
             found = search.nothing()
             table = search.edge_table(found, left, right, ranking, names)
-            seconds = None if report.pairs is None else neighbours.estimated_seconds(report.pairs, left.dimension())
-            report = replace(report, estimated_seconds=seconds)
+            report = replace(report, estimated_seconds=_estimated(report, left, right, index))
         self.reports.append(report)
         self._found(table, found, names, ranking, join, scope)
         kind = "LEFT" if join["join_type"] == "LEFT" else "INNER"
         return self.engine.builder.edge_join(join["left"], join["right"], names, kind)
 
     def _found(
-        self, table: pa.Table, found: search.Found, names: EdgeNames, ranking: Ranking, join: Node, scope: _Scope
+        self, table: pa.Table, found: search.Found, names: EdgeNames, ranking: Ranking, join: Node, scope: Scope
     ) -> None:
         """Register the edges, with what the thresholds of this SELECT say of them."""
         k = join["nearest_count"]
         last = (found.edges.rank == k) & (found.candidates > k)
-        made = _Join(len(self.reports) - 1, names, alias_of(join["right"]), ranking.expression, found.edges.left, last)
+        made = Join(len(self.reports) - 1, names, alias_of(join["right"]), ranking.expression, found.edges.left, last)
         scope.joins.append(made)
         scope.hidden += [*names.columns, names.saturated]
         self.engine.add(names.table, table)
         select = scope.select
-        self._threshold(made, [select["where_clause"], select["qualify"]], self._is_score(made, scope))
+        self._threshold(made, [select["where_clause"], select["qualify"]], is_score(made, scope))
         saturated = self._saturated_lists(made)
         self.engine.add(names.table, table.append_column(names.saturated, pa.array(saturated)))
 
-    def _saturated_lists(self, join: _Join) -> npt.NDArray[np.bool_]:
+    def _saturated_lists(self, join: Join) -> npt.NDArray[np.bool_]:
         """Per edge: its list is full, was chosen from more, and its last one passes."""
         cut = join.last if join.passes is None else join.last & join.passes
         return np.isin(join.lists, join.lists[cut])
 
-    def _threshold(self, join: _Join, predicates: list[Node | None], is_score: Score) -> None:
+    def _threshold(self, join: Join, predicates: list[Node | None], is_score: Score) -> None:
         """Note which edges pass the predicates that look at the score alone, and count the saturated lists."""
         score = self.engine.builder.expression(join.names.score)
         predicate = on_score(predicates, is_score, score)
@@ -242,39 +214,7 @@ class Planner:
         count = int((join.last & join.passes).sum())
         self.reports[join.report] = replace(self.reports[join.report], saturated=count)
 
-    def _is_score(self, join: _Join, scope: _Scope) -> Score:
-        """The ranking itself, or the alias that the SELECT gives it where no table has a column of that name."""
-        expression = join.expression
-        aliases = {
-            item["alias"].lower() for item in scope.select["select_list"] if self._repeats(item, expression, scope)
-        }
-        aliases -= {name.lower() for side in scope.sides.values() for name in side.data.columns}
-
-        def is_score(node: Node) -> bool:
-            if is_column(node, 1) and node["column_names"][0].lower() in aliases:
-                return True
-            return self._repeats(node, expression, scope)
-
-        return is_score
-
-    def _repeats(self, node: Node, expression: Node, scope: _Scope) -> bool:
-        """Whether a node is a ranking again: its operands may be exchanged, and need not name their tables."""
-        if node.get("class") != "FUNCTION" or node["function_name"] != expression["function_name"]:
-            return False
-        node, expression = self._qualified(node, scope), self._qualified(expression, scope)
-        return same(node, expression) or same(swapped(node), expression)
-
-    def _qualified(self, expression: Node, scope: _Scope) -> Node:
-        """An expression whose columns name their tables, as far as these have been looked at."""
-        expression = copy.deepcopy(expression)
-        for node in walk(expression):
-            if is_column(node, 1):
-                name = node["column_names"][0].lower()
-                owners = [alias for alias, columns in scope.columns.items() if name in columns]
-                node["column_names"] = [*owners, name] if len(owners) == 1 else [name]
-        return expression
-
-    def _owner(self, join: Node, scope: _Scope) -> Owner:
+    def _owner(self, join: Node, scope: Scope) -> Owner:
         """To which table of a join a column belongs."""
         tables = {alias_of(leaf): leaf for leaf in [*leaves(join["left"]), join["right"]]}
 
@@ -292,7 +232,7 @@ class Planner:
 
         return owner
 
-    def _columns(self, table: Node, scope: _Scope) -> set[str]:
+    def _columns(self, table: Node, scope: Scope) -> set[str]:
         """The columns of a table of FROM, in lower case; none when it cannot be looked at alone."""
         base = base_of(table)
         if base["type"] == "JOIN":
@@ -308,7 +248,7 @@ class Planner:
             return set()
         return {name.lower() for name in names}
 
-    def _count(self, table: Node, scope: _Scope) -> int | None:
+    def _count(self, table: Node, scope: Scope) -> int | None:
         """Rows of a table of FROM; None when it cannot be counted alone."""
         try:
             counted = self.engine.fetch(self.engine.builder.select(table, scope.ctes, "count(*)"))
@@ -316,7 +256,7 @@ class Planner:
             return None
         return int(counted.column(0)[0].as_py())
 
-    def _side(self, table: Node, operand: Operand, scope: _Scope) -> Side:
+    def _side(self, table: Node, operand: Operand, scope: Scope) -> Side:
         """Evaluate a table of FROM and put the registered result in its place."""
         alias = alias_of(table)
         known = scope.sides.get(alias)
@@ -330,7 +270,7 @@ class Planner:
 
     def _refuse_whole_rows(self, select: Node, tables: set[str]) -> None:
         """Raise DeclinedError where a SELECT would see the planner's own columns."""
-        parts = list(walk_expression(_expressions(select)))
+        parts = list(walk_expression(expressions(select)))
         if any(is_star(part) and part["expr"] for part in parts):
             raise DeclinedError("COLUMNS(…) chooses columns by name, and would choose the planner's")
         if tables & {part["column_names"][0].lower() for part in parts if is_column(part, 1)}:
@@ -344,28 +284,21 @@ class Planner:
             if not item["alias"] and not is_column(item) and not any(map(is_star, walk_expression(item))):
                 item["alias"] = self._text(item)
 
-    def _use_scores(self, node: Node, scope: _Scope) -> None:
+    def _use_scores(self, node: Node, scope: Scope) -> None:
         """Take the ranking from the edges wherever the SELECT repeats it, and ``saturated`` where it is asked for."""
         for join in scope.joins:
             score = self.engine.builder.expression(join.names.score)
             saturated = self.engine.builder.expression(join.names.saturated)
-            for part in list(walk_expression([*_expressions(node), node["from_table"]])):
-                if self._repeats(part, join.expression, scope):
+            for part in list(walk_expression([*expressions(node), node["from_table"]])):
+                if repeats(part, join.expression, scope):
                     replace_in_place(part, {**score, "alias": part["alias"]})
-                elif self._asks_saturated(part, join, scope):
+                elif asks_saturated(part, join, scope):
                     replace_in_place(part, {**saturated, "alias": part["alias"] or "saturated"})
 
-    def _asks_saturated(self, part: Node, join: _Join, scope: _Scope) -> bool:
-        if not is_column(part) or part["column_names"][-1].lower() != "saturated":
-            return False
-        if any("saturated" in map(str.lower, side.data.columns) for side in scope.sides.values()):
-            return False
-        return len(part["column_names"]) == 1 or part["column_names"][0].lower() == join.right
-
-    def _inherited(self, table: Node | None, ctes: list[Node]) -> dict[tuple[str, str], _Join]:
+    def _inherited(self, table: Node | None, ctes: list[Node]) -> dict[tuple[str, str], Join]:
         """The scores among the columns of the subqueries and CTEs of a FROM, by alias and column."""
         queries = {str(entry["key"]).lower(): entry["value"]["query_node"] for entry in ctes}
-        found: dict[tuple[str, str], _Join] = {}
+        found: dict[tuple[str, str], Join] = {}
         for leaf in leaves(table):
             query = leaf["subquery"]["node"] if leaf["type"] == "SUBQUERY" else None
             if leaf["type"] == "BASE_TABLE":
@@ -375,21 +308,21 @@ class Planner:
                 found |= {(alias_of(leaf), column): join for column, join in scores.items()}
         return found
 
-    def _outer_thresholds(self, node: Node, inherited: dict[tuple[str, str], _Join]) -> None:
+    def _outer_thresholds(self, node: Node, inherited: dict[tuple[str, str], Join]) -> None:
         """Apply the thresholds of a SELECT to the scores that its subqueries and CTEs give it."""
         for join in {id(join): join for join in inherited.values()}.values():
             own = {key: value for key, value in inherited.items() if value is join}
             self._threshold(join, [node["where_clause"], node["qualify"]], partial(_is_inherited, own))
 
-    def _remember_scores(self, node: Node, scope: _Scope, inherited: dict[tuple[str, str], _Join]) -> None:
-        scores: dict[str, _Join] = {}
+    def _remember_scores(self, node: Node, scope: Scope, inherited: dict[tuple[str, str], Join]) -> None:
+        scores: dict[str, Join] = {}
         by_name = {join.names.score: join for join in scope.joins}
         for item in node["select_list"]:
             if is_star(item):
                 chosen = item["relation_name"].lower()
                 scores |= {column: join for (alias, column), join in inherited.items() if chosen in ("", alias)}
             elif is_column(item):
-                join = by_name.get(item["column_names"][-1]) or _lookup(item, inherited)
+                join = by_name.get(item["column_names"][-1]) or lookup(item, inherited)
                 if join is not None:
                     scores[(item["alias"] or item["column_names"][-1]).lower()] = join
         self._scores[id(node)] = scores
@@ -401,35 +334,29 @@ class Planner:
         return self.engine.render(statement).removeprefix("SELECT ")
 
 
-def _expressions(node: Node) -> list[Any]:
-    """The parts of a SELECT that hold expressions over its FROM."""
-    keys = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
-    return [node[key] for key in keys]
+def _is_inherited(scores: Scores, part: Node) -> bool:
+    return lookup(part, scores) is not None
 
 
-def _is_inherited(scores: Mapping[tuple[str, str], _Join], part: Node) -> bool:
-    return _lookup(part, scores) is not None
-
-
-def _lookup(part: Node, scores: Mapping[tuple[str, str], _Join]) -> _Join | None:
-    """The join whose score a column is; None for any other node, and for a name that several have."""
-    if not is_column(part) or len(part["column_names"]) > 2:
-        return None
-    names = [str(name).lower() for name in part["column_names"]]
-    found = [join for (alias, column), join in scores.items() if column == names[-1] and names[0] in (alias, column)]
-    return found[0] if len(found) == 1 else None
-
-
-def _hide(node: Node, scope: _Scope) -> None:
-    """Keep row numbers and edges out of ``*``."""
-    everything = sorted({*scope.hidden, *(row for rows in scope.rows.values() for row in rows)})
-    for part in walk_expression(node["select_list"]):
-        if is_star(part):
-            relation = part["relation_name"].lower()
-            part["exclude_list"] += scope.rows.get(relation, []) if relation else everything
-
-
-def _filter(right: Side) -> str:
-    if right.rows == right.of:
+def _filter(right: Side, index: Index | None) -> str:
+    """How a right side was filtered before the search."""
+    if right.stored is None or right.stored.rows is None:
         return ""
-    return f"{right.rows:,} of {right.of:,} rows of the right side, gathered before the search"
+    how = "by a selector on the index" if index else "gathered"
+    return f"{right.rows:,} of {len(right.stored.whole):,} rows of the right side, before the search, {how}"
+
+
+def _estimated(report: JoinReport, left: Side, right: Side, index: Index | None) -> float | None:
+    """Seconds that a search will take; None where a side is not known before another search."""
+    if report.pairs is None:
+        return None
+    if index is not None and right.stored is not None:
+        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)))
+    return neighbours.estimated_seconds(report.pairs, left.dimension())
+
+
+def _how(index: Index | None) -> str:
+    """How a join is searched, and where."""
+    if index is not None:
+        return f"approximate search on cpu: {index.measured}"
+    return "exact search on {} ({})".format(*neighbours.device())

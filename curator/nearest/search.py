@@ -1,14 +1,15 @@
 """The edges between two evaluated sides, and which of their lists could have been longer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from curator import neighbours
+from curator import indexes, neighbours
 from curator.errors import QueryError
+from curator.indexes import Index
 from curator.nearest.ranking import DeclinedError, Ranking
 from curator.nearest.sides import Side
 from curator.nearest.tree import EdgeNames
@@ -27,8 +28,20 @@ class Found:
     candidates: npt.NDArray[np.int64]  # per edge: how many rows of the right side its list was chosen from
 
 
-def search(left: Side, right: Side, ranking: Ranking, k: int, keys: list[Key]) -> Found:
+def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
+    """The right side's index, where it has one that serves this ranking and is expected to be faster."""
+    if right.stored is None or ranking.metric != "inner_product" or ranking.farthest:
+        return None
+    index = indexes.find(right.stored.whole)
+    if index is None or not (ranking.normalises or right.stored.whole.vectors.is_unit):
+        return None
+    return index if index.is_faster(left_rows, right.rows / max(1, len(right.stored.whole))) else None
+
+
+def search(left: Side, right: Side, ranking: Ranking, k: int, keys: list[Key], index: Index | None = None) -> Found:
     """The k nearest of the right side for each vector of the left, within the groups that ``keys`` make.
+
+    With the right side's ``index`` the search is approximate.
 
     Raises QueryError for vectors of different dimensions, DeclinedError for what DuckDB orders and FAISS cannot.
     """
@@ -40,6 +53,11 @@ def search(left: Side, right: Side, ranking: Ranking, k: int, keys: list[Key]) -
         )
     if ranking.farthest:
         queries = Vectors.of(-queries.matrix(), unit=queries.is_unit)
+    if index is not None and right.stored is not None:
+        edges = index.nearest(queries, right.stored.whole.vectors.unit(), k, right.stored.rows)
+        if right.stored.rows is not None:
+            edges = replace(edges, right=np.searchsorted(right.stored.rows, edges.right))
+        return Found(edges, 1, np.full(len(edges), len(base)))
     if not keys:
         edges = neighbours.nearest(queries, base, k, metric=ranking.metric)
         return Found(edges, 1, np.full(len(edges), len(base)))

@@ -17,6 +17,15 @@ from curator.vectors import Vectors
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A relation that a table of FROM is, or of which it is ``SELECT * … WHERE``."""
+
+    relation: Relation  # the rows that are left
+    whole: Relation
+    rows: npt.NDArray[np.int64] | None = None  # those rows of the whole; None: all
+
+
+@dataclass(frozen=True)
 class Side:
     """One evaluated table of FROM, registered with a hidden row number."""
 
@@ -30,8 +39,8 @@ class Side:
     positions: npt.NDArray[np.int64]  # row number of each vector; rows without one have none
     data: pl.DataFrame
     described: str
-    of: int  # rows before the filter
     known: bool = True  # its rows do not depend on another search
+    stored: Stored | None = None  # where its vectors are a corpus's own
 
     def keys(self, columns: list[str]) -> pl.DataFrame:
         """Columns ``k0, k1, …`` of the rows that have a vector, and their ``row`` among the vectors."""
@@ -71,7 +80,7 @@ def evaluate(table: Node, operand: Operand, ctes: list[Node], engine: Engine) ->
     """Evaluate one table of FROM once. Raises DeclinedError when it cannot stand alone or has no such vectors."""
     own = operand.expression is None and operand.column == "embedding"
     found = stored(table, ctes, engine) if own else None
-    return _from_relation(table, *found, engine) if found else _materialised(table, operand, ctes, engine)
+    return _from_relation(table, found, engine) if found else _materialised(table, operand, ctes, engine)
 
 
 def base_of(table: Node) -> Node:
@@ -82,11 +91,8 @@ def base_of(table: Node) -> Node:
     return table
 
 
-def stored(table: Node, ctes: list[Node], engine: Engine) -> tuple[Relation, int] | None:
-    """The relation that a table is, or of which it is ``SELECT * … WHERE``: its vectors need not go through SQL.
-
-    With the number of its rows before the WHERE.
-    """
+def stored(table: Node, ctes: list[Node], engine: Engine) -> Stored | None:
+    """The relation of a table whose vectors need not go through SQL."""
     inner = base_of(table)
     shadowed = {str(entry["key"]).lower() for entry in ctes}
     changed = ("column_name_alias", "sample")
@@ -96,15 +102,17 @@ def stored(table: Node, ctes: list[Node], engine: Engine) -> tuple[Relation, int
     if relation is None or inner["table_name"].lower() in shadowed or inner["schema_name"] or not relation.can_embed:
         return None
     if inner is table or table["subquery"]["node"]["where_clause"] is None:
-        return relation, len(relation)
+        return Stored(relation, relation)
     numbered, row = engine.number(relation)
     statement = engine.builder.select(engine.builder.table(numbered, inner["alias"] or inner["table_name"]), ctes, row)
     statement["node"]["where_clause"] = table["subquery"]["node"]["where_clause"]
     kept = _fetch(engine, statement)
-    return relation.take(np.sort(kept.column(0).to_numpy())), len(relation)
+    rows = np.sort(kept.column(0).to_numpy()).astype(np.int64)
+    return Stored(relation.take(rows), relation, rows)
 
 
-def _from_relation(table: Node, relation: Relation, of: int, engine: Engine) -> Side:
+def _from_relation(table: Node, found: Stored, engine: Engine) -> Side:
+    relation = found.relation
     name, row = engine.number(relation)
     return Side(
         alias_of(table),
@@ -117,7 +125,7 @@ def _from_relation(table: Node, relation: Relation, of: int, engine: Engine) -> 
         np.arange(len(relation), dtype=np.int64),
         relation.frame,
         _described(table, engine),
-        of,
+        stored=found,
     )
 
 
@@ -157,7 +165,6 @@ def _materialised(table: Node, operand: Operand, ctes: list[Node], engine: Engin
         positions,
         plain,
         _described(table, engine),
-        len(data),
         "__edges" not in engine.render(statement),
     )
 

@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.hardware import decide
+from curator.neighbours.inverted import InvertedFile
 from curator.vectors import Matrix, Vectors
+
+__all__ = [
+    "Edges", "InvertedFile", "concat", "device", "estimated_seconds", "nearest", "pairs_per_second", "pairs_within",
+    "ranked",
+]  # fmt: skip
 
 Metric = Literal["inner_product", "distance"]
 
@@ -91,13 +97,21 @@ def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_pr
     if not k or not len(left):
         return concat([])
     parts = [(start, *_search_block(queries, right, k, metric)) for start, queries in left.blocks(QUERY_BLOCK)]
-    ids = np.concatenate([part[1] for part in parts])
-    scores = np.concatenate([part[2] for part in parts])
+    return _edges(np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
+
+
+def ranked(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Edges:
+    """Edges of (q, k) positions and inner products; among equal scores the lower position comes first."""
+    return _edges(*_best(ids, scores, ids.shape[1], "inner_product"))
+
+
+def _edges(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Edges:
+    queries, k = ids.shape
     return Edges(
-        np.repeat(np.arange(len(left), dtype=np.int64), k),
+        np.repeat(np.arange(queries, dtype=np.int64), k),
         ids.ravel(),
         scores.ravel(),
-        np.tile(np.arange(1, k + 1, dtype=np.int32), len(left)),
+        np.tile(np.arange(1, k + 1, dtype=np.int32), queries),
     )
 
 

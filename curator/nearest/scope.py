@@ -1,0 +1,107 @@
+"""What the planner knows while it rewrites one SELECT: its sides, its joins, and which columns are scores."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curator.nearest.sides import Side
+from curator.nearest.thresholds import Score
+from curator.nearest.tree import EdgeNames, Node, is_column, is_star, same, swapped, walk, walk_expression
+
+Scores = Mapping[tuple[str, str], "Join"]
+"""The columns of a FROM that are scores, by alias and name."""
+
+
+@dataclass
+class Join:
+    """A NEAREST join that FAISS executed."""
+
+    report: int  # its place among the reports
+    names: EdgeNames
+    right: str  # alias
+    expression: Node
+    lists: npt.NDArray[np.int64]  # per edge: the left row
+    last: npt.NDArray[np.bool_]  # per edge: the k-th of a list that was chosen from more than k
+    passes: npt.NDArray[np.bool_] | None = None  # per edge: it is over every threshold seen so far
+
+
+@dataclass
+class Scope:
+    """One SELECT while its FROM is rewritten."""
+
+    ctes: list[Node]
+    select: Node
+    sides: dict[str, Side] = field(default_factory=dict)
+    joins: list[Join] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)  # columns of edges
+    rows: dict[str, list[str]] = field(default_factory=dict)  # row numbers of the tables of each alias
+    columns: dict[str, set[str]] = field(default_factory=dict)  # of each table looked at
+
+
+def is_score(join: Join, scope: Scope) -> Score:
+    """The ranking itself, or the alias that the SELECT gives it where no table has a column of that name."""
+    expression = join.expression
+    aliases = {item["alias"].lower() for item in scope.select["select_list"] if repeats(item, expression, scope)}
+    aliases -= {name.lower() for side in scope.sides.values() for name in side.data.columns}
+
+    def is_score(node: Node) -> bool:
+        if is_column(node, 1) and node["column_names"][0].lower() in aliases:
+            return True
+        return repeats(node, expression, scope)
+
+    return is_score
+
+
+def repeats(node: Node, expression: Node, scope: Scope) -> bool:
+    """Whether a node is a ranking again: its operands may be exchanged, and need not name their tables."""
+    if node.get("class") != "FUNCTION" or node["function_name"] != expression["function_name"]:
+        return False
+    node, expression = qualified(node, scope), qualified(expression, scope)
+    return same(node, expression) or same(swapped(node), expression)
+
+
+def qualified(expression: Node, scope: Scope) -> Node:
+    """An expression whose columns name their tables, as far as these have been looked at."""
+    expression = copy.deepcopy(expression)
+    for node in walk(expression):
+        if is_column(node, 1):
+            name = node["column_names"][0].lower()
+            owners = [alias for alias, columns in scope.columns.items() if name in columns]
+            node["column_names"] = [*owners, name] if len(owners) == 1 else [name]
+    return expression
+
+
+def asks_saturated(part: Node, join: Join, scope: Scope) -> bool:
+    if not is_column(part) or part["column_names"][-1].lower() != "saturated":
+        return False
+    if any("saturated" in map(str.lower, side.data.columns) for side in scope.sides.values()):
+        return False
+    return len(part["column_names"]) == 1 or part["column_names"][0].lower() == join.right
+
+
+def expressions(node: Node) -> list[Any]:
+    """The parts of a SELECT that hold expressions over its FROM."""
+    keys = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
+    return [node[key] for key in keys]
+
+
+def lookup(part: Node, scores: Scores) -> Join | None:
+    """The join whose score a column is; None for any other node, and for a name that several have."""
+    if not is_column(part) or len(part["column_names"]) > 2:
+        return None
+    names = [str(name).lower() for name in part["column_names"]]
+    found = [join for (alias, column), join in scores.items() if column == names[-1] and names[0] in (alias, column)]
+    return found[0] if len(found) == 1 else None
+
+
+def hide(node: Node, scope: Scope) -> None:
+    """Keep row numbers and edges out of ``*``."""
+    everything = sorted({*scope.hidden, *(row for rows in scope.rows.values() for row in rows)})
+    for part in walk_expression(node["select_list"]):
+        if is_star(part):
+            relation = part["relation_name"].lower()
+            part["exclude_list"] += scope.rows.get(relation, []) if relation else everything
