@@ -8,8 +8,12 @@ import argparse
 import json
 import re
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from curator.race.statistics import Interval, analyse, points, verdict
+
+Row = dict[str, Any]
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -92,11 +96,119 @@ def encode() -> str:
     return "\n".join([*lines, "", f"{where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
 
 
+def nearest() -> str:
+    path = HERE / "records" / "nearest.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    parts = [_engines(record["results"]), _bars(record["results"]), _filters(record["filters"]), _cold(record["cold"])]
+    parts += [_memory(record["memory"])] if record["memory"] else []
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    parts.append(
+        f"A base of {record['base'][0]:,} × {record['base'][1]}. {record['machine']}, {record['cores']} cores, "
+        f"{record['threads']} used by FAISS, load {record['load_average'][0]:.1f}; FAISS on {record['device']}; "
+        f"{versions}; `{record['command']}`, commit {record['commit'][:10]}"
+        f"{' with changes' if record['dirty'] else ''}."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _engines(rows: list[Row]) -> str:
+    sizes = sorted({row["queries"] for row in rows})
+    lines = [
+        "| engine | " + " | ".join(f"{n:,} queries | recall@10" for n in sizes) + " | index built | set up |",
+        "|---|" + "---:|---:|" * len(sizes) + "---:|---|",
+    ]
+    for name in dict.fromkeys(row["engine"] for row in rows):
+        own = {row["queries"]: row for row in rows if row["engine"] == name}
+        cells = [f"{_spread(own[n]['seconds'])} | {_recall(own[n]['recall'])}" for n in sizes]
+        row = own[sizes[0]]
+        built = _spread([row["build_s"]]) if row["build_s"] else ""
+        lines.append(f"| {name} {row['version']} | {' | '.join(cells)} | {built} | {row['note']} |")
+    missing = [
+        f"{row['engine']} at {row['queries']:,} queries ({row['not_run']})"
+        for row in rows
+        if row["not_run"] is not None
+    ]
+    return "\n".join(lines) + (f"\n\nNot run: {', '.join(missing)}." if missing else "")
+
+
+def _bars(rows: list[Row]) -> str:
+    """What was asked for: at most 1.25 times raw FAISS at 1,000 and 10,000 queries, 150 times native DuckDB."""
+    by = {(row["engine"], row["queries"]): row for row in rows}
+    said = []
+    for name in dict.fromkeys(row["engine"] for row in rows if row["engine"].startswith("curator")):
+        for n in (100, 1_000, 10_000):
+            ratios = by[name, n]["ratio_to_raw"]
+            asked = "" if n == 100 else f", 1.25 asked: {_met(median(ratios) <= 1.25)}"
+            said.append(
+                f"- {name}, {n:,} queries: {median(ratios):.2f} times `faiss.knn` ({min(ratios):.2f} to "
+                f"{max(ratios):.2f}{asked})"
+            )
+        slow = by["DuckDB, EXACT NEAREST", 1_000]["seconds"]
+        if slow:
+            factor = median(slow) / median(by[name, 1_000]["seconds"])
+            said.append(
+                f"- {name}, 1,000 queries: {factor:,.0f} times as fast as DuckDB (150 asked: {_met(factor >= 150)})"
+            )
+    return "\n".join(said)
+
+
+def _filters(rows: list[Row]) -> str:
+    lines = ["| of the right side, a WHERE keeps | queries | time | recall@10 |", "|---:|---:|---:|---:|"]
+    lines += [
+        f"| {row['kept']:.0%} | {row['queries']:,} | {_spread(row['seconds'])} | {_recall(row['recall'])} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cold(rows: list[Row]) -> str:
+    lines = ["| first query of a process | import curator | from Workspace(…) to a frame |", "|---:|---:|---:|"]
+    lines += [
+        f"| {row['queries']:,} × the base | {_spread(row['import_s'])} | {_spread(row['seconds'])} |" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _memory(rows: list[Row]) -> str:
+    kinds = {"short": "embedded by curator", "long": "embedded by curator", "brought": "brought by a person"}
+    lines = [
+        "| nearest 1 of 1,000 for | vectors | texts, characters | their size, GiB | peak memory | above the vectors | "
+        "not mapped files | before the query | 1 GiB asked |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        size, peak, anonymous, before = (row[key] / 2**30 for key in ("bytes", "peak", "peak_anonymous", "before"))
+        lines.append(
+            f"| {row['rows']:,} | {kinds[row['kind']]} | {row['characters']} | {size:.2f} | {peak:.2f} | "
+            f"{peak - size:.2f} | {anonymous:.2f} | {before:.2f} | {_met(peak - size <= 1)} |"
+        )
+    return "\n".join(lines)
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "**not met**"
+
+
+def _recall(recall: float | None) -> str:
+    return "" if recall is None else f"{recall:.3f}"
+
+
+def _spread(seconds: list[float]) -> str:
+    """Median with the least and the largest, in a unit that can be read."""
+    if not seconds:
+        return "–"
+    unit, factor = ("ms", 1e3) if median(seconds) < 0.9995 else ("s", 1.0)
+    middle, low, high = (f"{value * factor:,.3g}" for value in (median(seconds), min(seconds), max(seconds)))
+    return f"{middle} {unit}" + (f" ({low} to {high})" if len(seconds) > 1 else "")
+
+
 def _interval(interval: Interval | None, sign: bool = False) -> str:
     return f"{points(interval.low, sign)} to {points(interval.high, sign)}" if interval else ""
 
 
-TABLES = {"races": races, "encode": encode}
+TABLES = {"races": races, "encode": encode, "nearest": nearest}
 
 if __name__ == "__main__":
     main()

@@ -22,6 +22,7 @@ ONLY_IN = {
     "duckdb": {"session"},
     "bm25s": {"functions"},
     "prompt_toolkit": {"cli"},
+    "pygments": {"cli"},
     "transformers": {"training", "encoder"},  # the encoder only silences its progress bar
     "altair": {"report"},
     "vl_convert": {"report"},

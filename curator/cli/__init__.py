@@ -4,68 +4,17 @@ Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 3 done with 
 """
 
 import json
-import logging
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import polars as pl
 import typer
-from rich.logging import RichHandler
 
-from curator import __version__
-from curator.cli.terminal import (
-    Bars,
-    err,
-    out,
-    print_json,
-    print_report,
-    print_rows,
-    print_table,
-    print_verdict,
-    show_warning,
-)
-from curator.errors import CuratorError, CuratorWarning, UsageError
-from curator.workspace import Workspace
-
-app = typer.Typer(
-    help="Say in SQL which text is worth training on, and find out whether it was.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Data = Annotated[
-    Path | None, typer.Option("--data", envvar="CURATOR_DATA", help="Where a recipe's relative paths start.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print {rows, report} as JSON.")]
-
-
-class _Settings:
-    """What the options before the command said."""
-
-    workspace = Path(".curator")
-    quiet = False
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        out.print(f"curator {__version__}", highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    workspace: Annotated[
-        Path, typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace's directory.")
-    ] = Path(".curator"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no notices.")] = False,
-    _: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
-) -> None:
-    _Settings.workspace, _Settings.quiet = workspace, quiet
+from curator.cli import sql
+from curator.cli.app import Data, Json, Settings, app, open_workspace
+from curator.cli.terminal import err, out, print_json, print_report, print_rows, print_table, print_verdict, write_out
+from curator.errors import CuratorError, UsageError
 
 
 @app.command()
@@ -80,7 +29,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Read files into a corpus."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         added = ws.add(name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors)
         if as_json:
             print_json(ws.rejects(name), ws.last_report)
@@ -100,7 +49,7 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Embed a corpus now rather than when first needed."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         report = ws.estimate(name) if dry_run else ws.embed(name)
         print_report(report, as_json)
 
@@ -113,27 +62,11 @@ def search(
     as_json: Json = False,
 ) -> None:
     """The documents of a corpus nearest to a text."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         print_rows(ws.search(name, text, k), ws.last_report, as_json)
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT, or the path of a .sql file.")],
-    parameters: Annotated[list[str] | None, typer.Option("--set", "-s", help="A parameter: name=value.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say what FAISS and DuckDB do, and why.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Run a SELECT over the corpora; NEAREST joins go to FAISS."""
-    if query.endswith(".sql") and not Path(query).is_file():
-        raise UsageError(f"there is no file {query}")
-    text = Path(query).read_text("utf8") if query.endswith(".sql") else query
-    values = dict(_parameter(item) for item in parameters or [])
-    with _workspace() as ws:
-        if explain:
-            out.print(ws.explain(text, **values), markup=False, highlight=False)
-        else:
-            print_rows(ws.sql(text, **values), ws.last_report, as_json)
+app.command()(sql.sql)
 
 
 @app.command()
@@ -144,7 +77,7 @@ def mix(
     as_json: Json = False,
 ) -> None:
     """Build the mix of a recipe."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         if dry_run:
             print_report(ws.estimate_recipe(recipe, data=data), as_json)
             return
@@ -167,7 +100,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Fine-tune on the mix of a recipe and save the model."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         print_report(ws.train(recipe, data=data, output=output), as_json)
 
 
@@ -181,7 +114,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Label and probability for each document of a file, or each line of standard input."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         lines = None if file else [line.rstrip("\n") for line in sys.stdin if line.strip()]
         rows = ws.predict(model, pl.DataFrame({"text": lines}) if lines is not None else file, text=text)
         print_rows(rows, ws.last_report, as_json)
@@ -197,7 +130,7 @@ def race(
     as_json: Json = False,
 ) -> None:
     """Race a mix against baselines at equal budget, and report whether it was worth it."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         if dry_run:
             print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
             return
@@ -209,7 +142,8 @@ def race(
         finished = ws.race(recipe, data=data, seeds=seeds, command=command)
         path = finished.report(report)
         if as_json:
-            print(json.dumps({"rows": finished.table(), "report": {"verdict": finished.verdict, "path": str(path)}}))  # noqa: T201  the result
+            report_ = {"verdict": finished.verdict, "path": str(path)}
+            write_out(json.dumps({"rows": finished.table(), "report": report_}) + "\n")
             return
         print_verdict(finished.table(), finished.verdict, path)
 
@@ -217,7 +151,7 @@ def race(
 @app.command()
 def explain(mix_name: Annotated[str, typer.Argument(metavar="MIX")], document: str, as_json: Json = False) -> None:
     """Why a document (corpus:id) is in a mix or is not."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         told = ws.mix(mix_name).explain(document)
         if as_json:
             print_json(pl.DataFrame(list(told.rows)), {"document": told.document, "kept": told.kept})
@@ -232,7 +166,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Rebuild a mix and prove that it is the same."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         result = ws.mix(mix_name).verify(origin=origin)
         if as_json:
             print_json(pl.DataFrame([vars(item) for item in result.stale]), {"documents": result.documents})
@@ -243,7 +177,7 @@ def verify(
 @app.command()
 def diff(one: str, other: str, as_json: Json = False) -> None:
     """What differs between two mixes, and why."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         first, second = ws.mix(one), ws.mix(other)
         changes = first.diff(second)
         counts = (
@@ -262,7 +196,7 @@ def diff(one: str, other: str, as_json: Json = False) -> None:
 @app.command()
 def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) -> None:
     """Write a mix to a .jsonl, .csv or .parquet file, with its lockfile beside it."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         written = ws.mix(mix_name).export(path)
         out.print(f"{written} and {written.name}.lock.json", markup=False, highlight=False)
 
@@ -270,7 +204,7 @@ def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) 
 @app.command()
 def ls(as_json: Json = False) -> None:
     """The corpora, mixes and races of the workspace."""
-    with _workspace() as ws:
+    with open_workspace() as ws:
         corpora = pl.DataFrame(ws.ls())
         if as_json:
             print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
@@ -320,9 +254,9 @@ def demo(
     """Run the main job on the sample corpora: curate, fine-tune, race, report."""
     from curator.demo import docstrings, recipe
 
-    _Settings.workspace = directory
-    with _workspace() as ws:
-        if not _Settings.quiet:
+    Settings.workspace = directory
+    with open_workspace() as ws:
+        if not Settings.quiet:
             err.print("Sample task: is a message to a bank's support desk positive, neutral or negative?")
         ws.add("docstrings", docstrings(limit=2000))
         ws.embed("docstrings")
@@ -343,31 +277,3 @@ def main() -> None:
 def _fail(error: CuratorError, code: int) -> None:
     err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
-
-
-@contextmanager
-def _workspace() -> Iterator[Workspace]:
-    """The workspace of the options, with progress bars and warnings shown unless --quiet."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if _Settings.quiet else "always", CuratorWarning)
-        warnings.showwarning = show_warning
-        try:
-            with Bars(quiet=_Settings.quiet) as bars:
-                yield Workspace(_Settings.workspace, progress=None if _Settings.quiet else bars.step)
-        except KeyboardInterrupt:
-            err.print("stopped; the same command goes on where it was")
-            raise typer.Exit(130) from None
-
-
-def _parameter(item: str) -> tuple[str, Any]:
-    """``name=value``, with numbers and booleans as themselves."""
-    name, equals, value = item.partition("=")
-    if not equals:
-        raise UsageError(f"--set {item!r}: write name=value")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value

@@ -1,11 +1,14 @@
 """What the command line shows: tables, results as JSON, warnings, progress bars."""
 
-import json
+import math
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleRenderable, RenderHook
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,12 +19,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from curator.cli.rows import json_line
 from curator.errors import CuratorWarning
 
 out, err = Console(), Console(stderr=True)
 
 LONG = 32  # characters; a column with longer cells may wrap
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a text must not steer the terminal
+FEW = 8  # numbers; a list of more, such as a vector, is shown by its first
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -29,45 +36,73 @@ def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__:
         err.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-class Bars:
-    """Progress bars on standard error, one for each thing under way."""
+class Bars(RenderHook):
+    """Progress bars on standard error, one for each thing under way; they make way for what is printed as a result."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-            disable=quiet,
-        )
+        self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._quiet = quiet
         self._last = ""
 
     def __enter__(self) -> "Bars":
-        self._progress.start()
+        out.push_render_hook(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        out.pop_render_hook()
+        self.clear()
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Before anything is printed: bars that are drawn anew would take lines of it with them."""
+        self.clear()
+        return renderables
+
+    def clear(self) -> None:
+        """Take the bars off the screen; the next step draws new ones."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress, self._tasks = None, {}
 
     def step(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` (0: not known) is done; without a terminal, one line for each new thing."""
+        if self._quiet:
+            return
         if not err.is_terminal:
-            if what != self._last and not self._quiet:
+            if what != self._last:
                 self._last = what
                 err.print(f"{what} ({done:,} of {total:,} done)" if total else what, highlight=False)
             return
+        if self._progress is None:
+            self._progress = _progress()
+            self._progress.start()
         kind = "training" if what.startswith("training") else what
         if kind not in self._tasks:
             self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
         task = self._progress.tasks[self._tasks[kind]]
         speed = f"{task.speed:,.1f}/s" if task.speed else ""
         self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        redirect_stdout=False,  # else results that go to a file are shown on the terminal instead
+    )
+
+
+def write_out(text: str) -> None:
+    """Write a text as it is to standard output."""
+    out.print(end="")  # takes the bars off the screen
+    out.file.write(text)
+    out.file.flush()
 
 
 def print_rows(frame: pl.DataFrame, report: dict[str, Any], as_json: bool) -> None:
@@ -78,38 +113,71 @@ def print_rows(frame: pl.DataFrame, report: dict[str, Any], as_json: bool) -> No
 
 
 def print_json(frame: pl.DataFrame, report: dict[str, Any]) -> None:
-    print(json.dumps({"rows": frame.to_dicts(), "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+    write_out(json_line(frame, report))
 
 
 def print_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"rows": [], "report": report}, ensure_ascii=False, default=str))  # noqa: T201  the result
+        print_json(pl.DataFrame(), report)
         return
     for name, value in report.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)
         out.print(f"{name:>22}  {shown}", markup=False, highlight=False)
 
 
-def print_table(frame: pl.DataFrame) -> None:
-    """A frame for a terminal: numbers to the right, short columns whole, long texts wrapped in what is left."""
+def print_table(frame: pl.DataFrame, *, null: str = "") -> None:
+    """A frame for a terminal: numbers to the right, short columns whole, long texts wrapped in what is left.
+
+    Where even that does not fit, each row is shown with a line for each column. Away from a terminal nothing is
+    wrapped.
+    """
+    cells = [[_cell(value, null) for value in column.to_list()] for column in frame.iter_columns()]
+    widths = [max(map(cell_len, [name, *column])) for name, column in zip(frame.columns, cells, strict=True)]
+    needed = sum(min(width, LONG) for width in widths) + 2 * len(widths)
+    if out.is_terminal and needed > out.width:
+        _print_records(frame.columns, cells)
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = [[_cell(value) for value in column] for column in frame.iter_columns()]
-    for (name, kind), column in zip(frame.schema.items(), cells, strict=True):
-        long = max(map(len, column), default=0) > LONG
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", no_wrap=not long, overflow="fold")
+    for (name, kind), width in zip(frame.schema.items(), widths, strict=True):
+        table.add_column(
+            Text(name), justify="right" if kind.is_numeric() else "left", no_wrap=width <= LONG, overflow="fold"
+        )
     for row in zip(*cells, strict=True):
-        table.add_row(*row)
-    out.print(table)
+        table.add_row(*map(Text, row))
+    if out.is_terminal:
+        out.print(table)
+    else:
+        Console(file=out.file, width=sum(widths) + 2 * len(widths)).print(table)
 
 
-def _cell(value: Any) -> str:
+def _print_records(names: list[str], cells: list[list[str]]) -> None:
+    margin = max(map(cell_len, names))
+    for number, row in enumerate(zip(*cells, strict=True), 1):
+        out.print(f"row {number:,}", style="bold")
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(width=margin, no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for name, cell in zip(names, row, strict=True):
+            table.add_row(Text(name), Text(cell))
+        out.print(table)
+
+
+def _cell(value: Any, null: str) -> str:
     if value is None:
-        return ""
+        return null
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return (
+            f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1e12 or not math.isfinite(value) else f"{value:.3g}"
+        )
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    text = " ".join(str(value).split()).replace("[", r"\[")
+    if isinstance(value, Decimal):
+        return f"{value:,f}"
+    if isinstance(value, list) and len(value) > FEW and all(isinstance(item, int | float) for item in value):
+        return f"[{', '.join(_cell(item, null) for item in value[:3])}, … {len(value):,} numbers]"
+    if isinstance(value, list):
+        return f"[{', '.join(_cell(item, 'NULL') for item in value)}]"
+    text = CONTROL.sub("�", " ".join(str(value).split()))
     return text if len(text) <= 160 else text[:159] + "…"
 
 
