@@ -33,12 +33,12 @@ class Relation:
         load: Load | None = None,
         embed_query: EmbedQuery | None = None,
         home: Path | None = None,
-        vectors_key: str = "",
+        vectors_key: str | Callable[[], str] = "",
     ) -> None:
         self.frame = frame
         self.embed_query = embed_query
         self.home = home
-        self.vectors_key = vectors_key
+        self._vectors_key = vectors_key  # a function where finding out takes a while
         self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
         self._vectors = None if vectors is None else self._checked(vectors)
@@ -48,6 +48,10 @@ class Relation:
 
     def __repr__(self) -> str:
         return f"Relation({len(self):,} rows: {', '.join(self.frame.columns)}; {self._vectors or 'no vectors yet'})"
+
+    @property
+    def vectors_key(self) -> str:
+        return self._vectors_key if isinstance(self._vectors_key, str) else self._vectors_key()
 
     @property
     def can_embed(self) -> bool:
@@ -142,6 +146,8 @@ def matrix_of(column: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int6
     kind = column.type
     if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
         raise ValueError(f"a column of type {kind} holds no vectors of a fixed length; cast it to FLOAT[n]")
+    if kind.value_type != pa.float32():
+        raise ValueError(f"vectors of {kind.value_type} would be compared in single precision; cast them to FLOAT[n]")
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     rows = np.flatnonzero(np.asarray(array.is_valid()))

@@ -308,7 +308,8 @@ class Workspace:
 
     def _bound(self, statement: str) -> dict[str, pa.Table]:
         """The corpora that a statement names, as tables without rows: it may define something over them."""
-        words = self.session.names(statement)
+        words, views = self.session.names(statement), self.session.views()
+        words = words.union(*(self.session.names(view) for view in views.values()))
         return {
             name: relation.empty(embedding=relation.can_embed and (relation.brings_vectors or "embedding" in words))
             for name, relation in self._relations().items()
@@ -345,11 +346,13 @@ class Workspace:
 
 def _distinct_names(table: pa.Table) -> pa.Table:
     """polars wants columns of different names; DuckDB gives ``id, id`` for a join. The later get a number."""
-    seen: dict[str, int] = {}
-    names = []
+    taken, names = set(table.column_names), []
     for name in table.column_names:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+        number, distinct = 0, name
+        while distinct in names or (number and distinct in taken):
+            number += 1
+            distinct = f"{name}_{number}"
+        names.append(distinct)
     return table.rename_columns(names)
 
 

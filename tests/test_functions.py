@@ -21,6 +21,7 @@ from curator.vectors import Vectors
 def small_blocks(monkeypatch):
     """A few rows are many blocks."""
     monkeypatch.setattr(neighbours, "PAIR_BLOCK", 3)
+    monkeypatch.setattr(neighbours, "LEFT_BLOCK", 5)
 
 
 def documents(vectors, *, corpora=("a", "b"), sources=None, seed=None) -> Relation:
@@ -192,6 +193,32 @@ def test_pairs_within_is_every_pair(angles, others, min_score, seed):
         (*keys[0][i], *keys[0][j]): within[i, j] for i, j in np.argwhere(within >= min_score) if keys[0][i] < keys[0][j]
     }
     assert pairs(pairs_within(left, min_score=min_score)) == pytest.approx(inside, abs=1e-5)
+
+
+@pytest.mark.parametrize("left_block", [1, 5, 1000])
+def test_pairs_within_come_in_order_of_left_and_right(left_block, monkeypatch):
+    monkeypatch.setattr(neighbours, "LEFT_BLOCK", left_block)
+    relation = documents(on_circle([0, 1, 1, 2, 40, 41, 41, 0, 2, 1, 0, 1]), corpora=("a",), seed=3)
+    close = cosines(relation) >= 0.99
+    ids = relation.frame["id"].to_list()
+    every = sorted((ids[i], ids[j]) for i, j in np.argwhere(close))
+    inside = pairs_within(relation, min_score=0.99)
+    assert inside.column_names == ["left_corpus", "left_id", "right_corpus", "right_id", "score"]
+    assert list(zip(inside["left_id"].to_pylist(), inside["right_id"].to_pylist(), strict=True)) == [
+        (a, b) for a, b in every if a < b
+    ]
+    between = pairs_within(relation, relation, min_score=0.99)
+    assert list(zip(between["left_id"].to_pylist(), between["right_id"].to_pylist(), strict=True)) == every
+
+
+def test_pairs_within_holds_a_key_once():
+    relation = documents(np.ones((60, 2)), corpora=("a",))
+    long = relation.with_frame(relation.frame.with_columns(id=pl.lit("x" * 1000) + pl.col("id")))
+    table = pairs_within(long, min_score=0.9)
+    assert table.num_rows == 60 * 59 // 2
+    assert len({chunk.dictionary.buffers()[2].address for chunk in table["left_id"].chunks}) == 1
+    numbered = relation.with_frame(relation.frame.with_columns(id=pl.int_range(pl.len())))
+    assert pairs_within(numbered, min_score=0.9)["right_id"][0].as_py() == 1
 
 
 def sql(query: str, relation: Relation):

@@ -1,5 +1,6 @@
 """Every returned score is the true score of the pair it names, and the pairs are those of brute force."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -47,6 +48,59 @@ def test_small_distances_are_exact():
     edges = neighbours.nearest(Vectors.of(near), Vectors.of(base), 1, metric="distance")
     np.testing.assert_array_equal(edges.right, np.arange(50))
     np.testing.assert_allclose(edges.score, np.linalg.norm(near.astype(np.float64) - base, axis=1), rtol=1e-3)
+
+
+def nearby(rng, shape, noise):
+    """Unit vectors around one direction."""
+    rows = rng.normal(size=shape[1]) / np.sqrt(shape[1]) + noise * rng.normal(size=shape)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+DISTANCE_CASES = {
+    "near duplicates": lambda rng: nearby(rng, (500, 384), noise=5e-5),
+    "nearer duplicates": lambda rng: nearby(rng, (300, 384), noise=3e-6),
+    "exact duplicates": lambda rng: np.repeat(rng.normal(size=(12, 64)), 30, axis=0),
+    "clusters far from the origin": lambda rng: (
+        np.repeat(1e3 * rng.normal(size=(8, 24)), 40, axis=0) + rng.normal(size=(320, 24))
+    ),
+    "ordinary": lambda rng: rng.normal(size=(400, 48)),
+    "very different lengths": lambda rng: rng.normal(size=(300, 16)) * 10.0 ** rng.integers(-6, 7, size=(300, 1)),
+}
+
+
+@pytest.mark.parametrize("products", [True, False])
+@pytest.mark.parametrize("blocks", ["default", "small"])
+@pytest.mark.parametrize("case", DISTANCE_CASES)
+def test_nearest_by_distance_is_brute_force_in_double_precision(case, blocks, products, monkeypatch):
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 1 if products else 10**9)
+    if blocks == "small":
+        for name, size in {"QUERY_BLOCK": 90, "BASE_BLOCK": 70, "PAIR_BLOCK": 33, "LEFT_BLOCK": 20}.items():
+            monkeypatch.setattr(neighbours, name, size)
+        monkeypatch.setattr(neighbours, "GATHER_BLOCK", 50)
+    rows = DISTANCE_CASES[case](np.random.default_rng(1)).astype(np.float32)
+    rows = rows[np.random.default_rng(2).permutation(len(rows))]
+    queries = np.random.default_rng(3).permutation(len(rows))[:100]
+    truth = np.stack([np.sqrt(((rows.astype(np.float64) - rows[query]) ** 2).sum(1)) for query in queries])
+    rounded = truth.astype(np.float32)
+    order = np.stack([np.lexsort((np.arange(len(rows)), row)) for row in rounded])
+    for k in (1, 5, len(rows) - 1, len(rows)):
+        edges = neighbours.nearest(Vectors.of(rows[queries]), Vectors.of(rows), k, metric="distance")
+        found = edges.right.reshape(len(queries), k)
+        scores = edges.score.reshape(len(queries), k)
+        best = np.take_along_axis(rounded, order[:, :k], 1)
+        # A difference in the last place of a double may turn the rounding of one, and so the order of two.
+        np.testing.assert_allclose(scores, best, rtol=3e-7)
+        np.testing.assert_allclose(scores, np.take_along_axis(truth, found, 1), rtol=3e-7)
+        swapped = found != order[:, :k]
+        assert swapped.mean() < 1e-3, f"k = {k}: {swapped.sum()} of {swapped.size}"
+        assert all(len(set(row)) == k for row in found.tolist())
+
+
+def test_ordinary_vectors_are_not_searched_twice(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(3000, 384))
+    rows = Vectors.of(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    monkeypatch.setattr(neighbours, "_sweep", None)
+    neighbours.nearest(rows.take(np.arange(200)), rows, 10, metric="distance")
 
 
 def test_equal_scores_come_in_order_of_position(pieces):

@@ -4,6 +4,8 @@ Each mutant replaces what the planner uses at one place: ``neighbours.nearest`` 
 ``nearest.planner``, ``nearest.sides``, ``nearest.ranking`` and ``nearest.tree``.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sql_oracle import Oracle, corpora
@@ -63,21 +65,21 @@ def kept(edges, keep):
     return Edges(edges.left[keep], edges.right[keep], edges.score[keep], edges.rank[keep])
 
 
-def positions_without_nulls(column, matrix_of=sides.matrix_of):
-    matrix, positions = matrix_of(column)
-    return matrix, np.arange(len(positions), dtype=np.int64)
+def positions_without_nulls(*arguments, evaluate=planner.evaluate):
+    side = evaluate(*arguments)
+    return replace(side, positions=np.arange(len(side.positions), dtype=np.int64))
 
 
-def zeros_for_nulls(column, matrix_of=sides.matrix_of):
-    matrix, positions = matrix_of(column)
-    filled = np.zeros((len(column), matrix.shape[1]), np.float32)
-    filled[positions] = matrix
-    return filled, np.arange(len(column), dtype=np.int64)
+def zeros_for_nulls(*arguments, evaluate=planner.evaluate):
+    side = evaluate(*arguments)
+    filled = np.zeros((side.rows, side.dimension()), np.float32)
+    filled[side.positions] = side.load().matrix()
+    return replace(side, load=lambda: Vectors.of(filled), positions=np.arange(side.rows, dtype=np.int64))
 
 
-def keys_dropped(table, outer, *rest, correlation=planner.correlation):
-    correlation(table, outer, *rest)
-    return []
+def keys_dropped(table, outer, correlation=planner.correlation):
+    correlation(table, outer)
+    return set(), sides.Keys()
 
 
 def raw_score(_ranking, score):
@@ -105,8 +107,8 @@ MUTANTS = {
         ("place: plain", "result: score in where", "result: ordered aggregates", "edge: each vector twice"),
     ),
     last_block_skipped: (neighbours, "nearest", ("place: plain", "edge: k over the rows", "side: a distinct side")),
-    positions_without_nulls: (sides, "matrix_of", ("edge: NULL vectors", "edge: NULL vectors, left join")),
-    zeros_for_nulls: (sides, "matrix_of", ("edge: NULL vectors, left join", "edge: fewer vectors than k")),
+    positions_without_nulls: (planner, "evaluate", ("edge: NULL vectors", "edge: NULL vectors, left join")),
+    zeros_for_nulls: (planner, "evaluate", ("edge: NULL vectors, left join", "edge: fewer vectors than k")),
     keys_dropped: (planner, "correlation", ("correlated: same label", "correlated: two keys and a filter")),
     raw_score: (
         ranking.Ranking,

@@ -1,12 +1,16 @@
 """Every pair of documents that is close enough, however many neighbours that gives one of them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
+from curator.neighbours import Edges
 from curator.relation import Relation
+from curator.vectors import Vectors
 
 
 def pairs_within(left: Relation, right: Relation | None = None, *, min_score: float) -> pa.Table:
@@ -14,8 +18,10 @@ def pairs_within(left: Relation, right: Relation | None = None, *, min_score: fl
 
     Without ``right``, the pairs within ``left``, each once, the document that is first by corpus and id on the left.
     Returns ``left_id, right_id, score``, with ``left_corpus`` and ``right_corpus`` where the relations have a column
-    ``corpus``. Every vector is compared with every other and all pairs found are held: a low threshold on a large
-    relation gives more pairs than there is memory.
+    ``corpus``, in order of the left document and then the right. Every vector is compared with every other, a block
+    of left documents at a time; what is held is the result, 12 bytes a pair (20 with the corpora) beside the keys
+    themselves, which its columns hold once, as dictionaries: a low threshold on a large relation may still give more
+    pairs than there is memory.
 
     Raises QueryError for a threshold outside [−1, 1], a relation without ``id``, or vectors of different dimensions.
     """
@@ -28,16 +34,31 @@ def pairs_within(left: Relation, right: Relation | None = None, *, min_score: fl
             f"pairs_within: the left vectors have {left.vectors.dimension} components and the right "
             f"{other.vectors.dimension}: they come from different encoders"
         )
-    blocks = neighbours.pairs_within(left.vectors.unit(), None if right is None else other.vectors.unit(), min_score)
-    edges = neighbours.concat(list(blocks))
-    near = edges.score.astype(np.float64) >= min_score  # the search compares in single precision
-    parts = [
-        *(_keys(relation.frame[rows[near]], side)
-          for relation, rows, side in ((left, edges.left, "left"), (other, edges.right, "right"))),
-        pl.DataFrame({"score": edges.score[near]}),
-    ]  # fmt: skip
-    table: pa.Table = pl.concat(parts, how="horizontal").to_arrow()
-    return table
+    sides = _keys(left.frame, "left"), _keys(other.frame, "right")
+    vectors = left.vectors.unit(), None if right is None else other.vectors.unit()
+    batches = []
+    for edges in _blocks(*vectors, min_score):
+        keep = edges.score.astype(np.float64) >= min_score  # the search compares in single precision
+        columns: dict[str, pa.Array] = {}
+        for keys, rows in zip(sides, (edges.left, edges.right), strict=True):
+            chosen = pa.array(rows[keep])
+            columns |= {name: values.take(chosen) for name, values in keys.items()}
+        batches.append(pa.record_batch(columns | {"score": pa.array(edges.score[keep])}))
+    return pa.Table.from_batches(batches)
+
+
+def _blocks(left: Vectors, right: Vectors | None, min_score: float) -> Iterator[Edges]:
+    """All pairs in order of the left row and then the right, one block of left rows after another; at least one."""
+    yield neighbours.concat([])
+    for start in range(0, len(left), neighbours.LEFT_BLOCK):
+        part = left.take(np.arange(start, min(start + neighbours.LEFT_BLOCK, len(left))))
+        other = right if right is not None else left.take(np.arange(start, len(left)))
+        edges = neighbours.concat(list(neighbours.pairs_within(part, other, min_score)))
+        if right is not None:
+            yield Edges(edges.left + start, edges.right, edges.score, edges.rank)
+        else:
+            once = edges.left < edges.right  # both count from start
+            yield Edges(edges.left[once] + start, edges.right[once] + start, edges.score[once], edges.rank[once])
 
 
 def _by_key(relation: Relation, side: str) -> Relation:
@@ -49,5 +70,11 @@ def _by_key(relation: Relation, side: str) -> Relation:
     return relation.take(order.to_numpy())
 
 
-def _keys(frame: pl.DataFrame, side: str) -> pl.DataFrame:
-    return frame.select(pl.col(name).alias(f"{side}_{name}") for name in ("corpus", "id") if name in frame.columns)
+def _keys(frame: pl.DataFrame, side: str) -> dict[str, pa.Array]:
+    """The key columns of a side, text as a dictionary: a pair then holds 4 bytes for a key of any length."""
+    names = [name for name in ("corpus", "id") if name in frame.columns]
+    columns = {f"{side}_{name}": frame[name].to_arrow() for name in names}
+    return {
+        name: values.dictionary_encode() if pa.types.is_large_string(values.type) else values
+        for name, values in columns.items()
+    }

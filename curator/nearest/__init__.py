@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.calls import Function, Tools
-from curator.nearest.engine import Engine, Parser, masked
+from curator.nearest.engine import Engine, Parser, masked, names_saturated
 from curator.nearest.planner import Planner
 from curator.nearest.report import JoinReport, duration
 from curator.nearest.tree import Node, walk
@@ -60,14 +60,32 @@ def rewrite(
     sql, shown = parser.substitute_counts(sql, parameters), parser.substitute_counts(shown or sql, parameters)
     statement = parser.parse(sql, shown=shown)
     functions = {function.__name__ for function in tools.functions}
-    own_text = masked(sql, statement, functions, parser)
-    engine = Engine(parser, tools.relations, parameters, shown, statement)
-    planner = Planner(engine, tools, searches=searches)
+    engine = Engine(parser, tools.relations, parameters, shown, statement, searches=searches)
+    calls = any(node.get("function_name") in functions for node in walk(statement))
+    own_text, saturated = _own_text(sql, statement, functions, parser, None if calls else engine)
+    planner = Planner(engine, tools, searches=searches, saturated=saturated)
     with ExitStack() as unless_planned:
         unless_planned.callback(engine.close)
         planner.refuse_writing(statement)
-        if not any(node.get("function_name") in functions for node in walk(statement)):
+        if not calls:
             engine.check(own_text)
         planner.query(statement["node"], [])
         unless_planned.pop_all()
     return Query(engine, statement, tuple(planner.reports), own_text)
+
+
+def _own_text(
+    sql: str, statement: Node, functions: set[str], parser: Parser, engine: Engine | None
+) -> tuple[str, bool]:
+    """What DuckDB knows of a person's text, and whether ``saturated`` in it is curator's: it is no column otherwise."""
+    plain = masked(sql, statement, functions, parser, saturated=False)
+    if not any(map(names_saturated, walk(statement))):
+        return plain, False
+    if engine is not None:
+        try:
+            engine.check(plain)
+        except QueryError:
+            pass
+        else:
+            return plain, False
+    return masked(sql, statement, functions, parser, saturated=True), True

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
+from curator.errors import QueryError
 from curator.nearest.definitions import Macros
-from curator.nearest.tree import Builder, Node, alias_of, is_column, is_star, walk
+from curator.nearest.tree import Builder, Node, alias_of, is_column, is_star, replace_in_place, walk
 from curator.relation import Relation
 
 
@@ -23,7 +23,10 @@ class Parser(Protocol):
     def macros(self) -> Macros: ...
     def views(self) -> Mapping[str, str]: ...
     def register(self, name: str, table: pa.Table) -> None: ...
+    def create(self, name: str, sql: str, parameters: Mapping[str, Any], *, shown: str) -> None: ...
     def forget_tables(self) -> None: ...
+    def names(self, sql: str) -> set[str]: ...
+    def mentioned(self, sql: str) -> set[str]: ...
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
     def check(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> None: ...
 
@@ -32,14 +35,18 @@ class Engine:
     """Runs trees over relations. A relation's vectors become a column only for a tree that names it."""
 
     def __init__(
-        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], shown: str, query: Node
-    ) -> None:
+        self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], shown: str, query: Node,
+        *, searches: bool = True,
+    ) -> None:  # fmt: skip
         self._parser = parser
         self._numbers = itertools.count(1)
         self._relations = dict(relations)
         self._by_name = {name.lower(): name for name in relations}
         self.parameters = parameters
         self.shown = shown
+        self._searches = searches
+        self._unknown: set[str] = set()  # tables that would hold other rows, had everything been searched
+        self._materialised: set[int] = set()  # query nodes of CTEs
         self._private: dict[str, str] = {}  # names given to relations so that no CTE takes them → their own
         self.calls: dict[str, pa.Table] = {}  # what table functions returned, by their name
         self._names_embedding = _names_embedding(query)
@@ -74,12 +81,47 @@ class Engine:
         self._know(name, relation.with_frame(relation.frame.with_row_index(row)))
         return name, row
 
-    def number_table(self, table: pa.Table) -> tuple[str, str]:
-        """The same for a table that carries its vectors as a column."""
+    def materialise(self, statement: Node) -> tuple[str, str, bool]:
+        """Run a query once, into a temporary table with row numbers.
+
+        Returns the names of the table and of their column, and whether its rows are known: that they do not come of
+        a search that was left out. Raises QueryError, also for two columns of one name, which a table cannot have.
+        """
         name = f"__side{self.next_number()}"
         row = f"{name}_row"
-        self.add(name, table.append_column(row, pa.array(np.arange(len(table)))))
-        return name, row
+        self._create(name, statement, f"row_number() OVER () - 1 AS {row}")
+        return name, row, name not in self._unknown
+
+    def keep(self, statement: Node) -> str:
+        """Run a query once, into a temporary table. Returns its name."""
+        name = f"__kept{self.next_number()}"
+        self._create(name, statement)
+        return name
+
+    def materialise_ctes(self, tree: Node, ctes: list[Node]) -> None:
+        """Evaluate the CTEs that a table reads once, in place, so that all who read them see the same rows."""
+        needed = table_names(tree)
+        for entry in reversed(ctes):  # one reads only those before it
+            if str(entry["key"]).lower() in needed:
+                needed |= table_names(entry)
+        for position, entry in enumerate(ctes):
+            query = entry["value"]["query_node"]
+            if str(entry["key"]).lower() not in needed or id(query) in self._materialised:
+                continue
+            self._materialised.add(id(query))
+            quoted = str(entry["key"]).replace('"', '""')
+            name = f"__cte{self.next_number()}"
+            whole = self.parse(f'SELECT * FROM "{quoted}"')["node"]["from_table"]
+            self._create(name, self.builder.select(whole, ctes[: position + 1]))
+            replace_in_place(query, self.parse(f"SELECT * FROM {name}")["node"])
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of a registered table."""
+        return list(self.run(f"SELECT * FROM {name} LIMIT 0").column_names)
+
+    def run(self, sql: str) -> pa.Table:
+        """Run the planner's own SQL."""
+        return self._parser.fetch(sql, {}, shown=self.shown)
 
     def keep_apart(self, table: Node, ctes: list[Node]) -> None:
         """Give the relations in a view's or macro's query names that no CTE around it can take."""
@@ -105,10 +147,8 @@ class Engine:
     def fetch(self, statement: Node, around: Callable[[str], str] | None = None) -> pa.Table:
         """Run a tree, or a statement ``around`` it, with the parameters that it names."""
         self._bind(statement)
-        named = {node["identifier"] for node in walk(statement) if node.get("class") == "PARAMETER"}
-        given = {name: value for name, value in self.parameters.items() if name in named}
         sql = self.render(statement)
-        return self._parser.fetch(around(sql) if around else sql, given, shown=self.shown)
+        return self._parser.fetch(around(sql) if around else sql, self._named(statement), shown=self.shown)
 
     def check(self, sql: str) -> None:
         """Bind the person's own text, so that an error points into it. Raises QueryError.
@@ -123,7 +163,27 @@ class Engine:
         for name, table in self.calls.items():
             self._parser.register(name, table.slice(0, 0))
         used = self._parser.parameter_names(sql)
-        self._parser.check(sql, {k: v for k, v in self.parameters.items() if k in used}, shown=self.shown)
+        try:
+            self._parser.check(sql, {k: v for k, v in self.parameters.items() if k in used}, shown=self.shown)
+        finally:
+            self._parser.forget_tables()  # what is empty must not be read
+
+    def _create(self, name: str, statement: Node, *more: str) -> None:
+        """Make a temporary table of a query and ``more`` columns."""
+        self._bind(statement)
+        sql, given = self.render(statement), self._named(statement)
+        names = self._parser.fetch(f"SELECT * FROM ({sql}) LIMIT 0", given, shown=self.shown).column_names
+        if len({str(column).lower() for column in names}) != len(names):
+            raise QueryError("a side has two columns of one name")
+        self._parser.create(name, f"SELECT {', '.join(['*', *more])} FROM ({sql})", given, shown=self.shown)
+        words = self._parser.names(sql)
+        if not self._searches and (words & self._unknown or any(word.startswith("__edges") for word in words)):
+            self._unknown.add(name)
+
+    def _named(self, statement: Node) -> dict[str, Any]:
+        """The parameters that a tree names."""
+        named = {node["identifier"] for node in walk(statement) if node.get("class") == "PARAMETER"}
+        return {name: value for name, value in self.parameters.items() if name in named}
 
     def _know(self, name: str, relation: Relation) -> None:
         self._relations[name] = relation
@@ -135,9 +195,15 @@ class Engine:
         ``*`` looks at them in a query that names ``embedding`` somewhere, and at vectors that a person brought.
         """
         nodes = list(walk(statement))
-        tables = {node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE"}
+        tables = table_names(statement)
+        aliases = {alias_of(node) for node in nodes if "sample" in node and "type" in node}
+        calls = any(node.get("type") == "TABLE_FUNCTION" or node.get("class") == "FUNCTION" for node in nodes)
+        tables |= self._parser.mentioned(self.render(statement)) if calls else set()
         named = _names_embedding(statement)
-        starred = any(is_star(node) for node in nodes)
+        # A whole row as a value shows what a star does.
+        starred = any(
+            is_star(node) or (is_column(node, 1) and node["column_names"][0].lower() in aliases) for node in nodes
+        )
         for lower in sorted(tables & self._by_name.keys()):
             name = self._by_name[lower]
             relation = self._relations[name]
@@ -145,10 +211,10 @@ class Engine:
             self._parser.register(name, relation.arrow(embedding=relation.can_embed and (named or shown)))
 
 
-def masked(sql: str, tree: Node, functions: set[str], parser: Parser) -> str:
+def masked(sql: str, tree: Node, functions: set[str], parser: Parser, *, saturated: bool) -> str:
     """The text of a query without what only curator knows, every place in it kept.
 
-    ``embed(…)`` becomes NULL, ``saturated`` a boolean, and a table function a table of its name.
+    ``embed(…)`` becomes NULL, a table function a table of its name, and if asked ``saturated`` a boolean.
     """
     text = bytearray(sql.encode())
     for node in walk(tree):
@@ -158,7 +224,7 @@ def masked(sql: str, tree: Node, functions: set[str], parser: Parser) -> str:
             _overwrite(text, start, end, name)
         elif node.get("class") == "FUNCTION" and node["function_name"] == "embed" and length:
             _overwrite(text, start, start + length, "NULL")
-        elif is_column(node) and node["column_names"][-1].lower() == "saturated":
+        elif saturated and names_saturated(node):
             _overwrite(text, start, start + length, "(1=1)")
     return text.decode()
 
@@ -167,6 +233,16 @@ def _overwrite(text: bytearray, start: int, end: int, by: str) -> None:
     """Put other words in a place, and blanks in the rest of it; line ends stay."""
     blank = bytes(byte if byte == ord("\n") else ord(" ") for byte in text[start:end])
     text[start:end] = by.encode() + blank[len(by) :]
+
+
+def names_saturated(node: Node) -> bool:
+    """Whether a node is a column of the name of the one that only curator has."""
+    return is_column(node) and str(node["column_names"][-1]).lower() == "saturated"
+
+
+def table_names(tree: Any) -> set[str]:
+    """The tables that a tree names, in lower case."""
+    return {str(node["table_name"]).lower() for node in walk(tree) if node.get("type") == "BASE_TABLE"}
 
 
 def _names_embedding(tree: Node) -> bool:

@@ -19,7 +19,7 @@ from curator.nearest.engine import Engine
 from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
 from curator.nearest.scope import Join, Scope, Scores, asks_saturated, expressions, hide, is_score, lookup, repeats
-from curator.nearest.sides import Side, base_of, correlation, evaluate
+from curator.nearest.sides import Keys, Side, base_of, correlation, evaluate
 from curator.nearest.thresholds import Score, on_score
 from curator.nearest.tree import (
     EdgeNames,
@@ -29,18 +29,21 @@ from curator.nearest.tree import (
     is_star,
     leaves,
     replace_in_place,
+    same,
     walk,
     walk_expression,
 )
 
+_OUTER = {"LEFT", "RIGHT", "OUTER", "FULL"}
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 
 
 class Planner:
     """Rewrites the queries of one statement. With ``searches`` off the edges are left out: for ``explain``."""
 
-    def __init__(self, engine: Engine, tools: Tools, *, searches: bool = True) -> None:
+    def __init__(self, engine: Engine, tools: Tools, *, searches: bool = True, saturated: bool = False) -> None:
         self.engine = engine
+        self.saturated = saturated  # the statement asks for the column that only curator has
         self.tools = tools
         self.searches = searches
         self.functions = {function.__name__: function for function in tools.functions}
@@ -64,9 +67,26 @@ class Planner:
             ctes.append(entry)
         if node["type"] == "SELECT_NODE":
             self._select(node, ctes)
+        if node["type"] == "RECURSIVE_CTE_NODE":
+            self._recursive(node, ctes)
+            return
         for child in [*node.get("children", []), node.get("left"), node.get("right")]:
             if isinstance(child, dict) and child.get("type", "").endswith("_NODE"):
                 self.query(child, ctes)
+
+    def _recursive(self, node: Node, ctes: list[Node]) -> None:
+        """A recursive CTE: what it begins with is a query, what it repeats is DuckDB's alone."""
+        self.query(node["left"], ctes)
+        for join in walk(node["right"]):
+            if join.get("ref_type") == "NEAREST":
+                self.reports.append(
+                    replace(self._report(join), engine="duckdb", reason="a recursive CTE searches again at each step")
+                )
+
+    def _report(self, join: Node) -> JoinReport:
+        left = ", ".join(alias_of(leaf) for leaf in leaves(join["left"]))
+        ranking = self._text(join["ranking_expression"])
+        return JoinReport(left, alias_of(join["right"]), join["nearest_count"], ranking, True, "faiss", "")
 
     def _select(self, node: Node, ctes: list[Node]) -> None:
         if any(part.get("ref_type") == "NEAREST" or part.get("function_name") == "embed" for part in walk(node)):
@@ -96,6 +116,8 @@ class Planner:
             self.query(table["subquery"]["node"], scope.ctes)
         elif kind == "TABLE_FUNCTION" and table["function"]["function_name"] in self.functions:
             return self._call(table, scope)
+        elif kind == "PIVOT" and table["source"]["type"] == "SUBQUERY":
+            table["source"] = self._from(table["source"], scope)
         elif kind == "JOIN":
             table["left"] = self._from(table["left"], scope)
             table["right"] = self._from(table["right"], scope)
@@ -122,15 +144,7 @@ class Planner:
     def _nearest(self, join: Node, scope: Scope) -> Node:
         """Put an ordinary join through FAISS's edges in the place of a NEAREST join, or leave it as it is."""
         original, sides, rows = copy.deepcopy(join), dict(scope.sides), copy.deepcopy(scope.rows)
-        report = JoinReport(
-            ", ".join(alias_of(leaf) for leaf in leaves(join["left"])),
-            alias_of(join["right"]),
-            join["nearest_count"],
-            self._text(join["ranking_expression"]),
-            True,
-            "faiss",
-            "",
-        )
+        report = self._report(join)
         try:
             return self._through_edges(join, scope, report)
         except DeclinedError as reason:
@@ -150,11 +164,13 @@ class Planner:
         outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
         ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self._text)
         self._refuse_whole_rows(scope.select, {ranking.left.table, right_alias})
-        keys = correlation(join["right"], set(outer))
-        if any(key[0][0] != ranking.left.table for key in keys):
+        self._refuse_outer_rows(join["left"], ranking.left)
+        self._refuse_grouping(scope.select, ranking.expression)
+        tables, keys = correlation(join["right"], set(outer))
+        if tables - {ranking.left.table}:
             raise DeclinedError("the right side depends on a table other than the one with the vector")
         left = self._side(outer[ranking.left.table], ranking.left, scope)
-        right = self._side(join["right"], ranking.right, scope)
+        right = self._side(join["right"], ranking.right, scope, keys.inner)
         report = replace(
             report,
             left=f"{report.left} ({left.described})",
@@ -168,7 +184,8 @@ class Planner:
         report = replace(report, exact=index is None, filter=_filter(right, index), reason=_how(index))
         if self.searches:
             started = time.perf_counter()
-            found = search.search(left, right, ranking, join["nearest_count"], keys, index)
+            groups = self._groups(left, right, keys) if keys else None
+            found = search.search(left, right, ranking, join["nearest_count"], groups, index)
             table = search.edge_table(found, left, right, ranking, names)
             report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
         else:
@@ -256,23 +273,64 @@ class Planner:
             return None
         return int(counted.column(0)[0].as_py())
 
-    def _side(self, table: Node, operand: Operand, scope: Scope) -> Side:
-        """Evaluate a table of FROM and put the registered result in its place."""
+    def _side(self, table: Node, operand: Operand, scope: Scope, inner: tuple[Node, ...] = ()) -> Side:
+        """Evaluate a table of FROM and put the registered result in its place. ``inner``: keys over what is in it."""
         alias = alias_of(table)
         known = scope.sides.get(alias)
         if known is not None and known.column == operand.column:
             return known
-        side = evaluate(table, operand, scope.ctes, self.engine)
+        side = evaluate(table, operand, scope.ctes, self.engine, inner)
         replace_in_place(table, self.engine.builder.table(side.name, table["alias"] or table.get("table_name", "")))
         scope.sides[alias] = side
-        scope.rows.setdefault(alias, []).append(side.row)
+        scope.rows.setdefault(alias, []).extend(side.hidden)
         return side
+
+    def _groups(self, left: Side, right: Side, keys: Keys) -> list[search.Group]:
+        """Rows of both sides that agree on every key, as DuckDB compares them, in order of the left side."""
+        ours, others = self._key_table(left, left.alias, keys.outer), self._key_table(right, *right.keyed_by)
+        on = ", ".join(f"k{i}" for i in range(len(keys)))
+        agree = " AND ".join(f"ours.k{i} = others.k{i}" for i in range(len(keys)))
+        found = self.engine.run(
+            "SELECT ours.rows, others.rows AS others "
+            f"FROM (SELECT list(row ORDER BY row) AS rows, {on} FROM {ours} GROUP BY ALL) AS ours "
+            f"JOIN (SELECT list(row ORDER BY row) AS rows, {on} FROM {others} GROUP BY ALL) AS others ON {agree} "
+            "ORDER BY ours.rows[1]"
+        )
+        return [
+            (np.asarray(rows, np.int64), np.asarray(others, np.int64))
+            for rows, others in zip(*(column.to_pylist() for column in found.columns), strict=True)
+        ]
+
+    def _key_table(self, side: Side, alias: str, keys: tuple[Node, ...]) -> str:
+        """A table of the row numbers of a side and its keys ``k0, k1, …``."""
+        statement = self.engine.builder.select(self.engine.builder.table(side.name, alias), [], f"{side.row} AS row")
+        statement["node"]["select_list"] += [{**key, "alias": f"k{i}"} for i, key in enumerate(keys)]
+        try:
+            return self.engine.keep(statement)
+        except QueryError as error:
+            raise DeclinedError(f"a key cannot be evaluated: {str(error).splitlines()[0]}") from None
+
+    def _refuse_outer_rows(self, table: Node, operand: Operand) -> None:
+        """Raise DeclinedError where a computed vector would have to be made for rows that an outer join adds."""
+        outer = [node for node in walk(table) if node.get("type") == "JOIN" and node["join_type"] in _OUTER]
+        if operand.expression is not None and outer:
+            raise DeclinedError("a vector is computed over an outer join; put the join into a subquery")
+
+    def _refuse_grouping(self, select: Node, ranking: Node) -> None:
+        """Raise DeclinedError where DuckDB knows the ranking's value from what is grouped by."""
+        operands = [argument["expression"] for argument in ranking["arguments"]]
+        if any(same(group, operand) for group in select["group_expressions"] for operand in operands):
+            raise DeclinedError("the vectors themselves are grouped by")
 
     def _refuse_whole_rows(self, select: Node, tables: set[str]) -> None:
         """Raise DeclinedError where a SELECT would see the planner's own columns."""
         parts = list(walk_expression(expressions(select)))
         if any(is_star(part) and part["expr"] for part in parts):
             raise DeclinedError("COLUMNS(…) chooses columns by name, and would choose the planner's")
+        inside = [node for part in walk([expressions(select), select["from_table"]]) for node in _selects_in(part)]
+        if any(is_star(node) and node["relation_name"].lower() in tables for node in inside):
+            raise DeclinedError("a subquery takes all columns of a side")
+        parts += inside
         if tables & {part["column_names"][0].lower() for part in parts if is_column(part, 1)}:
             raise DeclinedError("a whole row of a side is used as a value")
 
@@ -292,7 +350,7 @@ class Planner:
             for part in list(walk_expression([*expressions(node), node["from_table"]])):
                 if repeats(part, join.expression, scope):
                     replace_in_place(part, {**score, "alias": part["alias"]})
-                elif asks_saturated(part, join, scope):
+                elif self.saturated and asks_saturated(part, join):
                     replace_in_place(part, {**saturated, "alias": part["alias"] or "saturated"})
 
     def _inherited(self, table: Node | None, ctes: list[Node]) -> dict[tuple[str, str], Join]:
@@ -336,6 +394,11 @@ class Planner:
 
 def _is_inherited(scores: Scores, part: Node) -> bool:
     return lookup(part, scores) is not None
+
+
+def _selects_in(node: Node) -> list[Node]:
+    """Everything in a subquery, when a node is one."""
+    return list(walk(node["subquery"])) if isinstance(node.get("subquery"), dict) else []
 
 
 def _filter(right: Side, index: Index | None) -> str:

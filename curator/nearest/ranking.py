@@ -64,6 +64,8 @@ class Ranking:
     def value(self, score: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """DuckDB's value from what the search returned (which negated the left side for the farthest)."""
         score = -score if self.farthest else score
+        if self.normalises:
+            score = score.clip(-1, 1)  # as DuckDB does; a product of unit vectors can be a little more
         if self.measure == "negative inner":
             return -score
         if self.measure == "cosine distance":

@@ -46,7 +46,7 @@ def is_score(join: Join, scope: Scope) -> Score:
     """The ranking itself, or the alias that the SELECT gives it where no table has a column of that name."""
     expression = join.expression
     aliases = {item["alias"].lower() for item in scope.select["select_list"] if repeats(item, expression, scope)}
-    aliases -= {name.lower() for side in scope.sides.values() for name in side.data.columns}
+    aliases -= {name for side in scope.sides.values() for name in side.columns}
 
     def is_score(node: Node) -> bool:
         if is_column(node, 1) and node["column_names"][0].lower() in aliases:
@@ -75,10 +75,8 @@ def qualified(expression: Node, scope: Scope) -> Node:
     return expression
 
 
-def asks_saturated(part: Node, join: Join, scope: Scope) -> bool:
+def asks_saturated(part: Node, join: Join) -> bool:
     if not is_column(part) or part["column_names"][-1].lower() != "saturated":
-        return False
-    if any("saturated" in map(str.lower, side.data.columns) for side in scope.sides.values()):
         return False
     return len(part["column_names"]) == 1 or part["column_names"][0].lower() == join.right
 

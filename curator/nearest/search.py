@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
 from curator import indexes, neighbours
@@ -15,8 +14,8 @@ from curator.nearest.sides import Side
 from curator.nearest.tree import EdgeNames
 from curator.vectors import Vectors
 
-Key = tuple[tuple[str, str], str]
-"""An equality that ties the sides together: (outer alias and column, inner column)."""
+Group = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Row numbers of the left and of the right side that agree on every key."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +37,31 @@ def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
     return index if index.is_faster(left_rows, right.rows / max(1, len(right.stored.whole))) else None
 
 
-def search(left: Side, right: Side, ranking: Ranking, k: int, keys: list[Key], index: Index | None = None) -> Found:
-    """The k nearest of the right side for each vector of the left, within the groups that ``keys`` make.
+def search(
+    left: Side, right: Side, ranking: Ranking, k: int, groups: list[Group] | None = None, index: Index | None = None
+) -> Found:
+    """The k nearest of the right side for each vector of the left, within ``groups`` of rows where there are some.
 
     With the right side's ``index`` the search is approximate.
 
     Raises QueryError for vectors of different dimensions, DeclinedError for what DuckDB orders and FAISS cannot.
     """
     queries, base = _prepared(left, ranking), _prepared(right, ranking)
-    if queries.dimension != base.dimension and len(queries) and len(base):
+    if queries.dimension != base.dimension:
         raise QueryError(
             f"{left.alias}.{left.column} has {queries.dimension} components and "
             f"{right.alias}.{right.column} has {base.dimension}: they come from different encoders"
         )
+    try:
+        return _searched(queries, base, left, right, ranking, k, groups, index)
+    except ValueError as error:  # numbers over the range of single precision
+        raise DeclinedError(str(error)) from None
+
+
+def _searched(
+    queries: Vectors, base: Vectors, left: Side, right: Side, ranking: Ranking, k: int, groups: list[Group] | None,
+    index: Index | None,
+) -> Found:  # fmt: skip
     if ranking.farthest:
         queries = Vectors.of(-queries.matrix(), unit=queries.is_unit)
     if index is not None and right.stored is not None:
@@ -58,19 +69,25 @@ def search(left: Side, right: Side, ranking: Ranking, k: int, keys: list[Key], i
         if right.stored.rows is not None:
             edges = replace(edges, right=np.searchsorted(right.stored.rows, edges.right))
         return Found(edges, 1, np.full(len(edges), len(base)))
-    if not keys:
+    if groups is None:
         edges = neighbours.nearest(queries, base, k, metric=ranking.metric)
         return Found(edges, 1, np.full(len(edges), len(base)))
-    parts, candidates = [], []
-    for left_rows, right_rows in _groups(left, right, keys):
-        edges = neighbours.nearest(queries.take(left_rows), base.take(right_rows), k, metric=ranking.metric)
-        parts.append(neighbours.Edges(left_rows[edges.left], right_rows[edges.right], edges.score, edges.rank))
-        candidates.append(np.full(len(edges), len(right_rows)))
+    parts, sizes = [], np.zeros(len(left.positions), np.int64)
+    for left_rows, right_rows in groups:
+        ours, others = _positions(left, left_rows), _positions(right, right_rows)
+        edges = neighbours.nearest(queries.take(ours), base.take(others), k, metric=ranking.metric)
+        parts.append(neighbours.Edges(ours[edges.left], others[edges.right], edges.score, edges.rank))
+        sizes[ours] = len(others)
     found = neighbours.concat(parts)
-    sizes = np.zeros(len(left.positions), np.int64)
-    for part, size in zip(parts, candidates, strict=True):
-        sizes[part.left] = size
     return Found(found, len(parts), sizes[found.left])
+
+
+def _positions(side: Side, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Positions of the vectors of some rows; rows without one have none."""
+    order = np.argsort(side.positions, kind="stable")
+    places = np.searchsorted(side.positions, rows, sorter=order).clip(max=max(0, len(order) - 1))
+    found = order[places] if len(order) else np.empty(0, np.int64)
+    return found[side.positions[found] == rows] if len(found) else found
 
 
 def nothing() -> Found:
@@ -83,18 +100,6 @@ def edge_table(found: Found, left: Side, right: Side, ranking: Ranking, names: E
     edges = found.edges
     columns = [left.positions[edges.left], right.positions[edges.right], ranking.value(edges.score), edges.rank]
     return pa.table(dict(zip(names.columns, columns, strict=True)))
-
-
-def _groups(left: Side, right: Side, keys: list[Key]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Rows of both sides that agree on every key, in order of first appearance. NULL agrees with nothing."""
-    left_keys, right_keys = left.keys([outer[1] for outer, _ in keys]), right.keys([inner for _, inner in keys])
-    on = [column for column in left_keys.columns if column != "row"]
-    grouped = right_keys.drop_nulls().group_by(on, maintain_order=True).agg(pl.col("row").alias("right"))
-    try:
-        matched = left_keys.group_by(on, maintain_order=True).agg("row").join(grouped, on=on, maintain_order="left")
-    except pl.exceptions.SchemaError:
-        raise DeclinedError("the columns that tie the sides together are of different types") from None
-    return [(np.asarray(rows), np.asarray(others)) for rows, others in matched.select("row", "right").iter_rows()]
 
 
 def _prepared(side: Side, ranking: Ranking) -> Vectors:

@@ -1,12 +1,11 @@
 """The two sides of a NEAREST join: rows with a number, and their vectors."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.engine import Engine
@@ -26,61 +25,71 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """Equalities that tie the right side to the left: an expression over the one for each over the other."""
+
+    outer: tuple[Node, ...] = ()
+    inner: tuple[Node, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.outer)
+
+
+@dataclass(frozen=True)
 class Side:
     """One evaluated table of FROM, registered with a hidden row number."""
 
     alias: str
     name: str  # as registered
-    row: str  # the hidden column
+    row: str  # the column of its row numbers
+    hidden: tuple[str, ...]  # what ``*`` must not show: that, and what was computed beside its columns
     rows: int
     column: str  # its vectors
     load: Callable[[], Vectors]  # embeds what has to be embedded
     dimension: Callable[[], int]
     positions: npt.NDArray[np.int64]  # row number of each vector; rows without one have none
-    data: pl.DataFrame
+    columns: frozenset[str]  # in lower case
     described: str
+    keyed_by: tuple[str, tuple[Node, ...]] = ("", ())  # its keys, and the alias that their columns name
     known: bool = True  # its rows do not depend on another search
     stored: Stored | None = None  # where its vectors are a corpus's own
 
-    def keys(self, columns: list[str]) -> pl.DataFrame:
-        """Columns ``k0, k1, …`` of the rows that have a vector, and their ``row`` among the vectors."""
-        names = {name.lower(): name for name in self.data.columns}
-        missing = [column for column in columns if column not in names]
-        if missing:
-            raise DeclinedError(f"{self.alias} has no column {missing[0]!r}")
-        frame = self.data.select(pl.col(names[column]).alias(f"k{i}") for i, column in enumerate(columns))
-        return frame[self.positions].with_row_index("row")
 
-
-def correlation(table: Node, outer: set[str]) -> list[tuple[tuple[str, str], str]]:
+def correlation(table: Node, outer: set[str]) -> tuple[set[str], Keys]:
     """Take the equalities with outer tables out of a right side's WHERE: ``c.label = t.label``.
 
-    Returns (outer alias and column, inner column) of each. The table is changed in place. Equalities that are not
-    between two plain columns stay, and make the evaluation of the side fail, which leaves the join to DuckDB.
+    Returns the outer tables, and both expressions of each. The table is changed in place. What is not an equality of
+    an expression over outer columns, written with their table, with one over inner columns stays, and makes the
+    evaluation of the side fail, which leaves the join to DuckDB.
     """
     if table["type"] != "SUBQUERY" or table["subquery"]["node"]["type"] != "SELECT_NODE":
-        return []
+        return set(), Keys()
     select = table["subquery"]["node"]
-    inner = {alias_of(leaf) for leaf in _tables(select["from_table"])}
-    taken: list[tuple[tuple[str, str], str]] = []
-    kept: list[Node] = []
+    outer = outer - {alias_of(leaf) for leaf in _tables(select["from_table"])}
+    pairs, kept = [], []
     for part in conjuncts(select["where_clause"]):
-        pair = _equality(part, inner, outer)
+        pair = _equality(part, outer)
         if pair:
-            taken.append(pair)
+            pairs.append(pair)
         else:
             kept.append(part)
-    if taken and (select["modifiers"] or select["group_expressions"] or not all(map(is_star, select["select_list"]))):
-        raise DeclinedError("a right side that depends on the left must be SELECT * … WHERE, without more")
+    windows = any(node.get("class") == "WINDOW" for node in walk(select["select_list"]))
+    more = ("modifiers", "group_expressions", "having", "qualify", "sample")
+    if pairs and (windows or any(select[key] for key in more)):
+        raise DeclinedError("a right side that depends on the left must be SELECT … WHERE, without more")
     select["where_clause"] = conjunction(kept)
-    return taken
+    tables = {str(node["column_names"][0]).lower() for pair in pairs for node in walk(pair[0]) if is_column(node)}
+    return tables, Keys(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
-def evaluate(table: Node, operand: Operand, ctes: list[Node], engine: Engine) -> Side:
-    """Evaluate one table of FROM once. Raises DeclinedError when it cannot stand alone or has no such vectors."""
+def evaluate(table: Node, operand: Operand, ctes: list[Node], engine: Engine, inner: tuple[Node, ...] = ()) -> Side:
+    """Evaluate one table of FROM once; ``inner`` are keys over the columns inside it.
+
+    Raises DeclinedError when it cannot stand alone or has no such vectors.
+    """
     own = operand.expression is None and operand.column == "embedding"
     found = stored(table, ctes, engine) if own else None
-    return _from_relation(table, found, engine) if found else _materialised(table, operand, ctes, engine)
+    return _from_relation(table, found, engine, inner) if found else _materialised(table, operand, ctes, engine, inner)
 
 
 def base_of(table: Node) -> Node:
@@ -104,76 +113,86 @@ def stored(table: Node, ctes: list[Node], engine: Engine) -> Stored | None:
     if inner is table or table["subquery"]["node"]["where_clause"] is None:
         return Stored(relation, relation)
     numbered, row = engine.number(relation)
+    where = table["subquery"]["node"]["where_clause"]
+    engine.materialise_ctes(where, ctes)
     statement = engine.builder.select(engine.builder.table(numbered, inner["alias"] or inner["table_name"]), ctes, row)
-    statement["node"]["where_clause"] = table["subquery"]["node"]["where_clause"]
-    kept = _fetch(engine, statement)
+    statement["node"]["where_clause"] = where
+    try:
+        kept = engine.fetch(statement)
+    except QueryError as error:
+        raise DeclinedError(f"a side cannot be evaluated alone: {str(error).splitlines()[0]}") from None
     rows = np.sort(kept.column(0).to_numpy()).astype(np.int64)
     return Stored(relation.take(rows), relation, rows)
 
 
-def _from_relation(table: Node, found: Stored, engine: Engine) -> Side:
+def _from_relation(table: Node, found: Stored, engine: Engine, inner: tuple[Node, ...]) -> Side:
     relation = found.relation
     name, row = engine.number(relation)
     return Side(
         alias_of(table),
         name,
         row,
+        (row,),
         len(relation),
         "embedding",
         lambda: relation.vectors,
         lambda: relation.dimension,
         np.arange(len(relation), dtype=np.int64),
-        relation.frame,
+        frozenset(map(str.lower, relation.frame.columns)),
         _described(table, engine),
+        (alias_of(base_of(table)), inner),
         stored=found,
     )
 
 
-def _materialised(table: Node, operand: Operand, ctes: list[Node], engine: Engine) -> Side:
+def _materialised(table: Node, operand: Operand, ctes: list[Node], engine: Engine, inner: tuple[Node, ...]) -> Side:
+    """A side as a temporary table, in which every type of DuckDB's stays what it is."""
     if table["type"] == "JOIN":
         raise DeclinedError("the right side is a join; put it into a subquery")
+    table, described, alias = copy.deepcopy(table), _described(table, engine), alias_of(table)
+    keys = {f"__key{engine.next_number()}": expression for expression in inner}
+    if keys:
+        for column, expression in keys.items():
+            table["subquery"]["node"]["select_list"].append({**expression, "alias": column})
+    engine.materialise_ctes(table, ctes)
     statement = engine.builder.select(table, ctes)
-    column = operand.column
+    column, computed = operand.column, []
     if operand.expression is not None:
         column = f"__vector{engine.next_number()}"
+        computed = [column]
         statement["node"]["select_list"].append({**operand.expression, "alias": column})
-    data = _fetch(engine, statement)
-    names = {name.lower(): name for name in data.column_names}
-    if column not in names:
-        raise DeclinedError(f"{alias_of(table)} has no column {column!r}")
-    if len(set(names)) != len(data.column_names):
-        raise DeclinedError("a side has two columns of one name")
     try:
-        matrix, positions = matrix_of(data.column(names[column]))
+        name, row, known = engine.materialise(statement)
+        names = [str(name).lower() for name in engine.columns(name)]
+        if column not in names:
+            raise DeclinedError(f"{alias} has no column {column!r}")
+        quoted = '"' + column.replace('"', '""') + '"'
+        vectors = engine.run(f"SELECT {row}, {quoted} FROM {name} WHERE {quoted} IS NOT NULL")
+        rows = engine.run(f"SELECT count(*) FROM {name}").column(0)[0].as_py()
+    except QueryError as error:
+        raise DeclinedError(f"a side cannot be evaluated alone: {str(error).splitlines()[0]}") from None
+    try:
+        matrix, _ = matrix_of(vectors.column(1))
     except ValueError as error:
         raise DeclinedError(str(error)) from None
     if not np.isfinite(matrix).all():
-        raise DeclinedError(f"{alias_of(table)}.{operand.column} holds NaN or infinity, which FAISS cannot order")
-    if operand.expression is not None:
-        data = data.drop_columns([names[column]])
-    name, row = engine.number_table(data)
-    plain = pl.DataFrame(data.drop_columns([n for n in (names[column],) if n in data.column_names]))
-    vectors = Vectors.of(matrix)
+        raise DeclinedError(f"{alias}.{operand.column} holds NaN or infinity, which FAISS cannot order")
+    held = Vectors.of(matrix)
     return Side(
-        alias_of(table),
+        alias,
         name,
         row,
-        len(data),
+        (row, *keys, *computed),
+        rows,
         operand.column,
-        lambda: vectors,
-        lambda: vectors.dimension,
-        positions,
-        plain,
-        _described(table, engine),
-        "__edges" not in engine.render(statement),
+        lambda: held,
+        lambda: held.dimension,
+        vectors.column(0).to_numpy().astype(np.int64),
+        frozenset(names) - {row, *keys, *computed},
+        described,
+        (name, tuple(engine.builder.expression(key) for key in keys)),
+        known,
     )
-
-
-def _fetch(engine: Engine, statement: Node) -> pa.Table:
-    try:
-        return engine.fetch(statement)
-    except QueryError as error:
-        raise DeclinedError(f"a side cannot be evaluated alone: {str(error).splitlines()[0]}") from None
 
 
 def _is_plain_filter(select: Node) -> bool:
@@ -189,18 +208,22 @@ def _is_plain_filter(select: Node) -> bool:
     return not changed and not star["columns"] and not any(select[key] for key in more) and not select["cte_map"]["map"]
 
 
-def _equality(part: Node, inner: set[str], outer: set[str]) -> tuple[tuple[str, str], str] | None:
-    """(outer alias and column, inner column) if the predicate equates the two."""
+def _equality(part: Node, outer: set[str]) -> tuple[Node, Node] | None:
+    """The expression over outer columns and the one over inner columns, if the predicate equates two such."""
     if part.get("type") != "COMPARE_EQUAL":
         return None
     for one, other in ((part["left"], part["right"]), (part["right"], part["left"])):
-        if is_column(one, 2) and is_column(other):
-            names = [str(name).lower() for name in one["column_names"]]
-            inside = [str(name).lower() for name in other["column_names"]]
-            is_inner = len(inside) == 1 or (len(inside) == 2 and inside[0] in inner)
-            if names[0] in outer - inner and is_inner:
-                return (names[0], names[1]), inside[-1]
+        mine, theirs = ([node for node in walk(side) if is_column(node)] for side in (one, other))
+        if any(node.get("class") in ("SUBQUERY", "WINDOW") for node in walk([one, other])):
+            return None
+        if mine and theirs and all(map(_names(outer), mine)) and not any(map(_names(outer), theirs)):
+            return one, other
     return None
+
+
+def _names(tables: set[str]) -> Callable[[Node], bool]:
+    """Whether a column is written with one of these tables."""
+    return lambda column: len(column["column_names"]) == 2 and str(column["column_names"][0]).lower() in tables
 
 
 def _tables(table: Node | None) -> list[Node]:

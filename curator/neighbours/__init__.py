@@ -28,7 +28,16 @@ Metric = Literal["inner_product", "distance"]
 QUERY_BLOCK = 16_384  # rows of the left side searched together; bounds the memory of a search to this × k
 BASE_BLOCK = 65_536  # rows of the right side held at once when they must be gathered
 PAIR_BLOCK = 4_096  # side of the square of products in pairs_within
+LEFT_BLOCK = 1_024  # left rows whose pairs are held together, found against PAIR_BLOCK right rows at a time
+GATHER_BLOCK = 16_384  # pairs whose differences are held at once
 GPU_MAX_K = 2_048  # FAISS's limit on its classic GPU indexes
+
+# From how many components of all queries together FAISS takes matrix products. Its 128,000 was tuned on many cores; on
+# two it makes 16 to 300 queries of 384 two to five times slower than need be, and its own proposal is 800 a thread
+# (faiss issue 4925, pull request 5109). It can only be set for the whole process; it moves nothing but rounding, is set
+# once, so that threads do not race for it, and only where it is that default.
+if faiss.cvar.distance_compute_blas_threshold == 128_000:
+    faiss.cvar.distance_compute_blas_threshold = min(128_000, 800 * faiss.omp_get_max_threads())
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ def _search_block(
     queries: Matrix, right: Vectors, k: int, metric: Metric
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Best k of ``right`` for each query, (q, k) ids and scores, from the best of each block of ``right``."""
-    # Distances come from ‖x‖² + ‖y‖² − 2x·y, which loses the small ones: look a little further, then recompute.
+    # Distances come from ‖x‖² + ‖y‖² − 2x·y, which loses the small ones: look a little further, then make it exact.
     wanted = min(len(right), k + 8) if metric == "distance" else k
     ids = np.empty((len(queries), 0), np.int64)
     scores = np.empty((len(queries), 0), np.float32)
@@ -171,7 +180,7 @@ def _search_block(
         if ids.shape[1] > wanted:
             ids, scores = _best(ids, scores, wanted, metric)
     if metric == "distance":
-        scores = _true_distances(queries, right, ids)
+        return _exact(queries, right, k, ids, scores)
     return _best(ids, scores, k, metric)
 
 
@@ -184,13 +193,74 @@ def _best(
     return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
 
 
-def _true_distances(queries: Matrix, right: Vectors, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """(q, k) Euclidean distances computed from the differences."""
-    out = np.empty(ids.shape, np.float32)
+def _exact(
+    queries: Matrix, right: Vectors, k: int, ids: npt.NDArray[np.int64], squared: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Best k by true distance, from candidates found by products, best first, and their squared distances.
+
+    A row that is no candidate has a squared distance by products of at least the last candidate's. Where that is
+    beyond what any row within the k-th true distance can have, the list is complete; elsewhere it is swept for.
+    """
+    distances = np.empty(ids.shape, np.float32)
     for column in range(ids.shape[1]):
-        differences = queries - right.take(ids[:, column]).matrix()
-        out[:, column] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
-    return out
+        distances[:, column] = _distances(queries, right.take(ids[:, column]).matrix())
+    best, nearest_distances = _best(ids, distances, k, "distance")
+    if ids.shape[1] < len(right):
+        reach = _reach(queries, nearest_distances[:, -1])
+        unproved = np.flatnonzero(~(squared[:, -1] > reach))
+        for start in range(0, len(unproved), LEFT_BLOCK):
+            rows = unproved[start : start + LEFT_BLOCK]
+            best[rows], nearest_distances[rows] = _sweep(queries[rows], right, k, reach[rows])
+    return best, nearest_distances
+
+
+def _reach(queries: Matrix, distances: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The largest squared distance that products can give a row within the true distance r of its query x.
+
+    A sum of d products in floating point is off by at most γ(d) = du/(1 − du) times the sum of their magnitudes, in
+    whatever order it is made (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1; u = 2⁻²⁴). So
+    ‖x‖² + ‖y‖² − 2x·y is off by at most γ(d + 2) (‖x‖ + ‖y‖)², and a row within r of x has ‖y‖ ≤ ‖x‖ + r. Six more u
+    are for r itself, which is rounded; the last term is for products that underflow.
+    """
+    unit = (queries.shape[1] + 8) * 2.0**-24
+    length = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+    r = distances.astype(np.float64)
+    underflow = 4 * (queries.shape[1] + 8) * float(np.finfo(np.float32).tiny)
+    reach: npt.NDArray[np.float64] = r**2 + unit / (1 - unit) * (2 * length + r) ** 2 + underflow
+    return reach
+
+
+def _sweep(
+    queries: Matrix, right: Vectors, k: int, reach: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Best k by true distance among all rows whose squared distance by products is within reach."""
+    limit = np.nextafter(reach.astype(np.float32), np.float32(np.inf))[:, None]
+    norms = np.einsum("ij,ij->i", queries, queries)[:, None]
+    query, ids, distances = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    for start, base in right.blocks(PAIR_BLOCK):
+        squared = queries @ base.T
+        squared *= -2
+        squared += norms
+        squared += np.einsum("ij,ij->i", base, base)
+        i, j = np.nonzero(squared <= limit)
+        found = [
+            _distances(queries[i[at : at + GATHER_BLOCK]], base[j[at : at + GATHER_BLOCK]])
+            for at in range(0, len(i), GATHER_BLOCK)
+        ]
+        query, ids = np.concatenate([query, i]), np.concatenate([ids, j + start])
+        distances = np.concatenate([distances, *found])
+        order = np.lexsort((ids, distances, query))
+        query, ids, distances = query[order], ids[order], distances[order]
+        kept = np.arange(len(query)) - np.searchsorted(query, query) < k
+        query, ids, distances = query[kept], ids[kept], distances[kept]
+    return ids.reshape(-1, k), distances.reshape(-1, k)
+
+
+def _distances(left: Matrix, right: Matrix) -> npt.NDArray[np.float32]:
+    """(n,) Euclidean distances of n pairs, from their differences in double precision, rounded once."""
+    differences = np.subtract(left, right, dtype=np.float64)
+    distances: npt.NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", differences, differences)).astype(np.float32)
+    return distances
 
 
 def _knn(

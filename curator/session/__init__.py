@@ -47,6 +47,8 @@ class Session:
             self._connection.execute("SET lock_configuration = true")
         self.sandbox = sandbox
         self._registered: set[str] = set()
+        self._created: set[str] = set()
+        self._definitions: tuple[dict[str, list[tuple[list[str], str]]], dict[str, str], dict[str, str]] | None = None
 
     def __repr__(self) -> str:
         kind = ", sandbox" if self.sandbox else ""
@@ -66,11 +68,19 @@ class Session:
         self._connection.register(name, table)
         self._registered.add(name)
 
+    def create(self, name: str, sql: str, parameters: Mapping[str, Any], *, shown: str) -> None:
+        """Make a temporary table of a query's rows. Raises QueryError as ``fetch`` does."""
+        self._created.add(name)
+        self.fetch(f"CREATE TEMP TABLE {name} AS {sql}", parameters, shown=shown)
+
     def forget_tables(self) -> None:
-        """Forget every registered table."""
+        """Forget every table that was registered or made here."""
         for name in self._registered:
             self._connection.unregister(name)
+        for name in self._created:
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
         self._registered.clear()
+        self._created.clear()
 
     def parse(self, sql: str, *, shown: str | None = None) -> Node:
         """The tree of one SELECT statement. Raises QueryError, pointing into ``shown``, for anything else."""
@@ -116,6 +126,7 @@ class Session:
             return self.fetch(sql, parameters)
         finally:
             self.forget_tables()
+            self._definitions = None
 
     def check(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> None:
         """Bind a query to the registered tables without running it.
@@ -133,21 +144,42 @@ class Session:
 
     def macros(self) -> dict[str, list[tuple[list[str], str]]]:
         """Table macros by lower-case name: parameters and query of each overload."""
-        found: dict[str, list[tuple[list[str], str]]] = {}
-        rows = self._connection.execute(
-            "SELECT lower(function_name), parameters, macro_definition FROM duckdb_functions() "
-            "WHERE function_type = 'table_macro' AND NOT internal"
-        ).fetchall()
-        for name, parameters, definition in rows:
-            found.setdefault(name, []).append((parameters, definition))
-        return found
+        return self._defined()[0]
 
     def views(self) -> dict[str, str]:
         """The statements of the views that a person made, by lower-case name."""
-        rows = self._connection.execute(
-            "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal AND sql IS NOT NULL"
-        ).fetchall()
-        return {name: sql for name, sql in rows if name not in {known.lower() for known in self._registered}}
+        return self._defined()[1]
+
+    def mentioned(self, sql: str) -> set[str]:
+        """The words of the texts in a statement, and of the macros that it uses: what else it may read."""
+        definitions = self._defined()[2]
+        found, new = set[str](), text.names(sql)
+        while new:
+            found |= new
+            texts = [definitions[name] for name in new & definitions.keys()]
+            new = {word for definition in texts for word in text.names(definition)} - found
+        inside = [word.strip("'") for word in found if word.startswith("'")]
+        return found.union(*(text.names(literal) for literal in inside)) if inside else found
+
+    def _defined(self) -> tuple[dict[str, list[tuple[list[str], str]]], dict[str, str], dict[str, str]]:
+        """Table macros, views, and the definition of every macro. Read again after a statement that may change them."""
+        if self._definitions is None:
+            macros: dict[str, list[tuple[list[str], str]]] = {}
+            texts: dict[str, str] = {}
+            rows = self._connection.execute(
+                "SELECT lower(function_name), parameters, macro_definition, function_type FROM duckdb_functions() "
+                "WHERE function_type IN ('table_macro', 'macro') AND NOT internal"
+            ).fetchall()
+            for name, parameters, definition, kind in rows:
+                texts[name] = f"{texts.get(name, '')} {definition}"
+                if kind == "table_macro":
+                    macros.setdefault(name, []).append((parameters, definition))
+            views = self._connection.execute(
+                "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal AND sql IS NOT NULL"
+            ).fetchall()
+            registered = {known.lower() for known in self._registered}
+            self._definitions = macros, {name: sql for name, sql in views if name not in registered}, texts
+        return self._definitions
 
 
 def _told(error: duckdb.Error, tables: Iterable[str] = ()) -> tuple[str, int | None]:

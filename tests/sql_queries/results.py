@@ -93,7 +93,9 @@ RESULTS = {
     "group by the score": Query(f"SELECT round({IP}) AS r, count(*) {PAIRS} GROUP BY round({IP})"),
     "group by a place": Query(f"SELECT {IP} > 2, count(*) {PAIRS} GROUP BY 1"),
     "group by all": Query(f"SELECT t.id, p.id, {IP} AS s, count(*) {PAIRS} GROUP BY ALL"),
-    "group by the vectors": Query(f"SELECT {IP} AS s, count(*) {PAIRS} GROUP BY t.embedding, p.embedding"),
+    "group by the vectors": Query(
+        f"SELECT {IP} AS s, count(*) {PAIRS} GROUP BY t.embedding, p.embedding", faiss=0, duckdb=1
+    ),
     "rollup": Query(f"SELECT t.label, p.label, max({IP}) s, count(*) {PAIRS} GROUP BY ROLLUP (t.label, p.label)"),
     "grouping sets of the score": Query(f"SELECT t.id, {IP} {PAIRS} GROUP BY GROUPING SETS ((t.id, {IP}), (t.id))"),
     "ordered aggregates": Query(

@@ -117,9 +117,7 @@ CORRELATED = {
     "a list as key": Query(f"SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.tags = t.tags) p {BY}"),
     "a key of another type": Query(
         "SELECT t.id, p.id FROM (SELECT *, size::DOUBLE d FROM task) t JOIN (SELECT * FROM docs c WHERE c.size = "
-        f"t.d) p {BY}",
-        faiss=0,
-        duckdb=1,
+        f"t.d) p {BY}"
     ),
     "an expression as key": Query(
         f"SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE upper(c.label) = upper(t.label)) p {BY}"
