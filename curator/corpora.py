@@ -4,6 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import polars as pl
 
 from curator.catalogue import Catalogue, Corpus
 from curator.documents import Batch, Columns, Origin, files, read
+from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, DataError, UsageError
 from curator.files import sha256
 from curator.relation import Relation
-from curator.vectors import Embedded, Encoder, Vectors, VectorStore
+from curator.vectors import Embedded, Encoder, Rows, Texts, Vectors, VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,9 @@ class Corpora:
 
     def relation(self, corpus: Corpus) -> Relation:
         """A corpus as a relation. Its vectors are embedded when first asked for, or are those it came with."""
-        key = (corpus.name, corpus.version, "" if corpus.has_own_vectors else self.encoder_key())
+        # A person's own encoder may change its key; that of settings stays, and is found out when it is needed.
+        fixed = corpus.has_own_vectors or isinstance(self.encoder, RememberedEncoder)
+        key = (corpus.name, corpus.version, "" if fixed else self.encoder_key())
         if key not in self._loaded:
             self._loaded[key] = self._relation(corpus, self.catalogue.root / "indexes" / corpus.name / corpus.version)
         return self._loaded[key]
@@ -100,14 +104,16 @@ class Corpora:
             return self.embed_query(text)
 
         if corpus.has_own_vectors:
-            return Relation(frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own")
+            return Relation(
+                frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own"
+            )
         texts = frame["text"]
         return Relation(
             frame,
-            load=lambda rows: self.embed(texts[rows].to_list(), corpus.name).vectors,
+            load=lambda rows: self.embed(texts, corpus.name, rows).vectors,
             embed_query=embed_query,
             home=home,
-            vectors_key=self.encoder_key(),
+            vectors_key=self.encoder_key,
         )
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:
@@ -122,14 +128,10 @@ class Corpora:
         """The key of the vectors in use."""
         return self.encoder.key
 
-    def embed(self, texts: list[str], what: str) -> Embedded:
-        """Vectors of texts through the store; those it lacks are encoded and kept."""
-        store = self.store()
-        missing = store.missing(texts) if texts else 0
-        if not missing:
-            return store.embed(texts, self.encoder)
-        log.info("embedding %s: %s of %s texts are new", what, f"{missing:,}", f"{len(texts):,}")
-        done = 0
+    def embed(self, texts: Texts, what: str, rows: Rows | None = None) -> Embedded:
+        """Vectors of texts (or of those at ``rows``) through the store; those it lacks are encoded and kept."""
+        asked = len(texts) if rows is None else len(rows)
+        missing = done = 0
 
         def step(count: int) -> None:
             nonlocal done
@@ -137,14 +139,21 @@ class Corpora:
             if self._progress:
                 self._progress(f"embedding {what}", done, missing)
 
-        started = time.perf_counter()
-        with self.catalogue.writing():
-            embedded = store.embed(texts, self.encoder, progress=step)
-        log.info("embedded %s texts in %.1f s", f"{missing:,}", time.perf_counter() - started)
+        @contextmanager
+        def writing(new: int) -> Iterator[None]:
+            nonlocal missing
+            missing = new
+            log.info("embedding %s: %s of %s texts are new", what, f"{missing:,}", f"{asked:,}")
+            started = time.perf_counter()
+            with self.catalogue.writing():
+                yield
+            log.info("embedded %s texts in %.1f s", f"{missing:,}", time.perf_counter() - started)
+
+        embedded = self.store().embed(texts, self.encoder, rows=rows, progress=step, writing=writing)
         cut = int(embedded.truncated.sum())
-        if cut:
+        if missing and cut:
             warnings.warn(
-                f"{cut:,} of {len(texts):,} texts of {what!r} are longer than the encoder reads and were cut; "
+                f"{cut:,} of {asked:,} texts of {what!r} are longer than the encoder reads and were cut; "
                 "long_texts = 'mean' in a recipe's [encoder] reads them whole",
                 CuratorWarning,
                 stacklevel=2,

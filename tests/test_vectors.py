@@ -1,6 +1,10 @@
 """The vector store: each text once, whole shards, the same bytes after an interruption."""
 
+import hashlib
+from contextlib import contextmanager
+
 import numpy as np
+import polars as pl
 import pytest
 
 from curator import vectors
@@ -105,3 +109,49 @@ def test_bad_shapes_are_refused():
         Vectors.of([1, 2, 3])
     with pytest.raises(ValueError, match=r"\[2, 3\]"):
         Vectors.concat([Vectors.of([[1, 2]]), Vectors.of([[1, 2, 3]])])
+
+
+def test_a_column_and_some_of_its_rows_are_as_good_as_a_list(tmp_path, toy, monkeypatch):
+    monkeypatch.setattr(vectors, "HASH_ROWS", 4)
+    texts = [*TEXTS, "Grüße 信用卡 🙂", *TEXTS[:3]]
+    VectorStore(tmp_path / "list").embed(texts, toy)
+    column = pl.concat([pl.Series(texts[:11]), pl.Series(texts[11:])])
+    VectorStore(tmp_path / "column").embed(column, toy)
+    of = {d: {path.name: sha256(path) for path in (tmp_path / d).iterdir()} for d in ("list", "column")}
+    assert of["list"] == of["column"]
+    expected = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+    stored = [pl.read_parquet(path)["hash"].to_list() for path in (tmp_path / "list").glob("*.parquet")]
+    assert sorted(found for shard in stored for found in shard) == sorted(set(expected))
+    rows = np.array([25, 3, 27, 3, 0])
+    store = VectorStore(tmp_path / "some")
+    found = store.embed(column, toy, rows=rows)
+    np.testing.assert_array_equal(found.vectors.matrix(), toy.encode([texts[row] for row in rows]).vectors)
+    assert store.missing(texts) == 26 - 4  # rows 27 and 2 are one text
+    assert len(store.embed(column, toy, rows=rows[:0]).vectors) == 0
+
+
+def test_hashes_that_share_a_half_are_told_apart_and_the_first_of_equals_is_found():
+    rng = np.random.default_rng(0)
+    known, asked = (rng.integers(0, 6, (n, 2)).astype(np.uint64) for n in (25, 60))
+    first: dict[tuple[int, ...], int] = {}
+    for place, pair in enumerate(known.tolist()):
+        first.setdefault(tuple(pair), place)
+    none = np.zeros(len(known), np.int32)
+    places = vectors._Index(known, none, none, none, none.astype(bool)).find(asked)
+    assert places.tolist() == [first.get(tuple(pair), -1) for pair in asked.tolist()]
+    assert {-1} < set(places.tolist())
+    assert len(first) < len(known)
+
+
+def test_writing_is_held_only_while_something_is_encoded(tmp_path, toy):
+    told = []
+
+    @contextmanager
+    def writing(new):
+        told.append((new, len(toy.seen)))
+        yield
+        told.append((new, len(toy.seen)))
+
+    for _ in range(2):
+        VectorStore(tmp_path).embed([*TEXTS, TEXTS[0]], toy, writing=writing)
+    assert told == [(25, 0), (25, 25)]

@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from curator import CuratorWarning, Workspace
+from curator import CuratorWarning, Workspace, recipe
+from curator.corpora import Corpora
+from curator.encoder import RememberedEncoder
 from curator.errors import DataError, QueryError, UnknownNameError, UsageError, WorkspaceError
 
 FRAME = pl.DataFrame(
@@ -209,3 +211,31 @@ def test_only_a_workspace_or_an_empty_directory_is_opened(tmp_path):
 def test_reprs_are_readable(ws):
     assert repr(ws).endswith("notes: 4 documents")
     assert "4 rows" in repr(ws._corpora.relation(ws.catalogue.corpus("notes")))
+
+
+def test_a_corpus_is_read_without_asking_for_the_encoder(ws, tmp_path, monkeypatch):
+    asked = []
+
+    def load(settings):
+        asked.append(settings)
+        raise UsageError("no such model")
+
+    monkeypatch.setattr("curator.encoder.load", load)
+    encoder = RememberedEncoder(recipe.Encoder(model=str(tmp_path / "none")), tmp_path / "encoders.json")
+    relation = Corpora(ws.catalogue, lambda: encoder).relation(ws.catalogue.corpus("notes"))
+    assert relation.frame["id"].to_list() == FRAME["id"].to_list()
+    assert asked == []
+    for needs_it in (lambda: relation.vectors_key, lambda: relation.dimension, lambda: relation.vectors):
+        with pytest.raises(UsageError, match="no such model"):
+            needs_it()
+
+
+def test_an_encoder_of_ones_own_that_changes_its_key_makes_other_vectors(ws, toy, monkeypatch):
+    before = ws._corpora.relation(ws.catalogue.corpus("notes"))
+    assert before.vectors_key == "toy"
+    first = before.vectors.matrix()
+    monkeypatch.setattr(toy, "key", "shouting", raising=False)
+    monkeypatch.setattr(toy, "direction", lambda word: type(toy).direction(word.upper()), raising=False)
+    after = ws._corpora.relation(ws.catalogue.corpus("notes"))
+    assert after.vectors_key == "shouting"
+    assert np.abs(after.vectors.matrix() - first).max() > 0.01

@@ -55,6 +55,17 @@ def embed(
 
 
 @app.command()
+def index(
+    name: str,
+    recall: Annotated[float, typer.Option(help="The recall@10 that it must reach.")] = 0.99,
+    as_json: Json = False,
+) -> None:
+    """Build the index of a corpus that joins with APPROX may use."""
+    with open_workspace() as ws:
+        print_report(ws.index(name, recall=recall), as_json)
+
+
+@app.command()
 def search(
     name: str,
     text: str,
