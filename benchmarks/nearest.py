@@ -23,6 +23,7 @@ is about ten times slower.
 import argparse
 import datetime
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -47,7 +48,6 @@ from encode import docstrings, git
 from rivals import Engine, Ids, K, Matrix, Rivals, Run, grid, tables, timed
 
 from curator import Workspace, neighbours
-from curator.vectors import text_hash
 
 Row = dict[str, Any]
 
@@ -163,7 +163,8 @@ def texts(data: Path | None, n: int) -> list[str]:
         raise SystemExit(
             f"only {len(short):,} texts of 20 to 100 characters, {n:,} are needed; give other --data or fewer --rows"
         )
-    return short[text_hash(short.to_list()).arg_sort()[:n]].to_list()
+    drawn = pl.Series([hashlib.blake2b(text.encode(), digest_size=16).digest() for text in short], dtype=pl.Binary)
+    return short[drawn.arg_sort()[:n]].to_list()
 
 
 def corpora(ws: Workspace, given: Workspace, texts: list[str]) -> tuple[Matrix, Matrix]:
