@@ -1,0 +1,182 @@
+"""ws.sql, execute and explain: errors that point, saturated lists, statements around a query, views, the sandbox."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curator import CuratorWarning, Workspace
+from curator.errors import QueryError, UsageError
+
+IP = "array_inner_product(t.embedding, p.embedding)"
+PAIRS = f"FROM few t JOIN many p EXACT NEAREST 3 BY SIMILARITY {IP}"
+FEW = np.random.default_rng(1).normal(size=(8, 6)).astype(np.float32)
+MANY = np.random.default_rng(2).normal(size=(50, 6)).astype(np.float32)
+SCORES = FEW @ MANY.T
+THIRD = np.sort(SCORES, axis=1)[:, -3]  # of each left row: the score of its last neighbour
+AMONG = float(np.median(THIRD))  # a threshold that half of the third neighbours pass
+
+
+@pytest.fixture
+def ws(tmp_path):
+    ws = Workspace(tmp_path / "work")
+    for name, vectors in (("few", FEW), ("many", MANY)):
+        labels = ["ab"[i % 2] for i in range(len(vectors))]
+        frame = pl.DataFrame({"id": [f"{name}{i}" for i in range(len(vectors))], "text": labels, "label": labels})
+        ws.add(name, frame, vectors=vectors)
+    return ws
+
+
+@pytest.mark.parametrize(
+    ("sql", "message", "pointed"),
+    [
+        (f"SELECT t.idd {PAIRS}", 'does not have a column named "idd"', "t.idd"),
+        (f"SELECT t.id {PAIRS}".replace("many p", "mny p"), "named 'mny': did you mean 'many'", "mny p"),
+        (f"SELECT t.id,\n  'é' AS é {PAIRS.replace('t.emb', 't.enb')}", '"enbedding"', "t.enbedding"),
+        (f"SELECT t.id, nonsense(1) {PAIRS}", "nonsense", "nonsense(1)"),
+        ("SELECT left_id, scor FROM pairs_within(many, min_score := 0.9)", '"scor" not found', "scor FROM"),
+        (f"EXPLAIN SELECT\n t.idd {PAIRS}", '"idd"', "t.idd"),
+    ],
+)
+def test_an_error_points_into_the_persons_own_text(ws, sql, message, pointed):
+    with pytest.raises(QueryError, match=message) as raised:
+        ws.sql(sql)
+    lines = str(raised.value).splitlines()
+    caret = next(i for i, line in enumerate(lines) if line.strip() == "^")
+    assert lines[caret - 1][lines[caret].index("^") :].startswith(pointed)
+    assert "__" not in str(raised.value)
+
+
+def test_an_error_costs_no_search(ws, monkeypatch):
+    monkeypatch.setattr("curator.neighbours.nearest", lambda *_, **__: pytest.fail("searched before the error"))
+    with pytest.raises(QueryError):
+        ws.sql(f"SELECT t.idd {PAIRS}")
+
+
+def test_saturated_lists_are_counted_and_told_apart(ws):
+    cut = (THIRD >= AMONG).sum()
+    assert 0 < cut < len(FEW)
+    with pytest.warns(CuratorWarning, match=f"{cut} lists of the 3 nearest of p .many. are saturated"):
+        rows = ws.sql(f"SELECT t.id, {IP} AS s, saturated, p.saturated AS same {PAIRS} WHERE s >= $least", least=AMONG)
+    assert ws.last_report["joins"][0]["saturated"] == cut
+    expected = {f"few{i}": bool(THIRD[i] >= AMONG) for i in range(len(FEW))}
+    assert {row["id"]: row["saturated"] for row in rows.to_dicts()} == {
+        name: flag for name, flag in expected.items() if name in set(rows["id"])
+    }
+    assert rows["saturated"].equals(rows["same"], check_names=False)
+    assert rows.columns == ["id", "s", "saturated", "same"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"WITH n AS (SELECT t.id, {IP} AS s {PAIRS}) SELECT * FROM n WHERE s >= $least",
+        f"SELECT * FROM (SELECT t.id, {IP} AS s {PAIRS}) AS n WHERE n.s >= $least AND n.id <> 'x'",
+        f"SELECT t.id {PAIRS} QUALIFY {IP} >= $least AND row_number() OVER () > 0",
+        f"SELECT t.id {PAIRS} WHERE NOT {IP} < $least",
+    ],
+)
+def test_a_threshold_is_seen_wherever_it_stands(ws, sql):
+    with pytest.warns(CuratorWarning, match="saturated"):
+        ws.sql(sql, least=AMONG)
+    assert ws.last_report["joins"][0]["saturated"] == (THIRD >= AMONG).sum()
+
+
+def test_no_threshold_and_no_more_neighbours_no_warning(ws):
+    ws.sql(f"SELECT t.id, {IP} AS s {PAIRS}")  # warnings are errors here
+    assert ws.last_report["joins"][0]["saturated"] is None
+    ws.sql(f"SELECT t.id {PAIRS.replace('NEAREST 3', 'NEAREST 50')} WHERE {IP} >= -100")
+    assert ws.last_report["joins"][0]["saturated"] == 0
+    assert not ws.sql(f"SELECT saturated {PAIRS.replace('NEAREST 3', 'NEAREST 50')}")["saturated"].any()
+    assert ws.sql(f"SELECT saturated {PAIRS}")["saturated"].all()  # full lists, chosen from more
+
+
+def test_pairs_within_has_what_a_saturated_list_lacks(ws):
+    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (FEW, MANY)]
+    rows = ws.sql("SELECT * FROM pairs_within(few, many, min_score := 0.5)")
+    assert len(rows) == (units[0] @ units[1].T >= 0.5).sum()
+
+
+def test_statements_around_a_query(ws, tmp_path):
+    ws.execute(f"CREATE TABLE near AS SELECT t.id, p.id AS pid, {IP} AS s {PAIRS}")
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    ws.execute(f"INSERT INTO near SELECT t.id, p.id, {IP} {PAIRS}")
+    assert ws.sql("SELECT count(*) AS n FROM near")["n"][0] == 48
+    path = tmp_path / "near.parquet"
+    ws.execute(f"COPY (SELECT t.id, {IP} AS s {PAIRS.replace('3', '$k')} ORDER BY s) TO '{path}' (FORMAT parquet)", k=2)
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    np.testing.assert_allclose(pl.read_parquet(path)["s"], np.sort(np.sort(SCORES)[:, -2:].ravel()), atol=1e-5)
+    assert "Projection" in ws.sql(f"EXPLAIN SELECT t.id {PAIRS}")["explain_value"][0]
+
+
+def test_views_and_macros_are_expanded(ws):
+    ws.execute(f"CREATE VIEW near AS SELECT t.id, p.id AS pid, {IP} AS s {PAIRS}")
+    ws.execute(f"CREATE MACRO near_of(who) AS TABLE SELECT p.id AS pid, {IP} AS s {PAIRS} WHERE t.id = who")
+    rows = ws.sql("WITH many AS (SELECT 1 AS x) SELECT near.*, x FROM near, many")  # the CTE is not the view's corpus
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    np.testing.assert_allclose(np.sort(rows["s"]), np.sort(np.sort(SCORES)[:, -3:].ravel()), atol=1e-5)
+    rows = ws.sql("SELECT * FROM near_of('few2') ORDER BY s DESC")
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    assert rows["pid"].to_list() == [f"many{j}" for j in np.argsort(-SCORES[2])[:3]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE x AS SELECT 1",
+        "COPY (SELECT 1) TO 'x.csv'",
+        "INSERT INTO few SELECT * FROM few",
+        "DROP TABLE few",
+        "SET threads = 1",
+        "WITH d AS (DELETE FROM few RETURNING *) SELECT * FROM d",
+        "EXPLAIN ANALYZE WITH d AS (DELETE FROM few RETURNING *) SELECT * FROM d",
+        "ATTACH 'x.db'",
+    ],
+)
+def test_sql_only_reads(ws, sql, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QueryError, match="only SELECT"):
+        ws.sql(sql)
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def test_a_sandbox_reads_no_files(ws, tmp_path):
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    boxed = Workspace(ws.root, sandbox=True)
+    assert len(boxed.sql(f"SELECT t.id {PAIRS}")) == 24
+    assert len(ws.sql(f"SELECT * FROM '{tmp_path}/secret.csv'")) == 1
+    for sql in (f"SELECT * FROM '{tmp_path}/secret.csv'", f"SELECT * FROM read_text('{tmp_path}/secret.csv')"):
+        with pytest.raises(QueryError):
+            boxed.sql(sql)
+    with pytest.raises(UsageError, match="sandbox only reads"):
+        boxed.execute("CREATE TABLE x AS SELECT 1")
+
+
+def test_explain_searches_nothing_unless_asked(ws, monkeypatch):
+    sql = f"SELECT t.id FROM few t JOIN (SELECT * FROM many WHERE label = 'a') p EXACT NEAREST 2 BY SIMILARITY {IP}"
+    assert "measured" in ws.explain(sql, analyze=True)
+    monkeypatch.setattr("curator.neighbours.nearest", lambda *_, **__: pytest.fail("searched"))
+    told = ws.explain(sql)
+    assert "8 × 25 rows" in told
+    assert "25 of 50 rows of the right side, before the search, gathered" in told
+    assert "estimated" in told
+    outer = "SELECT a.id FROM n a JOIN many b NEAREST BY SIMILARITY array_inner_product(a.embedding, b.embedding)"
+    assert "? × 50 rows" in ws.explain(f"WITH n AS (SELECT t.* {PAIRS}) {outer}")
+
+
+def test_what_is_left_to_duckdb_is_estimated_first(ws):
+    with pytest.warns(CuratorWarning, match=r"left to DuckDB, which compares every pair \(400, about .*not one of the"):
+        ws.sql(f"SELECT t.id FROM few t JOIN many p EXACT NEAREST 2 BY SIMILARITY {IP} + 1")
+
+
+def test_one_search_for_each_group(ws):
+    rows = ws.sql(
+        "SELECT t.id, p.id AS pid, p.label, t.label AS own "
+        "FROM few t JOIN (SELECT * FROM many c WHERE c.label = t.label) p "
+        f"EXACT NEAREST 2 BY SIMILARITY {IP}"
+    )
+    assert ws.last_report["joins"][0]["groups"] == 2
+    assert rows["label"].equals(rows["own"], check_names=False)
+    for i in range(len(FEW)):
+        same = np.arange(i % 2, 50, 2)
+        best = {f"many{j}" for j in same[np.argsort(-SCORES[i, same])[:2]]}
+        assert set(rows.filter(pl.col("id") == f"few{i}")["pid"]) == best
