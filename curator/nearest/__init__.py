@@ -19,6 +19,7 @@ from curator.errors import QueryError
 from curator.nearest.calls import Function, Tools
 from curator.nearest.engine import Engine, Parser, masked, names_saturated
 from curator.nearest.planner import Planner
+from curator.nearest.refusals import refuse_writing
 from curator.nearest.report import JoinReport, duration
 from curator.nearest.tree import Node, walk
 
@@ -66,7 +67,7 @@ def rewrite(
     planner = Planner(engine, tools, searches=searches, saturated=saturated)
     with ExitStack() as unless_planned:
         unless_planned.callback(engine.close)
-        planner.refuse_writing(statement)
+        refuse_writing(statement)
         if not calls:
             engine.check(own_text)
         planner.query(statement["node"], [])

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curator import neighbours
 from curator.errors import QueryError
-from curator.indexes import Index
 from curator.nearest import search
 from curator.nearest.calls import Tools, call_function, fold_embeddings
 from curator.nearest.definitions import expanded
 from curator.nearest.engine import Engine
+from curator.nearest.groups import groups as groups_of
 from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
+from curator.nearest.refusals import refuse_grouping, refuse_outer_rows, refuse_whole_rows
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
 from curator.nearest.scope import Join, Scope, Scores, asks_saturated, expressions, hide, is_score, lookup, repeats
-from curator.nearest.sides import Keys, Side, base_of, correlation, evaluate
+from curator.nearest.sides import Side, base_of, correlation, evaluate
 from curator.nearest.thresholds import Score, on_score
 from curator.nearest.tree import (
     EdgeNames,
@@ -29,13 +29,9 @@ from curator.nearest.tree import (
     is_star,
     leaves,
     replace_in_place,
-    same,
     walk,
     walk_expression,
 )
-
-_OUTER = {"LEFT", "RIGHT", "OUTER", "FULL"}
-_READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 
 
 class Planner:
@@ -51,13 +47,6 @@ class Planner:
         self.reports: list[JoinReport] = []
         # Which join's score a column of a rewritten query is, by the query's node.
         self._scores: dict[int, dict[str, Join]] = {}
-
-    def refuse_writing(self, statement: Node) -> None:
-        """Raise QueryError when any part of a statement writes: a CTE can DELETE."""
-        for node in walk(statement):
-            kind = str(node.get("type", ""))
-            if kind.endswith("_NODE") and kind not in _READING:
-                raise QueryError(f"only SELECT can be run here, and this contains {kind.split('_')[0]}")
 
     def query(self, node: Node, ctes: list[Node]) -> None:
         """Rewrite a query node in place. ``ctes`` are those in scope, already rewritten."""
@@ -163,9 +152,9 @@ class Planner:
         right_alias = alias_of(join["right"])
         outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
         ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self._text)
-        self._refuse_whole_rows(scope.select, {ranking.left.table, right_alias})
-        self._refuse_outer_rows(join["left"], ranking.left)
-        self._refuse_grouping(scope.select, ranking.expression)
+        refuse_whole_rows(scope.select, {ranking.left.table, right_alias})
+        refuse_outer_rows(join["left"], ranking.left)
+        refuse_grouping(scope.select, ranking.expression)
         tables, keys = correlation(join["right"], set(outer))
         if tables - {ranking.left.table}:
             raise DeclinedError("the right side depends on a table other than the one with the vector")
@@ -181,17 +170,19 @@ class Planner:
         names = EdgeNames(self.engine.next_number(), left.row, right.row)
         approximate = bool(join["nearest_approx"]) and not keys
         index = search.index_for(left.rows, right, ranking) if approximate else None
-        report = replace(report, exact=index is None, filter=_filter(right, index), reason=_how(index))
+        report = replace(
+            report, exact=index is None, filter=search.filtered(right, index), reason=search.how_searched(index)
+        )
         if self.searches:
             started = time.perf_counter()
-            groups = self._groups(left, right, keys) if keys else None
+            groups = groups_of(left, right, keys, self.engine) if keys else None
             found = search.search(left, right, ranking, join["nearest_count"], groups, index)
             table = search.edge_table(found, left, right, ranking, names)
             report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
         else:
             found = search.nothing()
             table = search.edge_table(found, left, right, ranking, names)
-            report = replace(report, estimated_seconds=_estimated(report, left, right, index))
+            report = replace(report, estimated_seconds=search.estimated(report, left, right, index))
         self.reports.append(report)
         self._found(table, found, names, ranking, join, scope)
         kind = "LEFT" if join["join_type"] == "LEFT" else "INNER"
@@ -285,55 +276,6 @@ class Planner:
         scope.rows.setdefault(alias, []).extend(side.hidden)
         return side
 
-    def _groups(self, left: Side, right: Side, keys: Keys) -> list[search.Group]:
-        """Rows of both sides that agree on every key, as DuckDB compares them, in order of the left side."""
-        ours, others = self._key_table(left, left.alias, keys.outer), self._key_table(right, *right.keyed_by)
-        on = ", ".join(f"k{i}" for i in range(len(keys)))
-        agree = " AND ".join(f"ours.k{i} = others.k{i}" for i in range(len(keys)))
-        found = self.engine.run(
-            "SELECT ours.rows, others.rows AS others "
-            f"FROM (SELECT list(row ORDER BY row) AS rows, {on} FROM {ours} GROUP BY ALL) AS ours "
-            f"JOIN (SELECT list(row ORDER BY row) AS rows, {on} FROM {others} GROUP BY ALL) AS others ON {agree} "
-            "ORDER BY ours.rows[1]"
-        )
-        return [
-            (np.asarray(rows, np.int64), np.asarray(others, np.int64))
-            for rows, others in zip(*(column.to_pylist() for column in found.columns), strict=True)
-        ]
-
-    def _key_table(self, side: Side, alias: str, keys: tuple[Node, ...]) -> str:
-        """A table of the row numbers of a side and its keys ``k0, k1, …``."""
-        statement = self.engine.builder.select(self.engine.builder.table(side.name, alias), [], f"{side.row} AS row")
-        statement["node"]["select_list"] += [{**key, "alias": f"k{i}"} for i, key in enumerate(keys)]
-        try:
-            return self.engine.keep(statement)
-        except QueryError as error:
-            raise DeclinedError(f"a key cannot be evaluated: {str(error).splitlines()[0]}") from None
-
-    def _refuse_outer_rows(self, table: Node, operand: Operand) -> None:
-        """Raise DeclinedError where a computed vector would have to be made for rows that an outer join adds."""
-        outer = [node for node in walk(table) if node.get("type") == "JOIN" and node["join_type"] in _OUTER]
-        if operand.expression is not None and outer:
-            raise DeclinedError("a vector is computed over an outer join; put the join into a subquery")
-
-    def _refuse_grouping(self, select: Node, ranking: Node) -> None:
-        """Raise DeclinedError where DuckDB knows the ranking's value from what is grouped by."""
-        operands = [argument["expression"] for argument in ranking["arguments"]]
-        if any(same(group, operand) for group in select["group_expressions"] for operand in operands):
-            raise DeclinedError("the vectors themselves are grouped by")
-
-    def _refuse_whole_rows(self, select: Node, tables: set[str]) -> None:
-        """Raise DeclinedError where a SELECT would see the planner's own columns."""
-        parts = list(walk_expression(expressions(select)))
-        if any(is_star(part) and part["expr"] for part in parts):
-            raise DeclinedError("COLUMNS(…) chooses columns by name, and would choose the planner's")
-        inside = [node for part in walk([expressions(select), select["from_table"]]) for node in _selects_in(part)]
-        if any(is_star(node) and node["relation_name"].lower() in tables for node in inside):
-            raise DeclinedError("a subquery takes all columns of a side")
-        parts += inside
-        if tables & {part["column_names"][0].lower() for part in parts if is_column(part, 1)}:
-            raise DeclinedError("a whole row of a side is used as a value")
-
     # Scores
 
     def _keep_names(self, node: Node) -> None:
@@ -394,32 +336,3 @@ class Planner:
 
 def _is_inherited(scores: Scores, part: Node) -> bool:
     return lookup(part, scores) is not None
-
-
-def _selects_in(node: Node) -> list[Node]:
-    """Everything in a subquery, when a node is one."""
-    return list(walk(node["subquery"])) if isinstance(node.get("subquery"), dict) else []
-
-
-def _filter(right: Side, index: Index | None) -> str:
-    """How a right side was filtered before the search."""
-    if right.stored is None or right.stored.rows is None:
-        return ""
-    how = "by a selector on the index" if index else "gathered"
-    return f"{right.rows:,} of {len(right.stored.whole):,} rows of the right side, before the search, {how}"
-
-
-def _estimated(report: JoinReport, left: Side, right: Side, index: Index | None) -> float | None:
-    """Seconds that a search will take; None where a side is not known before another search."""
-    if report.pairs is None:
-        return None
-    if index is not None and right.stored is not None:
-        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)))
-    return neighbours.estimated_seconds(report.pairs, left.dimension())
-
-
-def _how(index: Index | None) -> str:
-    """How a join is searched, and where."""
-    if index is not None:
-        return f"approximate search on cpu: {index.measured}"
-    return "exact search on {} ({})".format(*neighbours.device())

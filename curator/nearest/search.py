@@ -9,13 +9,12 @@ import pyarrow as pa
 from curator import indexes, neighbours
 from curator.errors import QueryError
 from curator.indexes import Index
+from curator.nearest.groups import Group
 from curator.nearest.ranking import DeclinedError, Ranking
+from curator.nearest.report import JoinReport
 from curator.nearest.sides import Side
 from curator.nearest.tree import EdgeNames
 from curator.vectors import Vectors
-
-Group = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-"""Row numbers of the left and of the right side that agree on every key."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +110,27 @@ def _prepared(side: Side, ranking: Ranking) -> Vectors:
     if any((np.abs(block).max(axis=1) == 0).any() for _, block in unit.blocks(65_536) if len(block)):
         raise DeclinedError("a side has zero vectors, whose cosine is undefined")
     return unit
+
+
+def filtered(right: Side, index: Index | None) -> str:
+    """How a right side was filtered before the search."""
+    if right.stored is None or right.stored.rows is None:
+        return ""
+    how = "by a selector on the index" if index else "gathered"
+    return f"{right.rows:,} of {len(right.stored.whole):,} rows of the right side, before the search, {how}"
+
+
+def estimated(report: JoinReport, left: Side, right: Side, index: Index | None) -> float | None:
+    """Seconds that a search will take; None where a side is not known before another search."""
+    if report.pairs is None:
+        return None
+    if index is not None and right.stored is not None:
+        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)))
+    return neighbours.estimated_seconds(report.pairs, left.dimension())
+
+
+def how_searched(index: Index | None) -> str:
+    """How a join is searched, and where."""
+    if index is not None:
+        return f"approximate search on cpu: {index.measured}"
+    return "exact search on {} ({})".format(*neighbours.device())
