@@ -19,14 +19,14 @@ from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, QueryError, UsageError
-from curator.functions import FUNCTIONS
+from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, Workshop, make
 from curator.nearest import Query, Tools, duration, rewrite
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
 from curator.session import Session, Wrapped
-from curator.vectors import Encoder, Vectors
+from curator.vectors import Encoder
 
 
 class Workspace:
@@ -112,15 +112,8 @@ class Workspace:
 
     def search(self, name: str, text: str, k: int = 10) -> pl.DataFrame:
         """The k documents of a corpus nearest to a text: ``id, score, text, …``, best first (cosine)."""
-        if k < 1:
-            raise UsageError(f"k must be at least 1, not {k}")
-        corpus = self.catalogue.corpus(name)
-        relation = self._corpora.relation(corpus)
-        if relation.embed_query is None:
-            raise UsageError(f"corpus {name!r} has no encoder")
-        query = Vectors.of(relation.embed_query(text)[None, :], unit=True)
-        edges = neighbours.nearest(query, relation.vectors, k)
-        frame = relation.frame[edges.right].with_columns(pl.Series("score", edges.score))
+        relation = self._corpora.relation(self.catalogue.corpus(name))
+        frame = pl.DataFrame(search(relation, text, k))
         device, why = neighbours.device()
         self.last_report = {"corpus": name, "searched": len(relation), "exact": True, "device": device, "why": why}
         return frame.select("id", "score", "text", *[c for c in frame.columns if c not in ("id", "score", "text")])
