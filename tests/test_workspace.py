@@ -220,7 +220,7 @@ def test_a_corpus_is_read_without_asking_for_the_encoder(ws, tmp_path, monkeypat
         asked.append(settings)
         raise UsageError("no such model")
 
-    monkeypatch.setattr("curator.encoder.load", load)
+    monkeypatch.setattr("curator.encoder.remembered.load", load)
     encoder = RememberedEncoder(recipe.Encoder(model=str(tmp_path / "none")), tmp_path / "encoders.json")
     relation = Corpora(ws.catalogue, lambda: encoder).relation(ws.catalogue.corpus("notes"))
     assert relation.frame["id"].to_list() == FRAME["id"].to_list()

@@ -1,0 +1,109 @@
+"""An encoder whose key and dimension are known without loading it, because they are remembered in a file."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from curator import hardware, recipe
+from curator.encoder import identity
+from curator.encoder.loading import load
+from curator.encoder.sentence import SentenceEncoder
+from curator.errors import UsageError
+from curator.files import read_json, write_json
+from curator.vectors import Encoded
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of an encoder."""
+
+    made_from: str
+    key: str
+    dimension: int
+    revision: str
+
+
+class RememberedEncoder:
+    """The encoder that settings describe, loaded when it must encode or when ``memory`` does not know it.
+
+    ``memory`` is a JSON file of keys and dimensions. What it says holds while the settings, the precision, the
+    library and the model's files are what they were; a hub model without a revision stays at the commit it knows
+    while that is the one in the hub client's folder. Where the file cannot be written the model is loaded each time.
+    """
+
+    def __init__(self, settings: recipe.Encoder, memory: Path) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._encoder: SentenceEncoder | None = None  # once it is loaded
+
+    def __repr__(self) -> str:
+        return f"RememberedEncoder({self._settings.model!r}, {self._memory})"
+
+    @property
+    def key(self) -> str:
+        return self._known.key
+
+    @property
+    def dimension(self) -> int:
+        return self._known.dimension
+
+    def encode(
+        self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
+    ) -> Encoded:
+        """As ``SentenceEncoder.encode``. Raises UsageError when the model changed after its key was told."""
+        return self._loaded().encode(texts, query=query, progress=progress)
+
+    @cached_property
+    def _known(self) -> _Known:
+        precision = hardware.precision(self._settings.precision)
+        place = json.dumps([self._settings.model_dump(), precision])
+        entries = self._entries()
+        made_from = identity.made_from(self._settings, precision)
+        found = _known(entries.get(place))
+        if found is not None and made_from and found.made_from == made_from:
+            return found
+        self._encoder = encoder = load(self._settings)
+        known = _Known(encoder.made_from, encoder.key, encoder.dimension, encoder.revision)
+        if known.made_from:
+            try:
+                write_json(self._memory, {**entries, place: vars(known)})
+            except OSError as error:  # a workspace that may only be read
+                log.debug("%s: not remembered: %s", self._memory, error)
+        return known
+
+    def _loaded(self) -> SentenceEncoder:
+        known, settings = self._known, self._settings
+        if self._encoder is not None:
+            return self._encoder
+        directory = identity.model_directory(settings)
+        if directory is not None and directory.name == known.revision:  # a hub's snapshot: no newer one
+            settings = settings.model_copy(update={"revision": known.revision})
+        encoder = load(settings)
+        if encoder.key != known.key or encoder.dimension != known.dimension:
+            raise UsageError(
+                f"encoder {settings.model!r} was {known.key} and is now {encoder.key}: its files changed while it was "
+                "in use; open the workspace again"
+            )
+        self._encoder = encoder
+        return encoder
+
+    def _entries(self) -> dict[str, Any]:
+        try:
+            entries = read_json(self._memory)
+        except (OSError, ValueError):
+            return {}
+        return entries if isinstance(entries, dict) else {}
+
+
+def _known(entry: Any) -> _Known | None:
+    """An entry of the memory, None unless it is whole."""
+    kinds = {"made_from": str, "key": str, "dimension": int, "revision": str}
+    if not isinstance(entry, dict) or {name: type(value) for name, value in entry.items()} != kinds:
+        return None
+    return _Known(**entry)
