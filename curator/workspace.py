@@ -151,18 +151,19 @@ class Workspace:
         """
         if self.sandbox:
             raise UsageError("a sandbox only reads: use ws.sql, or a workspace without sandbox")
+        self._refuse_to_shadow(statement)
         wrapped = self.session.wrapped(statement)
         if wrapped is not None or self.session.is_query(statement):
             return self._run(statement, wrapped, parameters)
         table = self.session.run(statement, parameters, self._bound(statement))
         self.last_report = {"rows": len(table), "joins": []}
-        return pl.DataFrame(_distinct_names(table))
+        return _frame(table)
 
     def explain(self, query: str, /, *, analyze: bool = False, **parameters: Any) -> str:
         """What FAISS does in a query, what DuckDB does, and why, per NEAREST join; with the times expected.
 
-        Subqueries that a join needs are run, nothing is searched or embedded. ``analyze`` runs everything, and tells
-        the times measured.
+        What a join needs first is run: subqueries, table functions, ``embed``; no join is searched. ``analyze`` runs
+        everything, and tells the times measured.
         """
         wrapped = self.session.wrapped(query)
         started = time.perf_counter()
@@ -288,12 +289,24 @@ class Workspace:
 
     def _run(self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any]) -> pl.DataFrame:
         planned = self._plan(statement, wrapped, parameters)
-        for join in planned.joins:
-            if message := join.warning:
-                _warn(message)
+        try:
+            for join in planned.joins:  # before the query runs: a person may not want to wait
+                if message := join.warning:
+                    _warn(message)
+        except CuratorWarning:
+            planned.engine.close()
+            raise
         table = planned.fetch(None if wrapped is None else wrapped.around)
         self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
-        return pl.DataFrame(_distinct_names(table))
+        return _frame(table)
+
+    def _refuse_to_shadow(self, statement: str) -> None:
+        """Raise UsageError for a statement that would hide a corpus, or leave the session in a transaction."""
+        kind, name = self.session.defined_name(statement)
+        if name in {corpus.lower() for corpus in self.catalogue.names()}:
+            raise UsageError(f"{name!r} is a corpus, which SQL reads and never writes; give what you make another name")
+        if kind in ("BEGIN", "START", "COMMIT", "ROLLBACK", "ABORT"):
+            raise UsageError("each statement is a transaction of its own here; leave out BEGIN and COMMIT")
 
     def _relations(self) -> dict[str, Relation]:
         return {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
@@ -312,10 +325,10 @@ class Workspace:
         """Table functions that read what the workspace has stored."""
 
         def ledger(name: str) -> pa.Table:
-            return self.mix(name).ledger().to_arrow(compat_level=pl.CompatLevel.newest())
+            return Mix.open(name, self._workshop(None)).ledger().to_arrow(compat_level=pl.CompatLevel.newest())
 
         def mix(name: str) -> pa.Table:
-            return self.mix(name).frame().to_arrow(compat_level=pl.CompatLevel.newest())
+            return Mix.open(name, self._workshop(None)).frame().to_arrow(compat_level=pl.CompatLevel.newest())
 
         def rejects(name: str) -> pa.Table:
             return self.rejects(name).to_arrow(compat_level=pl.CompatLevel.newest())
@@ -334,6 +347,16 @@ class Workspace:
             "files": len(corpus.manifest["origin"]),
             "created": corpus.manifest["created"],
         }
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(_distinct_names(table))
+    except pl.exceptions.ComputeError as error:
+        kinds = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        raise QueryError(
+            f"polars has no type for a column of the result ({error}); cast it, say to VARCHAR: {kinds}"
+        ) from None
 
 
 def _distinct_names(table: pa.Table) -> pa.Table:

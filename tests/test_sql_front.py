@@ -180,3 +180,56 @@ def test_one_search_for_each_group(ws):
         same = np.arange(i % 2, 50, 2)
         best = {f"many{j}" for j in same[np.argsort(-SCORES[i, same])[:2]]}
         assert set(rows.filter(pl.col("id") == f"few{i}")["pid"]) == best
+
+
+def test_a_cte_read_twice_is_saturated_for_either(ws):
+    cte = f"WITH n AS (SELECT t.id, {IP} AS s {PAIRS})"
+    with pytest.warns(CuratorWarning, match="8 lists"):
+        ws.sql(f"{cte} (SELECT count(*) FROM n WHERE s > -99) UNION ALL (SELECT count(*) FROM n WHERE s < -99)")
+
+
+def test_no_table_function_builds_a_mix_or_changes_settings(ws, tmp_path):
+    recipe = tmp_path / "evil.toml"
+    recipe.write_text("[task]\ntarget = 'x.csv'\n")
+    for sql in (f"SELECT * FROM mix('{recipe}')", f"SELECT * FROM ledger('{recipe}')"):
+        with pytest.raises(UsageError, match="no mix"):
+            ws.sql(sql)
+    with pytest.raises(QueryError, match="enable_logging"):
+        ws.sql(f"SELECT * FROM enable_logging('QueryLog', storage='file', storage_path='{tmp_path}/log')")
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE many AS SELECT 1",
+        "create or replace temp view Many AS SELECT 1",
+        'DROP VIEW "many"',
+        "BEGIN",
+        "ROLLBACK",
+    ],
+)
+def test_no_statement_hides_a_corpus_or_holds_the_session(ws, statement):
+    with pytest.raises(UsageError, match=r"is a corpus|a transaction of its own"):
+        ws.execute(statement)
+    assert ws.sql("SELECT count(*) AS n FROM many")["n"][0] == 50
+
+
+def test_a_view_of_a_table_is_a_view(ws):
+    ws.execute("CREATE TABLE one AS SELECT 1 AS x")
+    ws.execute("CREATE VIEW v AS TABLE one")
+    assert ws.sql("SELECT x FROM v")["x"].to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT * FROM pairs_within(many, min_score := 'x')", "takes a number, not 'x'"),
+        ("SELECT * FROM pairs_within(many, min_score := NULL)", "takes a number, not None"),
+        ("SELECT * FROM mix(5)", "takes a text in quotes, not 5"),
+        ("SELECT * FROM pairs_within((SELECT id, 'x' AS embedding FROM many), min_score := 0.5)", "holds no vectors"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_told(ws, sql, message):
+    with pytest.raises(QueryError, match=message):
+        ws.sql(sql)

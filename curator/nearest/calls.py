@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def call_function(
         if signature.parameters[name].annotation in (Relation, Relation | None):
             bound.arguments[name] = _relation(expression, ctes, relations, engine)
         else:
-            bound.arguments[name] = _value(expression, f"{function.__name__}(… {name})", engine)
+            what = f"{function.__name__}(… {name})"
+            bound.arguments[name] = _typed(_value(expression, what, engine), signature.parameters[name], what)
     return function(*bound.args, **bound.kwargs)
 
 
@@ -98,7 +100,10 @@ def _evaluated(table: Node, ctes: list[Node], relations: Mapping[str, Relation],
     data = engine.fetch(engine.builder.select(table, ctes))
     if "embedding" not in data.column_names:
         return Relation(pl.DataFrame(data))
-    matrix, rows = matrix_of(data.column("embedding"))
+    try:
+        matrix, rows = matrix_of(data.column("embedding"))
+    except ValueError as error:
+        raise QueryError(f"the column embedding of an argument: {error}") from None
     frame = pl.DataFrame(data.drop_columns(["embedding"]))
     return Relation(frame[rows], Vectors.of(matrix), embed_query=_encoder_of(table, ctes, relations))
 
@@ -116,6 +121,16 @@ def _encoder_of(table: Node, ctes: list[Node], relations: Mapping[str, Relation]
 
 def _tables(tree: Node) -> set[str]:
     return {str(node["table_name"]).lower() for node in walk(tree) if node.get("type") == "BASE_TABLE"}
+
+
+def _typed(value: Any, parameter: inspect.Parameter, what: str) -> Any:
+    """A constant as the Python signature wants it. Raises QueryError for one that is not of its type."""
+    kind = parameter.annotation
+    if kind in (float, int) and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
+        raise QueryError(f"{what} takes a number, not {value!r}")
+    if kind is str and not isinstance(value, str):
+        raise QueryError(f"{what} takes a text in quotes, not {value!r}")
+    return float(value) if kind is float else value
 
 
 def _value(expression: Node, what: str, engine: Engine) -> Any:

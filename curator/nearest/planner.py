@@ -105,6 +105,8 @@ class Planner:
             self.query(table["subquery"]["node"], scope.ctes)
         elif kind == "TABLE_FUNCTION" and table["function"]["function_name"] in self.functions:
             return self._call(table, scope)
+        elif kind == "SHOW_REF" and isinstance(table.get("query"), dict):
+            self.query(table["query"], scope.ctes)
         elif kind == "PIVOT" and table["source"]["type"] == "SUBQUERY":
             table["source"] = self._from(table["source"], scope)
         elif kind == "JOIN":
@@ -199,7 +201,7 @@ class Planner:
         scope.hidden += [*names.columns, names.saturated]
         self.engine.add(names.table, table)
         select = scope.select
-        self._threshold(made, [select["where_clause"], select["qualify"]], is_score(made, scope))
+        self._threshold(made, [select["where_clause"], select["qualify"]], is_score(made, scope), own=True)
         saturated = self._saturated_lists(made)
         self.engine.add(names.table, table.append_column(names.saturated, pa.array(saturated)))
 
@@ -208,7 +210,7 @@ class Planner:
         cut = join.last if join.passes is None else join.last & join.passes
         return np.isin(join.lists, join.lists[cut])
 
-    def _threshold(self, join: Join, predicates: list[Node | None], is_score: Score) -> None:
+    def _threshold(self, join: Join, predicates: list[Node | None], is_score: Score, *, own: bool) -> None:
         """Note which edges pass the predicates that look at the score alone, and count the saturated lists."""
         score = self.engine.builder.expression(join.names.score)
         predicate = on_score(predicates, is_score, score)
@@ -218,8 +220,12 @@ class Planner:
         statement = self.engine.builder.select(table, [], "coalesce(x, false)")
         statement["node"]["select_list"][0]["children"][0] = predicate
         passes = self.engine.fetch(statement).column(0).to_numpy()
-        join.passes = passes if join.passes is None else join.passes & passes
-        count = int((join.last & join.passes).sum())
+        passes = passes if join.passes is None else join.passes & passes
+        count = int((join.last & passes).sum())
+        if own:
+            join.passes = passes
+        else:  # of several that read one CTE, the one that most lists are too short for counts
+            count = join.outside = max(count, join.outside)
         self.reports[join.report] = replace(self.reports[join.report], saturated=count)
 
     def _owner(self, join: Node, scope: Scope) -> Owner:
@@ -312,7 +318,7 @@ class Planner:
         """Apply the thresholds of a SELECT to the scores that its subqueries and CTEs give it."""
         for join in {id(join): join for join in inherited.values()}.values():
             own = {key: value for key, value in inherited.items() if value is join}
-            self._threshold(join, [node["where_clause"], node["qualify"]], partial(_is_inherited, own))
+            self._threshold(join, [node["where_clause"], node["qualify"]], partial(_is_inherited, own), own=False)
 
     def _remember_scores(self, node: Node, scope: Scope, inherited: dict[tuple[str, str], Join]) -> None:
         scores: dict[str, Join] = {}

@@ -6,6 +6,7 @@ from curator.nearest.scope import expressions
 from curator.nearest.tree import Node, is_column, is_star, same, walk, walk_expression
 
 _OUTER = {"LEFT", "RIGHT", "OUTER", "FULL"}
+_ACTING = {"checkpoint", "force_checkpoint", "write_log", "truncate_duckdb_logs", "nextval"}
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 
 
@@ -15,6 +16,9 @@ def refuse_writing(statement: Node) -> None:
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in _READING:
             raise QueryError(f"only SELECT can be run here, and this contains {kind.split('_')[0]}")
+        function = str(node.get("function_name", "")).lower()
+        if function.startswith(("enable_", "disable_")) or function in _ACTING:
+            raise QueryError(f"only SELECT can be run here, and {function}() changes DuckDB's settings or writes")
 
 
 def refuse_outer_rows(table: Node, operand: Operand) -> None:

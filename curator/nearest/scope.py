@@ -26,7 +26,8 @@ class Join:
     expression: Node
     lists: npt.NDArray[np.int64]  # per edge: the left row
     last: npt.NDArray[np.bool_]  # per edge: the k-th of a list that was chosen from more than k
-    passes: npt.NDArray[np.bool_] | None = None  # per edge: it is over every threshold seen so far
+    passes: npt.NDArray[np.bool_] | None = None  # per edge: it is over the thresholds of its own SELECT
+    outside: int = 0  # lists that are saturated for some SELECT that reads its score from outside
 
 
 @dataclass

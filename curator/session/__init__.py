@@ -61,6 +61,7 @@ class Session:
     wrapped = staticmethod(text.wrapped)
     is_query = staticmethod(text.is_query)
     names = staticmethod(text.names)
+    defined_name = staticmethod(text.defined_name)
     call_length = staticmethod(text.call_length)
 
     def register(self, name: str, table: pa.Table) -> None:

@@ -4,10 +4,11 @@ DuckDB counts bytes, not characters; so do the offsets here.
 """
 
 import itertools
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import duckdb
 
@@ -70,9 +71,9 @@ def substitute_counts(sql: str, parameters: Mapping[str, Any]) -> str:
     for word, sign, name in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
         if word.upper == "NEAREST" and sign.text == "$":
             count = parameters.get(name.text)
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            if isinstance(count, bool) or not isinstance(count, SupportsIndex) or operator.index(count) < 1:
                 raise QueryError(f"NEAREST ${name.text} needs a positive integer, not {count!r}\n{indented(sql)}")
-            text = text[: sign.start] + str(count).encode() + text[name.end :]
+            text = text[: sign.start] + str(operator.index(count)).encode() + text[name.end :]
     return text.decode()
 
 
@@ -118,7 +119,7 @@ def wrapped(sql: str) -> Wrapped | None:
         start = 2 if len(tokens) > 1 and tokens[1].upper == "ANALYZE" else 1
         if start < len(tokens) - 1 and tokens[start].text == "(" and tokens[start + 1].upper not in _QUERY:
             start = _closing(tokens, depths, start) + 1
-    elif first == "CREATE" and any(word.upper == "TABLE" for word in tokens[1:5]):
+    elif first == "CREATE" and _created(tokens) == "TABLE":
         start = next((i + 1 for i, word in enumerate(tokens) if word.upper == "AS" and not depths[i]), None)
     elif first == "COPY" and len(tokens) > 1 and tokens[1].text == "(":
         start, end = 2, _closing(tokens, depths, 1)
@@ -138,6 +139,26 @@ def call_length(sql: str) -> int:
     tokens = words(sql)
     opening = next(i for i, token in enumerate(tokens) if token.text == "(")
     return tokens[_closing(tokens, _depths(tokens), opening)].end
+
+
+_OPTIONS = {"OR", "REPLACE", "TEMP", "TEMPORARY", "IF", "NOT", "EXISTS", "PERSISTENT"}
+
+
+def _created(tokens: list[Word]) -> str:
+    """What a CREATE makes: TABLE, VIEW, MACRO, …"""
+    return next((token.upper for token in tokens[1:] if token.upper not in _OPTIONS), "")
+
+
+def defined_name(sql: str) -> tuple[str, str]:
+    """The first word of a statement, and the name that it creates, drops or alters, in lower case; empty for none."""
+    tokens = words(sql)
+    first = tokens[0].upper if tokens else ""
+    if first not in ("CREATE", "DROP", "ALTER"):
+        return first, ""
+    rest = [token.text for token in tokens[1:] if token.upper not in _OPTIONS][1:]
+    while len(rest) > 2 and rest[1] == ".":
+        rest = rest[2:]
+    return first, rest[0].strip('"').lower() if rest else ""
 
 
 def _depths(tokens: list[Word]) -> list[int]:
