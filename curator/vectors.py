@@ -7,6 +7,7 @@ function of those texts alone, so an interrupted run continues at the shard in f
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -93,6 +94,11 @@ class Vectors:
         if array[0] == array[-1] and row[-1] - row[0] == len(row) - 1 and _ascending(array, row):
             return np.ascontiguousarray(self._arrays[array[0]][row[0] : row[-1] + 1])
         out = np.empty((len(row), self.dimension), np.float32)
+        runs = np.flatnonzero((np.diff(array) != 0) | (np.diff(row) != 1)) + 1
+        if len(runs) < len(row) // 8:  # rows that lie side by side are copied together
+            for first, end in itertools.pairwise([0, *runs.tolist(), len(row)]):
+                out[first:end] = self._arrays[array[first]][row[first] : row[first] + end - first]
+            return out
         for number in np.unique(array):
             here = array == number
             out[here] = self._arrays[number][row[here]]
