@@ -7,17 +7,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from curator import vectors
 from curator.errors import WorkspaceError
 from curator.files import sha256
-from curator.vectors import Vectors, VectorStore
+from curator.vectors import Vectors, VectorStore, hashes, text_hash
+from curator.vectors import store as stores
 
 TEXTS = [f"good card number {i}" for i in range(25)]
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(vectors, "SHARD_ROWS", 10)
+    monkeypatch.setattr(stores, "SHARD_ROWS", 10)
 
 
 def test_vectors_come_back_in_the_order_asked(tmp_path, toy):
@@ -83,7 +83,7 @@ def test_truncation_is_counted(tmp_path, toy):
 
 def test_vectors_that_are_gone_are_an_error(tmp_path, toy):
     with pytest.raises(WorkspaceError, match="1 texts have no vector"):
-        VectorStore(tmp_path)._lookup(vectors.text_hash(["x"]), VectorStore(tmp_path)._index(), 3)
+        VectorStore(tmp_path)._lookup(text_hash(["x"]), VectorStore(tmp_path)._index(), 3)
 
 
 def test_blocks_cover_all_rows_once_and_takes_compose():
@@ -112,7 +112,7 @@ def test_bad_shapes_are_refused():
 
 
 def test_a_column_and_some_of_its_rows_are_as_good_as_a_list(tmp_path, toy, monkeypatch):
-    monkeypatch.setattr(vectors, "HASH_ROWS", 4)
+    monkeypatch.setattr(hashes, "HASH_ROWS", 4)
     texts = [*TEXTS, "Grüße 信用卡 🙂", *TEXTS[:3]]
     VectorStore(tmp_path / "list").embed(texts, toy)
     column = pl.concat([pl.Series(texts[:11]), pl.Series(texts[11:])])
@@ -137,7 +137,7 @@ def test_hashes_that_share_a_half_are_told_apart_and_the_first_of_equals_is_foun
     for place, pair in enumerate(known.tolist()):
         first.setdefault(tuple(pair), place)
     none = np.zeros(len(known), np.int32)
-    places = vectors._Index(known, none, none, none, none.astype(bool)).find(asked)
+    places = hashes.Index(known, none, none, none, none.astype(bool)).find(asked)
     assert places.tolist() == [first.get(tuple(pair), -1) for pair in asked.tolist()]
     assert {-1} < set(places.tolist())
     assert len(first) < len(known)

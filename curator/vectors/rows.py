@@ -1,0 +1,113 @@
+"""Rows of float32 vectors in memory or on disk."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class Vectors:
+    """Rows of float32 vectors by position, gathered from arrays that may lie on disk.
+
+    ``len(vectors)`` rows of ``dimension`` components. Nothing is copied until a block is read; a run of rows that
+    lie side by side in one array is a view of it.
+    """
+
+    def __init__(self, arrays: Sequence[Matrix], array: npt.NDArray[np.int32], row: Rows, *, unit: bool) -> None:
+        self._arrays = tuple(arrays)
+        self._array = array
+        self._row = row
+        self.is_unit = unit  # rows have length one (or zero), by construction
+
+    @classmethod
+    def of(cls, matrix: npt.ArrayLike, *, unit: bool = False) -> Self:
+        """Wrap an (n, d) array. Raises ValueError for another shape."""
+        array = np.ascontiguousarray(matrix, dtype=np.float32)
+        if array.ndim != 2:
+            raise ValueError(f"vectors must be an (n, d) array, not of shape {array.shape}")
+        n = len(array)
+        return cls([array], np.zeros(n, np.int32), np.arange(n, dtype=np.int64), unit=unit)
+
+    @classmethod
+    def concat(cls, parts: Sequence["Vectors"]) -> Self:
+        """Several in order as one. Raises ValueError when their dimensions differ or there is none."""
+        dimensions = {part.dimension for part in parts}
+        if len(dimensions) != 1:
+            raise ValueError(f"cannot put vectors of dimensions {sorted(dimensions)} together")
+        offsets = np.cumsum([0, *(len(part._arrays) for part in parts)])
+        return cls(
+            [array for part in parts for array in part._arrays],
+            np.concatenate(
+                [part._array + offset for part, offset in zip(parts, offsets, strict=False)], dtype=np.int32
+            ),
+            np.concatenate([part._row for part in parts]),
+            unit=all(part.is_unit for part in parts),
+        )
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __repr__(self) -> str:
+        return f"Vectors({len(self):,} × {self.dimension}{', unit rows' if self.is_unit else ''})"
+
+    @property
+    def dimension(self) -> int:
+        return int(self._arrays[0].shape[1])
+
+    def take(self, rows: npt.ArrayLike) -> "Vectors":
+        """The given rows, in the given order, without reading them."""
+        index = np.asarray(rows, dtype=np.int64)
+        return Vectors(self._arrays, self._array[index], self._row[index], unit=self.is_unit)
+
+    def block(self, start: int, stop: int) -> Matrix:
+        """Rows ``start:stop`` as (m, d) float32, C-contiguous. A view where they lie side by side."""
+        array, row = self._array[start:stop], self._row[start:stop]
+        if not len(row):
+            return np.empty((0, self.dimension), np.float32)
+        if array[0] == array[-1] and row[-1] - row[0] == len(row) - 1 and _ascending(array, row):
+            return np.ascontiguousarray(self._arrays[array[0]][row[0] : row[-1] + 1])
+        out = np.empty((len(row), self.dimension), np.float32)
+        runs = np.flatnonzero((np.diff(array) != 0) | (np.diff(row) != 1)) + 1
+        if len(runs) < len(row) // 8:  # rows that lie side by side are copied together
+            for first, end in itertools.pairwise([0, *runs.tolist(), len(row)]):
+                out[first:end] = self._arrays[array[first]][row[first] : row[first] + end - first]
+            return out
+        for number in np.unique(array):
+            here = array == number
+            out[here] = self._arrays[number][row[here]]
+        return out
+
+    def blocks(self, size: int) -> Iterator[tuple[int, Matrix]]:
+        """All rows in order as (first position, block of at most ``size`` rows).
+
+        Blocks end where an array ends if it is long enough, so that they can be views.
+        """
+        ends = np.append(np.flatnonzero(np.diff(self._array)) + 1, len(self))
+        start = 0
+        while start < len(self):
+            stop = min(start + size, len(self))
+            inside = ends[(ends > start + size // 2) & (ends <= stop)]
+            stop = int(inside[-1]) if len(inside) else stop
+            yield start, self.block(start, stop)
+            start = stop
+
+    def matrix(self) -> Matrix:
+        """Everything in memory, (n, d) float32."""
+        return self.block(0, len(self))
+
+    def unit(self) -> "Vectors":
+        """The same directions with length one (a zero row stays zero). Reads everything unless already so."""
+        if self.is_unit:
+            return self
+        matrix = self.matrix()
+        length = np.linalg.norm(matrix, axis=1, keepdims=True)
+        return Vectors.of(np.divide(matrix, length, out=np.zeros_like(matrix), where=length > 0), unit=True)
+
+
+def _ascending(array: npt.NDArray[np.int32], row: Rows) -> bool:
+    return bool((array == array[0]).all() and (np.diff(row) == 1).all())
