@@ -4,7 +4,8 @@
     corpora/<name>/current.json            which version the name means now
     corpora/<name>/<version>/              documents-*.parquet, rejects.parquet, vectors.npy if a person brought them,
                                            and manifest.json, written last
-    vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors.py)
+    vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
+    indexes/<name>/<version>/              what is derived from a version: where its vectors are, approximate indexes
     mixes/<name>/                          mix.parquet, ledger.parquet, summary.json and lock.json, written last
     races/<name>/                          record.json and one file per finished run
     models/<name>/                         fine-tuned models in the hub's format
@@ -61,8 +62,16 @@ class Corpus:
 
     def frame(self) -> pl.DataFrame:
         """All documents: ``id, text, label, source, split`` and the file's other columns."""
-        shards = [pl.read_parquet(self.directory / name) for name in self.manifest["shards"]]
-        return pl.concat(shards, how="diagonal_relaxed") if shards else pl.DataFrame(schema=_EMPTY)
+        return self.scan().collect()
+
+    def scan(self) -> pl.LazyFrame:
+        """The same, read when it is collected."""
+        shards = [pl.scan_parquet(self.directory / name) for name in self.manifest["shards"]]
+        return pl.concat(shards, how="diagonal_relaxed")
+
+    def texts(self) -> pl.Series:
+        """The texts of all documents."""
+        return self.scan().select("text").collect()["text"]
 
     def own_vectors(self) -> npt.NDArray[np.float32]:
         """The vectors that a person brought, (documents, d), mapped from disk."""
@@ -79,7 +88,6 @@ class Corpus:
         return [n for n, s in sums if not (self.directory / n).exists() or sha256(self.directory / n) != s]
 
 
-_EMPTY = {"id": pl.String, "text": pl.String, "label": pl.String, "source": pl.String, "split": pl.String}
 _REJECTS = {"file": pl.String, "line": pl.Int64, "reason": pl.String, "excerpt": pl.String}
 
 

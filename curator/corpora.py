@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from curator.documents import Batch, Columns, Origin, files, read
 from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, DataError, UsageError
 from curator.files import sha256
-from curator.relation import Relation
-from curator.vectors import Embedded, Encoder, Rows, Texts, Vectors, VectorStore
+from curator.relation import Documents, Relation
+from curator.vectors import Embedded, Encoder, Places, Rows, Texts, Vectors, VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Corpora:
         self._encoder = encoder
         self._progress = progress
         self._loaded: dict[tuple[str, str, str], Relation] = {}
+        self._places: dict[tuple[str, str, str], Places] = {}
         self._queries: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
 
     @property
@@ -90,11 +92,12 @@ class Corpora:
         fixed = corpus.has_own_vectors or isinstance(self.encoder, RememberedEncoder)
         key = (corpus.name, corpus.version, "" if fixed else self.encoder_key())
         if key not in self._loaded:
-            self._loaded[key] = self._relation(corpus, self.catalogue.root / "indexes" / corpus.name / corpus.version)
+            self._loaded[key] = self._relation(corpus, self._home(corpus))
         return self._loaded[key]
 
     def _relation(self, corpus: Corpus, home: Path) -> Relation:
-        frame = corpus.frame()
+        scan = corpus.scan()
+        documents = Documents(scan.collect_schema(), corpus.documents, lambda columns: scan.select(columns).collect())
 
         def embed_query(text: str) -> npt.NDArray[np.float32]:
             if corpus.has_own_vectors:
@@ -105,12 +108,11 @@ class Corpora:
 
         if corpus.has_own_vectors:
             return Relation(
-                frame, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own"
+                documents, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own"
             )
-        texts = frame["text"]
         return Relation(
-            frame,
-            load=lambda rows: self.embed(texts, corpus.name, rows).vectors,
+            documents,
+            load=partial(self._vectors, corpus),
             embed_query=embed_query,
             home=home,
             vectors_key=self.encoder_key,
@@ -127,6 +129,47 @@ class Corpora:
     def encoder_key(self) -> str:
         """The key of the vectors in use."""
         return self.encoder.key
+
+    def embed_corpus(self, corpus: Corpus) -> Embedded:
+        """Vectors of all documents of a corpus. Where they are is kept, so that no text need be looked up again."""
+        embedded = self.embed(corpus.texts(), corpus.name)
+        self._places[corpus.name, corpus.version, self.encoder_key()] = embedded.places
+        try:
+            embedded.places.save(self._places_file(corpus))
+        except OSError as error:  # a workspace that may only be read
+            log.debug("%s: not kept: %s", self._places_file(corpus), error)
+        return embedded
+
+    def missing(self, corpus: Corpus) -> int:
+        """How many distinct texts of a corpus have no vector yet; none of one that came with its own."""
+        known = corpus.has_own_vectors or self._known_places(corpus)
+        return 0 if known else self.store().missing(corpus.texts())
+
+    def _vectors(self, corpus: Corpus, rows: Rows) -> Vectors:
+        """Vectors of some documents of a corpus."""
+        if not len(rows):
+            return Vectors.of(np.empty((0, self.encoder.dimension), np.float32), unit=True)
+        places = self._known_places(corpus)
+        if places is not None:
+            return self.store().vectors(places.take(rows))
+        if np.array_equal(rows, np.arange(corpus.documents)):
+            return self.embed_corpus(corpus).vectors
+        return self.embed(corpus.texts(), corpus.name, rows).vectors
+
+    def _known_places(self, corpus: Corpus) -> Places | None:
+        """Where all vectors of a corpus are, if that was kept and they still are there."""
+        key = (corpus.name, corpus.version, self.encoder_key())
+        if key not in self._places and self._places_file(corpus).exists():
+            self._places[key] = Places.load(self._places_file(corpus))
+        places = self._places.get(key)
+        return places if places is not None and self.store().holds(places) else None
+
+    def _home(self, corpus: Corpus) -> Path:
+        """What is derived from a version of a corpus, and can be made again."""
+        return self.catalogue.root / "indexes" / corpus.name / corpus.version
+
+    def _places_file(self, corpus: Corpus) -> Path:
+        return self._home(corpus) / f"places-{self.encoder_key()}.parquet"
 
     def embed(self, texts: Texts, what: str, rows: Rows | None = None) -> Embedded:
         """Vectors of texts (or of those at ``rows``) through the store; those it lacks are encoded and kept."""

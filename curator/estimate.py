@@ -8,16 +8,17 @@ import numpy as np
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.recipe import Recipe
+from curator.vectors import Texts
 
 SAMPLE = 96  # texts that are encoded to estimate the rest
 
 
-def embedding(corpora: Corpora, texts: list[str]) -> dict[str, Any]:
+def embedding(corpora: Corpora, texts: Texts) -> dict[str, Any]:
     """Seconds, memory and disk to embed those of ``texts`` that have no vector yet."""
-    missing = corpora.store().missing(texts) if texts else 0
+    missing = corpora.store().missing(texts) if len(texts) else 0
     seconds = 0.0
     if missing:
-        sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int)]
+        sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()]
         corpora.encoder.encode(sample[:8])  # the first call warms the model up
         started = time.perf_counter()
         corpora.encoder.encode(sample)

@@ -1,6 +1,6 @@
-"""A relation: documents and, where they have them, their vectors, row by row."""
+"""A relation: documents and, where they have them, their vectors, row by row; each read when it is needed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,51 @@ EmbedQuery = Callable[[str], npt.NDArray[np.float32]]
 """The vector of a query text, (d,), to be compared with a relation's. Raises UsageError where there can be none."""
 
 
+class Documents:
+    """The columns of some documents, each read when it is first asked for, and then kept.
+
+    ``read`` gives the columns of some names, ``rows`` rows of each.
+    """
+
+    def __init__(self, schema: pl.Schema, rows: int, read: Callable[[list[str]], pl.DataFrame]) -> None:
+        self.schema = schema
+        self._rows = rows
+        self._read = read
+        self._known: dict[str, pl.Series] = {}
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> "Documents":
+        """Those of a frame in memory."""
+        return cls(frame.schema, len(frame), frame.select)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def select(self, columns: Iterable[str]) -> pl.DataFrame:
+        """Some of the columns, in the order asked."""
+        columns = list(columns)
+        missing = [name for name in columns if name not in self._known]
+        if missing:
+            self._known |= self._read(missing).to_dict()
+        return pl.DataFrame([self._known[name] for name in columns])
+
+    def take(self, rows: Rows) -> "Documents":
+        """The given rows in the given order."""
+        return Documents(self.schema, len(rows), lambda columns: self.select(columns)[rows])
+
+    def numbered(self, name: str) -> "Documents":
+        """With the numbers of the rows, from 0, as another column."""
+
+        def read(columns: list[str]) -> pl.DataFrame:
+            numbers = pl.Series(name, np.arange(len(self)))
+            found = self.select(column for column in columns if column != name).to_dict()
+            return pl.DataFrame([found.get(column, numbers) for column in columns])
+
+        return Documents(pl.Schema({name: pl.Int64(), **self.schema}), len(self), read)
+
+
 class Relation:
-    """A frame of documents and the vectors that belong to its rows, which may be made only when needed.
+    """Documents and the vectors that belong to them, row by row; both may be read or made only when needed.
 
     A whole corpus also has ``home``, a directory for what is derived from this version of it, such as an index, and
     ``vectors_key``, which names the encoder of its vectors.
@@ -27,7 +70,7 @@ class Relation:
 
     def __init__(
         self,
-        frame: pl.DataFrame,
+        documents: pl.DataFrame | Documents,
         vectors: Vectors | None = None,
         *,
         load: Load | None = None,
@@ -35,7 +78,7 @@ class Relation:
         home: Path | None = None,
         vectors_key: str | Callable[[], str] = "",
     ) -> None:
-        self.frame = frame
+        self._documents = documents if isinstance(documents, Documents) else Documents.of(documents)
         self.embed_query = embed_query
         self.home = home
         self._vectors_key = vectors_key  # a function where finding out takes a while
@@ -44,10 +87,24 @@ class Relation:
         self._vectors = None if vectors is None else self._checked(vectors)
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self._documents)
 
     def __repr__(self) -> str:
-        return f"Relation({len(self):,} rows: {', '.join(self.frame.columns)}; {self._vectors or 'no vectors yet'})"
+        return f"Relation({len(self):,} rows: {', '.join(self.columns)}; {self._vectors or 'no vectors yet'})"
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return self._documents.schema.names()
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """All its columns."""
+        return self.select(self.columns)
+
+    def select(self, columns: Iterable[str]) -> pl.DataFrame:
+        """Some of its columns, in the order asked; no other is read."""
+        return self._documents.select(columns)
 
     @property
     def vectors_key(self) -> str:
@@ -83,12 +140,15 @@ class Relation:
         """The given rows in the given order."""
         index = np.asarray(rows, dtype=np.int64)
         load = (lambda inner: self.vectors_of(index[inner])) if self.can_embed else None
-        taken = Relation(self.frame[index], load=load)
-        return self._like(taken)
+        return self._like(Relation(self._documents.take(index), load=load))
 
     def with_frame(self, frame: pl.DataFrame) -> "Relation":
         """Other columns for the same rows."""
         return self._like(Relation(frame, load=self.vectors_of if self.can_embed else None))
+
+    def numbered(self, name: str) -> "Relation":
+        """With the numbers of the rows, from 0, as another column."""
+        return self._like(Relation(self._documents.numbered(name), load=self.vectors_of if self.can_embed else None))
 
     def _like(self, other: "Relation") -> "Relation":
         other.brings_vectors = self.brings_vectors
@@ -110,21 +170,22 @@ class Relation:
 
         return cls(frame, load=load)
 
-    def arrow(self, *, embedding: bool) -> pa.Table:
-        """As an Arrow table; ``embedding`` adds the vectors as a column ``embedding FLOAT[d]``."""
-        table: pa.Table = self.frame.to_arrow(compat_level=pl.CompatLevel.newest())
+    def arrow(self, columns: Iterable[str] | None = None, *, embedding: bool) -> pa.Table:
+        """As an Arrow table, of some columns or of all; ``embedding`` adds the vectors as ``embedding FLOAT[d]``."""
+        frame = self.frame if columns is None else self.select(columns)
+        table: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
         return table.append_column("embedding", vector_column(self.vectors)) if embedding else table
 
     def empty(self, *, embedding: bool) -> pa.Table:
         """The columns of ``arrow`` without a row."""
-        table: pa.Table = self.frame.clear().to_arrow(compat_level=pl.CompatLevel.newest())
+        table: pa.Table = self._documents.schema.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
         if not embedding:
             return table
         return table.append_column("embedding", vector_column(Vectors.of(np.empty((0, self.dimension), np.float32))))
 
     def _checked(self, vectors: Vectors) -> Vectors:
-        if len(vectors) != len(self.frame):
-            raise ValueError(f"{len(self.frame):,} documents but {len(vectors):,} vectors")
+        if len(vectors) != len(self):
+            raise ValueError(f"{len(self):,} documents but {len(vectors):,} vectors")
         return vectors
 
 

@@ -26,7 +26,7 @@ from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
 from curator.session import Session, Wrapped
-from curator.vectors import Encoder
+from curator.vectors import Encoder, Texts
 
 
 class Workspace:
@@ -91,7 +91,7 @@ class Workspace:
         corpus = self.catalogue.corpus(name)
         if corpus.has_own_vectors:
             raise UsageError(f"corpus {name!r} came with vectors of its own; there is nothing to embed")
-        embedded = self._corpora.embed(corpus.frame()["text"].to_list(), name)
+        embedded = self._corpora.embed_corpus(corpus)
         self.last_report = {
             "corpus": name,
             "documents": corpus.documents,
@@ -257,7 +257,7 @@ class Workspace:
     def estimate(self, name: str) -> dict[str, Any]:
         """What embedding a corpus would take: seconds, from a timed sample, and bytes of memory and disk."""
         corpus = self.catalogue.corpus(name)
-        texts = [] if corpus.has_own_vectors else corpus.frame()["text"].to_list()
+        texts: Texts = [] if corpus.has_own_vectors else corpus.texts()
         return estimate.embedding(self._corpora, texts)
 
     def estimate_recipe(
@@ -336,13 +336,12 @@ class Workspace:
         return ledger, mix, rejects
 
     def _row(self, corpus: Corpus) -> dict[str, Any]:
-        missing = 0 if corpus.has_own_vectors else self._corpora.store().missing(corpus.frame()["text"].to_list())
         return {
             "corpus": corpus.name,
             "version": corpus.version,
             "documents": corpus.documents,
             "rejects": corpus.rejects,
-            "embedded": missing == 0,
+            "embedded": self._corpora.missing(corpus) == 0,
             "vectors": "its own" if corpus.has_own_vectors else self._corpora.encoder_key(),
             "files": len(corpus.manifest["origin"]),
             "created": corpus.manifest["created"],

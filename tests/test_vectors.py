@@ -9,7 +9,7 @@ import pytest
 
 from curator.errors import WorkspaceError
 from curator.files import sha256
-from curator.vectors import Vectors, VectorStore, hashes, text_hash
+from curator.vectors import Places, Vectors, VectorStore, hashes, text_hash
 from curator.vectors import store as stores
 
 TEXTS = [f"good card number {i}" for i in range(25)]
@@ -83,7 +83,7 @@ def test_truncation_is_counted(tmp_path, toy):
 
 def test_vectors_that_are_gone_are_an_error(tmp_path, toy):
     with pytest.raises(WorkspaceError, match="1 texts have no vector"):
-        VectorStore(tmp_path)._lookup(text_hash(["x"]), VectorStore(tmp_path)._index(), 3)
+        VectorStore(tmp_path)._lookup(text_hash(["x"]), VectorStore(tmp_path)._index())
 
 
 def test_blocks_cover_all_rows_once_and_takes_compose():
@@ -155,3 +155,18 @@ def test_writing_is_held_only_while_something_is_encoded(tmp_path, toy):
     for _ in range(2):
         VectorStore(tmp_path).embed([*TEXTS, TEXTS[0]], toy, writing=writing)
     assert told == [(25, 0), (25, 25)]
+
+
+def test_places_survive_a_file_and_give_the_same_vectors_held_and_mapped(tmp_path, toy, monkeypatch):
+    store = VectorStore(tmp_path / "store")
+    store.embed([f"other {i}" for i in range(7)], toy)
+    asked = [TEXTS[i] for i in (24, 3, 3, 11, 0)]
+    store.embed(TEXTS, toy).places.save(tmp_path / "places.parquet")
+    places = Places.load(tmp_path / "places.parquet").take(np.array([24, 3, 3, 11, 0]))
+    expected = toy.encode(asked).vectors
+    np.testing.assert_array_equal(store.vectors(places).matrix(), expected)
+    monkeypatch.setattr(stores, "HELD_BYTES", expected.nbytes - 1)
+    np.testing.assert_array_equal(store.vectors(places).matrix(), expected)
+    assert store.holds(places)
+    (store.directory / f"{places.shards[0]}.json").unlink()
+    assert not store.holds(places)

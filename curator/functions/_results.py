@@ -30,8 +30,8 @@ class Hits:
 
 def check_question(function: str, corpus: Relation, text: object, k: object) -> None:
     """Raises QueryError for a relation without ids, a text of nothing, or a k below 1."""
-    if "id" not in corpus.frame.columns:
-        raise QueryError(f"{function} needs a column 'id'; the relation has: {', '.join(corpus.frame.columns)}")
+    if "id" not in corpus.columns:
+        raise QueryError(f"{function} needs a column 'id'; the relation has: {', '.join(corpus.columns)}")
     if not isinstance(text, str) or not text.strip():
         raise QueryError(f"{function}: the text is {text!r}; give it words to look for")
     check_whole_number(function, "k", k, least=1)
@@ -49,7 +49,7 @@ def ranked_table(corpus: Relation, found: pl.DataFrame) -> pa.Table:
     A column of theirs that has a name of those made here gets ``_`` behind it, as at ingest.
     """
     made = found.drop("row")
-    documents = corpus.frame[found["row"].to_numpy()]
+    documents = corpus.take(found["row"].to_numpy()).frame
     keys = [name for name in ("corpus", "id") if name in documents.columns]
     taken = {*keys, *made.columns}
     rest = {}

@@ -63,10 +63,10 @@ def _blocks(left: Vectors, right: Vectors | None, min_score: float) -> Iterator[
 
 def _by_key(relation: Relation, side: str) -> Relation:
     """The relation in order of corpus and id, so that which comes first does not depend on where a row stands."""
-    if "id" not in relation.frame.columns:
+    if "id" not in relation.columns:
         raise QueryError(f"pairs_within: the {side} relation has no column 'id'")
-    key = [name for name in ("corpus", "id") if name in relation.frame.columns]
-    order = relation.frame.select(key).with_row_index("row").sort(key, maintain_order=True)["row"]
+    key = [name for name in ("corpus", "id") if name in relation.columns]
+    order = relation.select(key).with_row_index("row").sort(key, maintain_order=True)["row"]
     return relation.take(order.to_numpy())
 
 

@@ -263,8 +263,7 @@ def _sources(task: Task, corpora: Corpora) -> list[dict[str, Any]]:
     for use, row in zip(task.used, describe(task.used), strict=True):
         truncated = 0
         if not use.corpus.has_own_vectors:
-            store = corpora.store()
-            truncated = store.truncated(use.corpus.frame()["text"].to_list())
+            truncated = corpora.store().truncated(use.corpus.texts())
         rows.append({**row, "truncated": truncated, "origin": ", ".join(row["origin"])})
     return rows
 

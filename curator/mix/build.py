@@ -52,7 +52,7 @@ def steps(task: Task) -> list[Step]:
         stage = Stage.load(use.use, task.recipe.folder)
         if use.use.endswith(".sql") and stage.name in (LABELS, *shipped()):
             raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
-        if f"{stage.name}_score" in task.pool.frame.columns:
+        if f"{stage.name}_score" in task.pool.columns:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
         number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.definitions import Macros
-from curator.nearest.tree import Builder, Node, alias_of, is_column, is_star, replace_in_place, walk
+from curator.nearest.tree import Builder, Node, alias_of, column_names, is_column, replace_in_place, shows_rows, walk
 from curator.relation import Relation
 
 
@@ -49,7 +49,7 @@ class Engine:
         self._materialised: set[int] = set()  # query nodes of CTEs
         self._private: dict[str, str] = {}  # names given to relations so that no CTE takes them → their own
         self.calls: dict[str, pa.Table] = {}  # what table functions returned, by their name
-        self._names_embedding = _names_embedding(query)
+        self._names_embedding = _names_embedding(query) or "embedding" in parser.mentioned(shown)
         self.builder = Builder(parser.parse)
 
     def parse(self, sql: str) -> Node:
@@ -78,7 +78,7 @@ class Engine:
         """Register a relation with a hidden row number. Returns the names of the table and of the column."""
         name = f"__side{self.next_number()}"
         row = f"{name}_row"
-        self._know(name, relation.with_frame(relation.frame.with_row_index(row)))
+        self._know(name, relation.numbered(row))
         return name, row
 
     def materialise(self, statement: Node) -> tuple[str, str, bool]:
@@ -195,20 +195,24 @@ class Engine:
         ``*`` looks at them in a query that names ``embedding`` somewhere, and at vectors that a person brought.
         """
         nodes = list(walk(statement))
-        tables = table_names(statement)
-        aliases = {alias_of(node) for node in nodes if "sample" in node and "type" in node}
         calls = any(node.get("type") == "TABLE_FUNCTION" or node.get("class") == "FUNCTION" for node in nodes)
-        tables |= self._parser.mentioned(self.render(statement)) if calls else set()
-        named = _names_embedding(statement)
-        # A whole row as a value shows what a star does.
-        starred = any(
-            is_star(node) or (is_column(node, 1) and node["column_names"][0].lower() in aliases) for node in nodes
-        )
-        for lower in sorted(tables & self._by_name.keys()):
-            name = self._by_name[lower]
-            relation = self._relations[name]
-            shown = starred and (self._names_embedding or relation.brings_vectors)
-            self._parser.register(name, relation.arrow(embedding=relation.can_embed and (named or shown)))
+        reached = self._parser.mentioned(self.render(statement)) if calls else set[str]()
+        for node in nodes:  # query_table(name) takes a name without quotes, too
+            if node.get("type") == "TABLE_FUNCTION":
+                reached |= column_names(list(walk(node)))
+        starred, looks, columns = shows_rows(nodes), _names_embedding(statement), column_names(nodes)
+        for lower in sorted((table_names(statement) | reached) & self._by_name.keys()):
+            relation = self._relations[self._by_name[lower]]
+            whole = starred or lower in reached
+            shown = looks or (whole and (self._names_embedding or relation.brings_vectors))
+            wanted = None if whole else _wanted(relation, columns)
+            table = relation.arrow(wanted, embedding=relation.can_embed and shown)
+            self._parser.register(self._by_name[lower], table)
+
+
+def _wanted(relation: Relation, names: set[str]) -> list[str]:
+    """The columns of a relation that have these names. A table has one column at least."""
+    return [column for column in relation.columns if column.lower() in names] or relation.columns[:1]
 
 
 def masked(sql: str, tree: Node, functions: set[str], parser: Parser, *, saturated: bool) -> str:

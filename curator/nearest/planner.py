@@ -253,7 +253,7 @@ class Planner:
             return set()
         relation = self.engine.relation(base["table_name"]) if base["type"] == "BASE_TABLE" else None
         if relation is not None and not self._is_cte(base, scope.ctes):
-            return {*map(str.lower, relation.frame.columns), *(["embedding"] if relation.can_embed else [])}
+            return {*map(str.lower, relation.columns), *(["embedding"] if relation.can_embed else [])}
         statement = self.engine.builder.select(base, scope.ctes)
         statement["node"]["modifiers"] = self.engine.builder.modifiers("LIMIT 0")
         try:

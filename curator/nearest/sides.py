@@ -138,7 +138,7 @@ def _from_relation(table: Node, found: Stored, engine: Engine, inner: tuple[Node
         lambda: relation.vectors,
         lambda: relation.dimension,
         np.arange(len(relation), dtype=np.int64),
-        frozenset(map(str.lower, relation.frame.columns)),
+        frozenset(map(str.lower, relation.columns)),
         _described(table, engine),
         (alias_of(base_of(table)), inner),
         stored=found,

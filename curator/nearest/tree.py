@@ -56,6 +56,24 @@ def alias_of(table: Node) -> str:
     return str(table.get("alias") or table.get("table_name") or "").lower()
 
 
+def shows_rows(nodes: list[Node]) -> bool:
+    """Whether a tree may look at columns that it does not name: by ``*``, by their place, or at whole rows."""
+    tables = [node for node in nodes if "sample" in node and "type" in node]
+    aliases = {alias_of(table) for table in tables}
+    return (
+        any(is_star(node) or node.get("class") == "POSITIONAL_REFERENCE" for node in nodes)
+        or any(is_column(node, 1) and node["column_names"][0].lower() in aliases for node in nodes)
+        or any(table["type"] in ("PIVOT", "SHOW_REF") or table.get("column_name_alias") for table in tables)
+        or any(table.get("ref_type") == "NATURAL" for table in tables)
+    )
+
+
+def column_names(nodes: list[Node]) -> set[str]:
+    """The names of the columns of a tree, in lower case; of ``t.a.b`` all parts, since a part may be of a struct."""
+    written = {str(name).lower() for node in nodes if is_column(node) for name in node["column_names"]}
+    return written | {str(name).lower() for node in nodes for name in node.get("using_columns") or ()}
+
+
 def same(left: Any, right: Any) -> bool:
     """Two expressions that differ at most in place, alias and the case of names."""
     if isinstance(left, dict) and isinstance(right, dict):

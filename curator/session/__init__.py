@@ -152,15 +152,15 @@ class Session:
         return self._defined()[1]
 
     def mentioned(self, sql: str) -> set[str]:
-        """The words of the texts in a statement, and of the macros that it uses: what else it may read."""
+        """The words of the macros that a statement uses, and of the texts in it and in them: what else it may read."""
         definitions = self._defined()[2]
-        found, new = set[str](), text.names(sql)
+        own, found = text.names(sql), set[str]()
+        new = own
         while new:
-            found |= new
             texts = [definitions[name] for name in new & definitions.keys()]
             new = {word for definition in texts for word in text.names(definition)} - found
-        inside = [word.strip("'") for word in found if word.startswith("'")]
-        return found.union(*(text.names(literal) for literal in inside)) if inside else found
+            found |= new
+        return found.union(*(text.names(word.strip("'")) for word in own | found if word.startswith("'")))
 
     def _defined(self) -> tuple[dict[str, list[tuple[list[str], str]]], dict[str, str], dict[str, str]]:
         """Table macros, views, and the definition of every macro. Read again after a statement that may change them."""

@@ -1,11 +1,13 @@
 """Vectors: rows of float32 in memory or on disk, what makes them, and the store that keeps one per text.
 
-Reading order: rows (vectors by position), encoder (what makes them), hashes (texts by content), store (on disk).
+Reading order: rows (vectors by position), encoder (what makes them), hashes (texts by content), places and store (on
+disk).
 """
 
 from curator.vectors.encoder import Encoded, Encoder
 from curator.vectors.hashes import Texts, text_hash
+from curator.vectors.places import Places
 from curator.vectors.rows import Matrix, Rows, Vectors
 from curator.vectors.store import Embedded, VectorStore
 
-__all__ = ["Embedded", "Encoded", "Encoder", "Matrix", "Rows", "Texts", "VectorStore", "Vectors", "text_hash"]
+__all__ = ["Embedded", "Encoded", "Encoder", "Matrix", "Places", "Rows", "Texts", "VectorStore", "Vectors", "text_hash"]

@@ -21,9 +21,11 @@ from curator.errors import WorkspaceError
 from curator.files import sha256, write_bytes, write_json, write_npy
 from curator.vectors.encoder import Encoder
 from curator.vectors.hashes import Hashes, Index, Texts, distinct, taken, text_hash
-from curator.vectors.rows import Rows, Vectors
+from curator.vectors.places import Places
+from curator.vectors.rows import Matrix, Rows, Vectors
 
 SHARD_ROWS = 4096  # about ten seconds of encoding on two cores: what a kill can cost
+HELD_BYTES = 2 << 30  # vectors that are read into memory together; more are left to the operating system, mapped
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Embedded:
     """Vectors of some texts, and what the encoder could not read of them."""
 
     vectors: Vectors
+    places: Places
     n_tokens: npt.NDArray[np.int32]  # (n,) tokens of each whole text
     truncated: npt.NDArray[np.bool_]  # (n,) the text was cut
 
@@ -57,9 +60,8 @@ class VectorStore:
         rows = np.arange(len(texts)) if rows is None else rows
         if not len(rows):
             none = np.empty(0, np.int32)
-            return Embedded(
-                Vectors.of(np.empty((0, encoder.dimension), np.float32), unit=True), none, none.astype(np.bool_)
-            )
+            vectors = Vectors.of(np.empty((0, encoder.dimension), np.float32), unit=True)
+            return Embedded(vectors, Places((), none, none), none, none.astype(np.bool_))
         hashes = text_hash(texts, rows)
         index = self._index()
         new = len(distinct(hashes, index.find(hashes) < 0))
@@ -71,7 +73,28 @@ class VectorStore:
                     part = missing[start : start + SHARD_ROWS]
                     self._write_shard(taken(texts, rows[part]), hashes[part], encoder, progress)
             index = self._index()
-        return self._lookup(hashes, index, encoder.dimension)
+        return self._lookup(hashes, index)
+
+    def holds(self, places: Places) -> bool:
+        """Whether the shards that these places name are there."""
+        return all((self.directory / f"{name}.json").exists() for name in places.shards)
+
+    def vectors(self, places: Places) -> Vectors:
+        """The vectors in one or more places, unit rows: in memory up to ``HELD_BYTES``, beyond that mapped."""
+        names = places.shards
+        dimension = int(self._shard(names[0]).shape[1])
+        if len(places) * dimension * 4 > HELD_BYTES:
+            return Vectors(list(map(self._shard, names)), places.shard, places.row.astype(np.int64), unit=True)
+        held = np.empty((len(places), dimension), np.float32)
+        order = np.argsort(places.shard, kind="stable")
+        ends = np.searchsorted(places.shard, np.arange(len(names)), side="right", sorter=order)
+        for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
+            held[rows] = self._shard(name)[places.row[rows]]  # and closed: what is mapped counts as memory in use
+        return Vectors.of(held, unit=True)
+
+    def _shard(self, name: str) -> Matrix:
+        mapped: Matrix = np.load(self.directory / f"{name}.npy", mmap_mode="r")
+        return mapped
 
     def missing(self, texts: Texts) -> int:
         """How many distinct texts have no vector yet."""
@@ -111,21 +134,14 @@ class VectorStore:
             whole["truncated"].to_numpy(),
         )
 
-    def _lookup(self, hashes: Hashes, index: Index, dimension: int) -> Embedded:
-        places = index.find(hashes)
-        if gone := int((places < 0).sum()):
+    def _lookup(self, hashes: Hashes, index: Index) -> Embedded:
+        found = index.find(hashes)
+        if gone := int((found < 0).sum()):
             raise WorkspaceError(f"{self.directory}: {gone:,} texts have no vector; embed again")
-        arrays = [np.load(self.directory / f"{name}.npy", mmap_mode="r") for name in self._shards()]
-        return Embedded(
-            Vectors(
-                arrays or [np.empty((0, dimension), np.float32)],
-                index.shard[places],
-                index.row[places].astype(np.int64),
-                unit=True,
-            ),
-            index.n_tokens[places],
-            index.truncated[places],
-        )
+        used, shard = np.unique(index.shard[found], return_inverse=True)
+        names = self._shards()
+        places = Places(tuple(names[number] for number in used), shard.astype(np.int32), index.row[found])
+        return Embedded(self.vectors(places), places, index.n_tokens[found], index.truncated[found])
 
     def _write_shard(
         self, texts: list[str], hashes: Hashes, encoder: Encoder, progress: Callable[[int], None] | None

@@ -4,6 +4,7 @@ A query without ``faiss=`` has one NEAREST join, and FAISS must execute it; ``du
 left to DuckDB.
 """
 
+from sql_queries.columns import COLUMNS
 from sql_queries.defined import DEFINED
 from sql_queries.edges import EDGES
 from sql_queries.joins import RANKINGS, SEVERAL
@@ -25,6 +26,7 @@ QUERIES = {
         "parameter": PARAMETERS,
         "correlated": CORRELATED,
         "edge": EDGES,
+        "column": COLUMNS,
         "defined": DEFINED,
         "trap": TRAPS,
     }.items()
