@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from curator import neighbours
+from curator.hardware import decide
 from curator.vectors import Vectors
 
 RNG = np.random.default_rng(0)
@@ -146,6 +147,15 @@ def test_empty_sides_and_bad_requests():
         neighbours.nearest(some, some, 0)
     with pytest.raises(ValueError, match="7 components and the right 5"):
         neighbours.nearest(some, Vectors.of(matrix(3, 5)), 1)
+
+
+@pytest.mark.skipif(decide().device != "cuda", reason=f"no GPU: {decide().device_reason}")
+def test_gpu_finds_the_pairs_that_the_cpu_finds():
+    left, right = matrix(700), matrix(5000)
+    found = neighbours.concat(list(neighbours.pairs_within(Vectors.of(left), Vectors.of(right), 0.5)))
+    i, j = np.nonzero(left @ right.T >= 0.5)
+    assert len(set(zip(found.left, found.right, strict=True)) ^ set(zip(i, j, strict=True))) <= len(i) / 1000
+    np.testing.assert_allclose(found.score, (left[found.left] * right[found.right]).sum(axis=1), atol=1e-5)
 
 
 @pytest.mark.skipif(neighbours.device()[0] != "cuda", reason=f"no GPU: {neighbours.device()[1]}")

@@ -13,6 +13,7 @@ from typing import Literal
 import faiss
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from curator.hardware import decide
 from curator.neighbours.inverted import InvertedFile
@@ -148,14 +149,24 @@ def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iter
     for start, rows in left.blocks(PAIR_BLOCK):
         first = start if within else 0
         for offset, columns in other.take(np.arange(first, len(other))).blocks(PAIR_BLOCK):
-            products = rows @ columns.T
-            i, j = np.nonzero(products >= np.float32(min_score))
+            i, j, scores = _products_over(rows, columns, min_score)
             a, b = i + start, j + first + offset
             if within:
                 keep = a < b
-                i, j, a, b = i[keep], j[keep], a[keep], b[keep]
+                a, b, scores = a[keep], b[keep], scores[keep]
             if len(a):
-                yield Edges(a, b, products[i, j], np.zeros(len(a), np.int32))
+                yield Edges(a, b, scores, np.zeros(len(a), np.int32))
+
+
+def _products_over(
+    rows: Matrix, columns: Matrix, least: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The places and values of the products of two blocks that reach ``least``, by rows. FAISS has none for the GPU."""
+    on = decide().device
+    products = torch.tensor(rows, device=on) @ torch.tensor(columns, device=on).T
+    places = (products >= least).nonzero(as_tuple=True)
+    i, j, scores = (part.cpu().numpy() for part in (*places, products[places]))
+    return i, j, scores
 
 
 def _check(left: Vectors, right: Vectors) -> None:
