@@ -18,7 +18,7 @@ that is complete is ever changed.
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceErr
 from curator.files import read_json, sha256, write_bytes, write_json, write_npy
 
 FORMAT = 1
+WINDOW_ROWS = 65_536  # documents whose texts are held together to be embedded; 16 shards of vectors
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SQL_NAMES = frozenset({"target", "test", "dev", "pool", "candidates"})  # a recipe's own relations
 
@@ -69,9 +70,22 @@ class Corpus:
         shards = [pl.scan_parquet(self.directory / name) for name in self.manifest["shards"]]
         return pl.concat(shards, how="diagonal_relaxed")
 
-    def texts(self) -> pl.Series:
-        """The texts of all documents."""
-        return self.scan().select("text").collect()["text"]
+    def texts(self, shards: Sequence[str] | None = None) -> pl.Series:
+        """The texts of all documents, or of those of some shards."""
+        names = self.manifest["shards"] if shards is None else shards
+        return pl.concat([pl.read_parquet(self.directory / name, columns=["text"]) for name in names])["text"]
+
+    def windows(self) -> Iterator[tuple[int, int, list[str]]]:
+        """Its shards in groups that hold enough to be embedded together: first row, end, and shards of each."""
+        start, rows, group = 0, 0, list[str]()
+        for name in self.manifest["shards"]:
+            group.append(name)
+            rows += int(pl.scan_parquet(self.directory / name).select(pl.len()).collect().item())
+            if rows >= WINDOW_ROWS:
+                yield start, start + rows, group
+                start, rows, group = start + rows, 0, []
+        if group:
+            yield start, start + rows, group
 
     def own_vectors(self) -> npt.NDArray[np.float32]:
         """The vectors that a person brought, (documents, d), mapped from disk."""

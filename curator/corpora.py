@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, DataError, UsageError
 from curator.files import sha256
 from curator.relation import Documents, Relation
-from curator.vectors import Embedded, Encoder, Places, Rows, Texts, Vectors, VectorStore
+from curator.vectors import Encoder, Places, Rows, Vectors, VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -130,31 +130,71 @@ class Corpora:
         """The key of the vectors in use."""
         return self.encoder.key
 
-    def embed_corpus(self, corpus: Corpus) -> Embedded:
-        """Vectors of all documents of a corpus. Where they are is kept, so that no text need be looked up again."""
-        embedded = self.embed(corpus.texts(), corpus.name)
-        self._places[corpus.name, corpus.version, self.encoder_key()] = embedded.places
-        try:
-            embedded.places.save(self._places_file(corpus))
-        except OSError as error:  # a workspace that may only be read
-            log.debug("%s: not kept: %s", self._places_file(corpus), error)
-        return embedded
+    def places(self, corpus: Corpus, rows: Rows | None = None) -> Places:
+        """Where the vectors of a corpus's documents are, or of some; those that there are not yet are made.
+
+        Where all are is kept beside the corpus's indexes, so that no text is read again. Texts are read window by
+        window, and what a window lacks is encoded, so that memory grows by some 40 bytes a document and no more.
+        """
+        known = self._known_places(corpus)
+        if known is not None:
+            return known if rows is None else known.take(rows)
+        wanted = np.arange(corpus.documents) if rows is None else np.sort(rows)
+        store, index = self.store(), self.store().index()
+        missing = store.missing(_windows(corpus, wanted), index)
+        with self._encoding(corpus.name, missing) if missing else nullcontext() as progress:
+            index = store.index() if missing else index  # others may have written
+            parts = [store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted)]
+        places = Places.concat(parts)
+        if missing and (cut := int(places.entries["truncated"].sum())):
+            warnings.warn(
+                f"{cut:,} of {len(wanted):,} texts of {corpus.name!r} are longer than the encoder reads and were cut; "
+                "long_texts = 'mean' in a recipe's [encoder] reads them whole",
+                CuratorWarning,
+                stacklevel=2,
+            )
+        if rows is not None:
+            return places.take(np.searchsorted(wanted, rows))
+        self._keep_places(corpus, places)
+        return places
 
     def missing(self, corpus: Corpus) -> int:
         """How many distinct texts of a corpus have no vector yet; none of one that came with its own."""
-        known = corpus.has_own_vectors or self._known_places(corpus)
-        return 0 if known else self.store().missing(corpus.texts())
+        if corpus.has_own_vectors or self._known_places(corpus) is not None:
+            return 0
+        return self.store().missing(_windows(corpus, np.arange(corpus.documents)), self.store().index())
+
+    def truncated(self, corpus: Corpus) -> int:
+        """How many documents of a corpus have a vector of a part of their text; none of one that came with its own."""
+        if corpus.has_own_vectors:
+            return 0
+        known = self._known_places(corpus)
+        if known is not None:
+            return int(known.entries["truncated"].sum())
+        return self.store().truncated(_windows(corpus, np.arange(corpus.documents)), self.store().index())
+
+    @contextmanager
+    def _encoding(self, what: str, new: int) -> Iterator[Callable[[int], None]]:
+        """Hold the lock of the workspace while texts are encoded; yields what to call with the number of each batch."""
+        done, started = 0, time.perf_counter()
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            if self._progress:
+                self._progress(f"embedding {what}", done, new)
+
+        log.info("embedding %s: %s texts are new", what, f"{new:,}")
+        with self.catalogue.writing():
+            yield step
+        log.info("embedded %s texts in %.1f s", f"{new:,}", time.perf_counter() - started)
 
     def _vectors(self, corpus: Corpus, rows: Rows) -> Vectors:
         """Vectors of some documents of a corpus."""
         if not len(rows):
             return Vectors.of(np.empty((0, self.encoder.dimension), np.float32), unit=True)
-        places = self._known_places(corpus)
-        if places is not None:
-            return self.store().vectors(places.take(rows))
-        if np.array_equal(rows, np.arange(corpus.documents)):
-            return self.embed_corpus(corpus).vectors
-        return self.embed(corpus.texts(), corpus.name, rows).vectors
+        every = np.array_equal(rows, np.arange(corpus.documents))
+        return self.store().vectors(self.places(corpus, None if every else rows))
 
     def _known_places(self, corpus: Corpus) -> Places | None:
         """Where all vectors of a corpus are, if that was kept and they still are there."""
@@ -164,44 +204,19 @@ class Corpora:
         places = self._places.get(key)
         return places if places is not None and self.store().holds(places) else None
 
+    def _keep_places(self, corpus: Corpus, places: Places) -> None:
+        self._places[corpus.name, corpus.version, self.encoder_key()] = places
+        try:
+            places.save(self._places_file(corpus))
+        except OSError as error:  # a workspace that may only be read
+            log.debug("%s: not kept: %s", self._places_file(corpus), error)
+
     def _home(self, corpus: Corpus) -> Path:
         """What is derived from a version of a corpus, and can be made again."""
         return self.catalogue.root / "indexes" / corpus.name / corpus.version
 
     def _places_file(self, corpus: Corpus) -> Path:
         return self._home(corpus) / f"places-{self.encoder_key()}.parquet"
-
-    def embed(self, texts: Texts, what: str, rows: Rows | None = None) -> Embedded:
-        """Vectors of texts (or of those at ``rows``) through the store; those it lacks are encoded and kept."""
-        asked = len(texts) if rows is None else len(rows)
-        missing = done = 0
-
-        def step(count: int) -> None:
-            nonlocal done
-            done += count
-            if self._progress:
-                self._progress(f"embedding {what}", done, missing)
-
-        @contextmanager
-        def writing(new: int) -> Iterator[None]:
-            nonlocal missing
-            missing = new
-            log.info("embedding %s: %s of %s texts are new", what, f"{missing:,}", f"{asked:,}")
-            started = time.perf_counter()
-            with self.catalogue.writing():
-                yield
-            log.info("embedded %s texts in %.1f s", f"{missing:,}", time.perf_counter() - started)
-
-        embedded = self.store().embed(texts, self.encoder, rows=rows, progress=step, writing=writing)
-        cut = int(embedded.truncated.sum())
-        if missing and cut:
-            warnings.warn(
-                f"{cut:,} of {asked:,} texts of {what!r} are longer than the encoder reads and were cut; "
-                "long_texts = 'mean' in a recipe's [encoder] reads them whole",
-                CuratorWarning,
-                stacklevel=2,
-            )
-        return embedded
 
     def store(self) -> VectorStore:
         """Where the vectors of the encoder in use are."""
@@ -226,6 +241,14 @@ class Corpora:
             if self._progress:
                 self._progress(f"reading {name}", done, 0)
             yield batch
+
+
+def _windows(corpus: Corpus, wanted: Rows) -> Iterator[tuple[pl.Series, Rows]]:
+    """Texts of a corpus, window by window, with which of them are among the rows wanted, which are in order."""
+    for start, stop, shards in corpus.windows():
+        rows = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
+        if len(rows):
+            yield corpus.texts(shards), rows
 
 
 def _paths(origin: Origin, base: Path | None) -> list[Path] | None:

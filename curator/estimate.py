@@ -15,7 +15,8 @@ SAMPLE = 96  # texts that are encoded to estimate the rest
 
 def embedding(corpora: Corpora, texts: Texts) -> dict[str, Any]:
     """Seconds, memory and disk to embed those of ``texts`` that have no vector yet."""
-    missing = corpora.store().missing(texts) if len(texts) else 0
+    store = corpora.store()
+    missing = store.missing([(texts, np.arange(len(texts)))], store.index())
     seconds = 0.0
     if missing:
         sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()]

@@ -91,12 +91,12 @@ class Workspace:
         corpus = self.catalogue.corpus(name)
         if corpus.has_own_vectors:
             raise UsageError(f"corpus {name!r} came with vectors of its own; there is nothing to embed")
-        embedded = self._corpora.embed_corpus(corpus)
+        places = self._corpora.places(corpus)
         self.last_report = {
             "corpus": name,
             "documents": corpus.documents,
-            "tokens": int(embedded.n_tokens.sum()),
-            "truncated": int(embedded.truncated.sum()),
+            "tokens": int(places.entries["n_tokens"].sum()),
+            "truncated": int(places.entries["truncated"].sum()),
             "encoder": self._corpora.encoder_key(),
         }
         return self.last_report

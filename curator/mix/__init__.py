@@ -261,10 +261,7 @@ def _sources(task: Task, corpora: Corpora) -> list[dict[str, Any]]:
     """The sources with how many of their texts the encoder cut short."""
     rows = []
     for use, row in zip(task.used, describe(task.used), strict=True):
-        truncated = 0
-        if not use.corpus.has_own_vectors:
-            truncated = corpora.store().truncated(use.corpus.texts())
-        rows.append({**row, "truncated": truncated, "origin": ", ".join(row["origin"])})
+        rows.append({**row, "truncated": corpora.truncated(use.corpus), "origin": ", ".join(row["origin"])})
     return rows
 
 

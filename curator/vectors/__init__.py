@@ -5,9 +5,21 @@ disk).
 """
 
 from curator.vectors.encoder import Encoded, Encoder
-from curator.vectors.hashes import Texts, text_hash
+from curator.vectors.hashes import Texts
 from curator.vectors.places import Places
 from curator.vectors.rows import Matrix, Rows, Vectors
-from curator.vectors.store import Embedded, VectorStore
+from curator.vectors.store import VectorStore
 
-__all__ = ["Embedded", "Encoded", "Encoder", "Matrix", "Places", "Rows", "Texts", "VectorStore", "Vectors", "text_hash"]
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "Index",
+    "Matrix",
+    "Places",
+    "Rows",
+    "Texts",
+    "VectorStore",
+    "Vectors",
+    "distinct",
+    "text_hash",
+]

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from curator.vectors.places import ENTRY, Entries
 from curator.vectors.rows import Rows
 
 HASH_ROWS = 8192  # texts that are Python objects at a time while a column of them is hashed
@@ -34,36 +34,67 @@ def taken(texts: Texts, rows: Rows) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Index:
-    """Every stored text: its hash, where its vector is, and what the encoder said. Arrays of one length."""
+class _Run:
+    """Entries in the order of their hashes, of equal hashes the first added first. Arrays of one length."""
 
-    hashes: Hashes
-    shard: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
-    n_tokens: npt.NDArray[np.int32]
-    truncated: npt.NDArray[np.bool_]
+    one: npt.NDArray[np.uint64]
+    two: npt.NDArray[np.uint64]
+    entries: Entries
 
-    @cached_property
-    def _sorted(self) -> tuple[Rows, npt.NDArray[np.uint64]]:
-        """Places by their hashes, of equal hashes the first first; and the first halves of these hashes."""
-        order = np.lexsort((self.hashes[:, 1], self.hashes[:, 0]))
-        return order, self.hashes[order, 0]
+    @classmethod
+    def of(cls, hashes: Hashes, entries: Entries) -> "_Run":
+        order = np.lexsort((hashes[:, 1], hashes[:, 0]))
+        return cls(hashes[order, 0], hashes[order, 1], entries[order])
+
+    def after(self, other: "_Run") -> "_Run":
+        """Both as one, ``other`` before this."""
+        hashes = np.stack([np.concatenate([other.one, self.one]), np.concatenate([other.two, self.two])], axis=1)
+        return self.of(hashes, np.concatenate([other.entries, self.entries]))
 
     def find(self, hashes: Hashes) -> Rows:
         """The first place of each hash; -1 where there is none."""
-        order, ordered = self._sorted
-        at = np.searchsorted(ordered, hashes[:, 0])
+        at = np.searchsorted(self.one, hashes[:, 0])
         places = np.full(len(hashes), -1, np.int64)
-        open_ = np.flatnonzero(at < len(ordered))
+        open_ = np.flatnonzero(at < len(self.one))
         while len(open_):  # again only for hashes that share a first half and no more
-            open_ = open_[ordered[at[open_]] == hashes[open_, 0]]
-            found = order[at[open_]]
-            same = self.hashes[found, 1] == hashes[open_, 1]
-            places[open_[same]] = found[same]
+            open_ = open_[self.one[at[open_]] == hashes[open_, 0]]
+            same = self.two[at[open_]] == hashes[open_, 1]
+            places[open_[same]] = at[open_[same]]
             open_ = open_[~same]
             at[open_] += 1
-            open_ = open_[at[open_] < len(ordered)]
+            open_ = open_[at[open_] < len(self.one)]
         return places
+
+
+class Index:
+    """Every stored text by its hash. About 30 bytes a text; it grows as shards are written.
+
+    What is added is kept in sorted runs, and a run is merged with the one before it unless that is much longer, so
+    that each text is sorted anew a few times however many shards follow.
+    """
+
+    def __init__(self) -> None:
+        self.shards: list[str] = []
+        self._runs: list[_Run] = []
+
+    def add(self, shards: Sequence[str], hashes: Hashes, entries: Entries) -> None:
+        """Add shards, of which the entries' numbers speak as 0, 1, …."""
+        entries["shard"] += len(self.shards)
+        self.shards += shards
+        run = _Run.of(hashes, entries)
+        while self._runs and len(self._runs[-1].one) <= 4 * len(run.one):
+            run = run.after(self._runs.pop())
+        self._runs.append(run)
+
+    def find(self, hashes: Hashes) -> tuple[Entries, npt.NDArray[np.bool_]]:
+        """The entry first added of each hash, and whether there is one."""
+        entries, found = np.zeros(len(hashes), ENTRY), np.zeros(len(hashes), np.bool_)
+        for run in self._runs:
+            places = run.find(hashes)
+            new = (places >= 0) & ~found
+            entries[new] = run.entries[places[new]]
+            found |= new
+        return entries, found
 
 
 def distinct(hashes: Hashes, among: npt.NDArray[np.bool_]) -> Rows:

@@ -1,5 +1,6 @@
-"""Where in a store the vectors of some texts are."""
+"""Where in a store the vectors of some texts are, and what the encoder read of each text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,29 +12,40 @@ import polars as pl
 from curator.files import write_bytes
 from curator.vectors.rows import Rows
 
+ENTRY = np.dtype([("shard", "i4"), ("row", "i4"), ("n_tokens", "i4"), ("truncated", "?")])
+Entries = npt.NDArray[np.void]
+"""(n,) of ENTRY: the number of a shard and the row in it, tokens of the whole text, and whether some were not read."""
+
 
 @dataclass(frozen=True)
 class Places:
-    """For each of n texts the shard that holds its vector, and the row there.
-
-    ``shards``: their names; ``shard``: (n,) int32, which of them; ``row``: (n,) int32.
-    """
+    """For each of n texts where its vector is. ``shards``: the names of the shards that ``entries`` number."""
 
     shards: tuple[str, ...]
-    shard: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    entries: Entries
 
     def __len__(self) -> int:
-        return len(self.row)
+        return len(self.entries)
 
     def take(self, rows: Rows) -> Self:
         """Those of the given texts, in the given order."""
-        return type(self)(self.shards, self.shard[rows], self.row[rows])
+        return type(self)(self.shards, self.entries[rows])
+
+    @classmethod
+    def concat(cls, parts: Sequence["Places"]) -> Self:
+        """Several in order as one."""
+        shards = tuple(dict.fromkeys(name for part in parts for name in part.shards))
+        numbers = {name: number for number, name in enumerate(shards)}
+        entries = np.concatenate([np.empty(0, ENTRY), *(part.entries for part in parts)])
+        renumbered = [np.array([numbers[name] for name in p.shards], np.int32)[p.entries["shard"]] for p in parts]
+        entries["shard"] = np.concatenate([np.empty(0, np.int32), *renumbered])
+        return cls(shards, entries)
 
     def save(self, path: Path) -> None:
-        """Write them to a Parquet file of the columns ``shard`` and ``row``."""
-        names = pl.Series("shard", self.shard.astype(np.uint32)).cat.to(pl.Enum(self.shards))
-        write_bytes(path, pl.DataFrame([names, pl.Series("row", self.row)]).write_parquet)
+        """Write them to a Parquet file, a column for each field of an entry, shards by name."""
+        columns = [pl.Series(name, np.ascontiguousarray(self.entries[name])) for name in ENTRY.names or ()]
+        names = columns[0].cast(pl.UInt32).cat.to(pl.Enum(self.shards))
+        write_bytes(path, pl.DataFrame([names, *columns[1:]]).write_parquet)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -41,5 +53,7 @@ class Places:
         frame = pl.read_parquet(path)
         names = frame.schema["shard"]
         assert isinstance(names, pl.Enum)
-        codes = frame["shard"].to_physical().cast(pl.Int32)
-        return cls(tuple(names.categories), codes.to_numpy(), frame["row"].to_numpy())
+        entries = np.empty(len(frame), ENTRY)
+        for name, column in frame.with_columns(pl.col("shard").to_physical()).to_dict().items():
+            entries[name] = column.to_numpy()
+        return cls(tuple(names.categories), entries)
