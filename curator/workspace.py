@@ -21,7 +21,7 @@ from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, QueryError, UsageError
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, Workshop, make
-from curator.nearest import Query, Tools, duration, rewrite
+from curator.nearest import Query, Tools, duration, refuse_writing_words, rewrite
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
@@ -288,6 +288,10 @@ class Workspace:
         return rewrite(self.session, query, parameters, tools, shown=statement, searches=searches)
 
     def _run(self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any]) -> pl.DataFrame:
+        if self.session.is_left_whole(statement if wrapped is None else wrapped.query):
+            whole = self._left_whole(statement, parameters)
+            if whole is not None:
+                return whole
         planned = self._plan(statement, wrapped, parameters)
         try:
             for join in planned.joins:  # before the query runs: a person may not want to wait
@@ -298,6 +302,17 @@ class Workspace:
             raise
         table = planned.fetch(None if wrapped is None else wrapped.around)
         self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
+        return _frame(table)
+
+    def _left_whole(self, statement: str, parameters: dict[str, Any]) -> pl.DataFrame | None:
+        """The result of a query without a tree, by DuckDB alone; None where it asks for what only curator knows."""
+        words = self.session.words(statement)
+        ours = {"nearest", "embed", *(function.__name__ for function in (*FUNCTIONS, *self._readers()))}
+        if words & ours:
+            return None
+        refuse_writing_words(words)
+        table = self.session.run(statement, parameters, self._bound(statement, rows=True))
+        self.last_report = {"rows": len(table), "joins": []}
         return _frame(table)
 
     def _refuse_to_shadow(self, statement: str) -> None:
@@ -311,12 +326,14 @@ class Workspace:
     def _relations(self) -> dict[str, Relation]:
         return {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
 
-    def _bound(self, statement: str) -> dict[str, pa.Table]:
-        """The corpora that a statement names, as tables without rows: it may define something over them."""
-        words, views = self.session.names(statement), self.session.views()
-        words = words.union(*(self.session.names(view) for view in views.values()))
+    def _bound(self, statement: str, *, rows: bool = False) -> dict[str, pa.Table]:
+        """The corpora that a statement names, as tables without rows where it only defines something over them."""
+        words, views = self.session.words(statement), self.session.views()
+        words = words.union(*(self.session.words(view) for view in views.values()))
         return {
-            name: relation.empty(embedding=relation.can_embed and (relation.brings_vectors or "embedding" in words))
+            name: (relation.arrow if rows else relation.empty)(
+                embedding=relation.can_embed and (relation.brings_vectors or "embedding" in words)
+            )
             for name, relation in self._relations().items()
             if name.lower() in words
         }

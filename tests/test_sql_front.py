@@ -233,3 +233,69 @@ def test_a_view_of_a_table_is_a_view(ws):
 def test_arguments_of_the_wrong_type_are_told(ws, sql, message):
     with pytest.raises(QueryError, match=message):
         ws.sql(sql)
+
+
+def test_a_name_with_a_dollar_ends_where_it_ends(ws):
+    assert ws.sql("SELECT a$b, $b AS c FROM (SELECT 1 AS a$b) WHERE a$b < $b", b=2).columns == ["a$b", "c"]
+    assert "Projection" in ws.sql("EXPLAIN SELECT 1 AS a$b")["explain_value"][0]
+    ws.execute("CREATE TABLE t$x AS SELECT id AS a$🎈 FROM few")
+    assert ws.sql("SELECT a$🎈 FROM t$x").columns == ["a$🎈"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT {' - '.join(['1'] * 900)} AS x {PAIRS}",
+        f"SELECT * FROM {'(SELECT * FROM ' * 400}many{')' * 400}",
+        f"SELECT {'(' * 3000}1{')' * 3000}",
+    ],
+)
+def test_what_is_nested_too_deeply_is_told(ws, sql):
+    with pytest.raises(QueryError, match=r"nested too deeply|expression depth"):
+        ws.sql(sql)
+    assert ws.sql(f"SELECT {' + '.join(['1'] * 200)} AS x {PAIRS}")["x"][0] == 200
+
+
+def test_a_table_in_the_place_of_the_planners_is_told(ws):
+    for number in range(9):
+        ws.execute(f"CREATE TEMP TABLE __edges{number} AS SELECT 1 AS x")
+    with pytest.raises(QueryError, match=r"the table __edges. cannot be read"):
+        ws.sql(f"SELECT t.id {PAIRS}")
+    for number in range(9):
+        ws.execute(f"DROP TABLE __edges{number}")
+    assert len(ws.sql(f"SELECT t.id {PAIRS}")) == 24
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PIVOT many ON label USING count(*) GROUP BY source",
+        "SELECT a, b FROM (PIVOT many ON label USING count(*) GROUP BY source)",
+        "WITH m AS (SELECT label FROM many) PIVOT m ON label USING count(*)",
+        "PIVOT (SELECT label, embedding[1] AS x FROM many) ON label USING count(x)",
+    ],
+)
+def test_a_pivot_without_in_is_duckdbs(ws, sql):
+    assert ws.sql(sql).select("a", "b").rows() == [(25, 25)]
+    ws.execute(f"CREATE TABLE counts AS {sql}")
+    assert ws.sql("SELECT a, b FROM counts").rows() == [(25, 25)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (f"PIVOT (SELECT p.label {PAIRS}) ON label USING count(*)", "PIVOT without IN .* list the values"),
+        ("PIVOT (FROM pairs_within(many, min_score := 0.9)) ON left_id USING count(*)", "list the values"),
+        ("WITH d AS (DELETE FROM kept RETURNING *) PIVOT d ON label USING count(*)", "only SELECT .* says delete"),
+        ("PIVOT many ON labl USING count(*)", "labl"),
+        ("PIVOT many ON label USING count(*); DROP TABLE kept", "one statement|only SELECT"),
+    ],
+)
+def test_what_a_pivot_without_in_cannot_hold_is_told(ws, sql, message):
+    ws.execute("CREATE TABLE kept AS SELECT label FROM many")
+    for run in (ws.sql, ws.execute):
+        with pytest.raises(QueryError, match=message):
+            run(sql)
+    assert ws.sql("SELECT count(*) AS n FROM kept")["n"][0] == 50
+    with pytest.raises(QueryError, match="list the values"):
+        ws.explain("PIVOT many ON label USING count(*)")

@@ -12,18 +12,6 @@ from test_sql_cases import STAGES, defaults, run, some_documents
 from curator.errors import QueryError
 from curator.session import sql_folder
 
-# What the planner cannot do yet, and why; to be emptied.
-NOT_YET = {
-    # right rows, but not by FAISS
-    "ranking: sides without aliases": "a column is looked up by the alias of its table, and there is none",
-    "name: results named as the sides": "an alias of the SELECT is taken for a whole row",
-    "defined: table macro with a default": "DuckDB does not tell the defaults: not expanded, so not reported either",
-    # an error where DuckDB has none
-    "place: cte that shadows the cte it reads": "two CTEs of one name are put into one WITH",
-    "trap: the vectors as a key of USING": "the vectors are not in the table",
-    "trap: the database's name": "the tables are in another database",
-}
-
 DISTANCE = "array_distance(t.embedding, p.embedding)"
 ERRORS = {
     "dimensions differ": (f"SELECT t.id FROM task t JOIN four p NEAREST 2 BY DISTANCE {DISTANCE}", r"6 .* 4|same size"),
@@ -48,25 +36,18 @@ def oracle(tmp_path_factory):
     return Oracle(tmp_path_factory.mktemp("oracle"))
 
 
-def expected(name: str) -> object:
-    if name in NOT_YET:
-        return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[name]))
-    return name
-
-
-@pytest.mark.parametrize("name", [expected(name) for name in QUERIES])
+@pytest.mark.parametrize("name", QUERIES)
 def test_query(oracle, name):
     oracle.check(QUERIES[name])
 
 
 def test_the_suite_is_about_faiss():
     by_faiss = [query for query in QUERIES.values() if query.faiss and not query.duckdb]
-    joined = [query for query in QUERIES.values() if query.faiss or query.duckdb]
+    joined = [query for query in QUERIES.values() if query.faiss != 0 or query.duckdb]
     assert len(by_faiss) > 5 / 6 * len(joined)
-    assert NOT_YET.keys() <= QUERIES.keys() | ERRORS.keys()
 
 
-@pytest.mark.parametrize("name", [expected(name) for name in ERRORS])
+@pytest.mark.parametrize("name", ERRORS)
 def test_what_duckdb_refuses_is_refused(oracle, name):
     sql, words = ERRORS[name]
     with pytest.raises(duckdb.Error):

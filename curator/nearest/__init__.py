@@ -5,11 +5,12 @@ evaluated once, FAISS finds the edges, and an ordinary join through the edges ta
 expression elsewhere in the SELECT becomes the edge's score. Everything else is left to DuckDB, which is slow but
 right. The report says which happened, and why.
 
-``planner`` walks the tree; ``ranking``, ``sides``, ``search`` and ``thresholds`` are what it knows of one join.
+``prepare`` readies each SELECT and ``planner`` walks the tree; ``ranking``, ``sides``, ``search`` and ``thresholds``
+are what it knows of one join.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,23 @@ from curator.errors import QueryError
 from curator.nearest.calls import Function, Tools
 from curator.nearest.engine import Engine, Parser, masked, names_saturated
 from curator.nearest.planner import Planner
-from curator.nearest.refusals import refuse_writing
+from curator.nearest.refusals import refuse_writing, refuse_writing_words
 from curator.nearest.report import JoinReport, duration
 from curator.nearest.tree import Node, walk
 
-__all__ = ["Function", "JoinReport", "Parser", "Query", "Tools", "duration", "rewrite"]
+__all__ = ["Function", "JoinReport", "Parser", "Query", "Tools", "duration", "refuse_writing_words", "rewrite"]
+
+
+@contextmanager
+def _nested_too_deeply() -> Iterator[None]:
+    """Raise QueryError where a tree is deeper than Python can walk."""
+    try:
+        yield
+    except RecursionError:
+        raise QueryError(
+            "the query is nested too deeply: a long chain of operators or of subqueries; compute parts of it in CTEs, "
+            "or with a function over a list"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class Query:
     joins: tuple[JoinReport, ...]
     own_text: str  # what the person wrote, as far as DuckDB knows it
 
+    @_nested_too_deeply()
     def fetch(self, around: Callable[[str], str] | None = None) -> pa.Table:
         """Run it, or a statement ``around`` it. What was registered for it is forgotten: no later query can see it."""
         try:
@@ -46,6 +60,7 @@ class Query:
             self.engine.close()
 
 
+@_nested_too_deeply()
 def rewrite(
     parser: Parser, sql: str, parameters: Mapping[str, Any], tools: Tools, *, shown: str | None = None,
     searches: bool = True,
@@ -70,6 +85,7 @@ def rewrite(
         refuse_writing(statement)
         if not calls:
             engine.check(own_text)
+        engine.shorten(statement)
         planner.query(statement["node"], [])
         unless_planned.pop_all()
     return Query(engine, statement, tuple(planner.reports), own_text)

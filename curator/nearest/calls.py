@@ -135,9 +135,7 @@ def _typed(value: Any, parameter: inspect.Parameter, what: str) -> Any:
 
 def _value(expression: Node, what: str, engine: Engine) -> Any:
     """The value of a constant expression or parameter."""
-    statement = engine.builder.select({"type": "EMPTY", "alias": "", "sample": None}, [], "1")
-    statement["node"]["select_list"] = [{**expression, "alias": ""}]
     try:
-        return engine.fetch(statement).column(0)[0].as_py()
+        return engine.fetch(engine.builder.value(expression)).column(0)[0].as_py()
     except QueryError as error:
         raise QueryError(f"{what} takes a constant: {error}") from None

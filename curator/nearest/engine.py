@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.definitions import Macros
+from curator.nearest.qualified import databases, shorten
 from curator.nearest.tree import Builder, Node, alias_of, column_names, is_column, replace_in_place, shows_rows, walk
 from curator.relation import Relation
 
@@ -26,6 +27,7 @@ class Parser(Protocol):
     def create(self, name: str, sql: str, parameters: Mapping[str, Any], *, shown: str) -> None: ...
     def forget_tables(self) -> None: ...
     def names(self, sql: str) -> set[str]: ...
+    def words(self, sql: str) -> set[str]: ...
     def mentioned(self, sql: str) -> set[str]: ...
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table: ...
     def check(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> None: ...
@@ -53,14 +55,29 @@ class Engine:
         self.builder = Builder(parser.parse)
 
     def parse(self, sql: str) -> Node:
-        return self._parser.parse(sql)
+        """The tree of a query, in which corpora go by their own names."""
+        statement = self._parser.parse(sql)
+        self.shorten(statement)
+        return statement
+
+    def shorten(self, tree: Node) -> None:
+        """Let corpora go by their own names in a tree."""
+        shorten(tree, lambda name: self.relation(name) is not None)
 
     def render(self, statement: Node) -> str:
         return self._parser.render(statement)
 
+    def text(self, expression: Node) -> str:
+        """An expression as SQL, which is also the name that DuckDB gives its column."""
+        return self.render(self.builder.value(expression)).removeprefix("SELECT ")
+
     def definitions(self) -> tuple[Macros, Mapping[str, str]]:
-        """The table macros and views of the session."""
+        """The macros and views of the session."""
         return self._parser.macros(), self._parser.views()
+
+    def words(self, sql: str) -> set[str]:
+        """The words of a text, and of the macros that it uses."""
+        return self._parser.words(sql)
 
     def next_number(self) -> int:
         return next(self._numbers)
@@ -200,7 +217,8 @@ class Engine:
         for node in nodes:  # query_table(name) takes a name without quotes, too
             if node.get("type") == "TABLE_FUNCTION":
                 reached |= column_names(list(walk(node)))
-        starred, looks, columns = shows_rows(nodes), _names_embedding(statement), column_names(nodes)
+        looks = _names_embedding(statement) or "embedding" in reached
+        starred, columns = shows_rows(nodes), column_names(nodes)
         for lower in sorted((table_names(statement) | reached) & self._by_name.keys()):
             relation = self._relations[self._by_name[lower]]
             whole = starred or lower in reached
@@ -221,6 +239,8 @@ def masked(sql: str, tree: Node, functions: set[str], parser: Parser, *, saturat
     ``embed(…)`` becomes NULL, a table function a table of its name, and if asked ``saturated`` a boolean.
     """
     text = bytearray(sql.encode())
+    for start, end, by in list(databases(tree, bytes(text))):
+        _overwrite(text, start, end, by)
     for node in walk(tree):
         start, length = node.get("query_location", 0), node.get("query_location_length", 0)
         if node.get("type") == "TABLE_FUNCTION" and (name := node["function"]["function_name"]) in functions:
@@ -250,4 +270,6 @@ def table_names(tree: Any) -> set[str]:
 
 
 def _names_embedding(tree: Node) -> bool:
-    return any(is_column(node) and node["column_names"][-1].lower() == "embedding" for node in walk(tree))
+    """Whether a tree names the vectors, as a column or as a key of USING."""
+    columns = (node["column_names"][-1:] if is_column(node) else node.get("using_columns", []) for node in walk(tree))
+    return any(str(name).lower() == "embedding" for names in columns for name in names)

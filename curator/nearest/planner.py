@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest import search
-from curator.nearest.calls import Tools, call_function, fold_embeddings
+from curator.nearest.calls import Tools, call_function
 from curator.nearest.definitions import expanded
 from curator.nearest.engine import Engine
 from curator.nearest.groups import groups as groups_of
+from curator.nearest.prepare import prepare
 from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
-from curator.nearest.refusals import refuse_grouping, refuse_outer_rows, refuse_whole_rows
+from curator.nearest.refusals import refuse_grouping, refuse_one_name_twice, refuse_outer_rows, refuse_whole_rows
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
 from curator.nearest.scope import Join, Scope, Scores, asks_saturated, expressions, hide, is_score, lookup, repeats
 from curator.nearest.sides import Side, base_of, correlation, evaluate
@@ -28,6 +29,7 @@ from curator.nearest.tree import (
     is_column,
     is_star,
     leaves,
+    name_of,
     replace_in_place,
     walk,
     walk_expression,
@@ -74,13 +76,11 @@ class Planner:
 
     def _report(self, join: Node) -> JoinReport:
         left = ", ".join(alias_of(leaf) for leaf in leaves(join["left"]))
-        ranking = self._text(join["ranking_expression"])
+        ranking = self.engine.text(join["ranking_expression"])
         return JoinReport(left, alias_of(join["right"]), join["nearest_count"], ranking, True, "faiss", "")
 
     def _select(self, node: Node, ctes: list[Node]) -> None:
-        if any(part.get("ref_type") == "NEAREST" or part.get("function_name") == "embed" for part in walk(node)):
-            self._keep_names(node)
-        fold_embeddings(node, self.engine, self.tools)
+        prepare(node, self.engine, self.tools, self.macros)
         scope = Scope(ctes, node)
         node["from_table"] = self._from(node["from_table"], scope)
         for part in walk_expression([*expressions(node), node["from_table"]]):
@@ -98,7 +98,7 @@ class Planner:
         if table["type"] in ("TABLE_FUNCTION", "BASE_TABLE") and not self._is_cte(table, scope.ctes):
             original = table
             table = expanded(table, self.macros, self.views, self.engine.parse)
-            if table is not original and table["type"] == "SUBQUERY":
+            if table is not original and original["type"] == "BASE_TABLE":  # a macro sees the CTEs around it
                 self.engine.keep_apart(table, scope.ctes)
         kind = table["type"]
         if kind == "SUBQUERY":
@@ -118,7 +118,9 @@ class Planner:
 
     def _is_cte(self, table: Node, ctes: list[Node]) -> bool:
         name = str(table.get("table_name")).lower()
-        return table["type"] == "BASE_TABLE" and any(str(entry["key"]).lower() == name for entry in ctes)
+        if table["type"] != "BASE_TABLE" or table["schema_name"]:
+            return False
+        return any(str(entry["key"]).lower() == name for entry in ctes)
 
     def _call(self, table: Node, scope: Scope) -> Node:
         function = self.functions[table["function"]["function_name"]]
@@ -153,8 +155,9 @@ class Planner:
     def _through_edges(self, join: Node, scope: Scope, report: JoinReport) -> Node:
         right_alias = alias_of(join["right"])
         outer = {alias_of(leaf): leaf for leaf in leaves(join["left"])}
-        ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self._text)
-        refuse_whole_rows(scope.select, {ranking.left.table, right_alias})
+        refuse_one_name_twice(join)
+        ranking = ranking_of(join, right_alias, list(outer), self._owner(join, scope), self.engine.text)
+        refuse_whole_rows(scope.select, {ranking.left.table, right_alias}, partial(self._is_a_column, scope))
         refuse_outer_rows(join["left"], ranking.left)
         refuse_grouping(scope.select, ranking.expression)
         tables, keys = correlation(join["right"], set(outer))
@@ -238,17 +241,22 @@ class Planner:
                 return names[0]
             if len(names) != 1:
                 return None
-            for alias, table in tables.items():
-                if alias not in scope.columns:
-                    scope.columns[alias] = self._columns(table, scope)
-            owners = [alias for alias in tables if names[0] in scope.columns[alias]]
+            owners = [alias for alias, table in tables.items() if names[0] in self._columns(table, scope)]
             return owners[0] if len(owners) == 1 else None
 
         return owner
 
+    def _is_a_column(self, scope: Scope, name: str) -> bool:
+        return any(name in self._columns(leaf, scope) for leaf in leaves(scope.select["from_table"]))
+
     def _columns(self, table: Node, scope: Scope) -> set[str]:
         """The columns of a table of FROM, in lower case; none when it cannot be looked at alone."""
-        base = base_of(table)
+        alias = alias_of(table)
+        if alias not in scope.columns:
+            scope.columns[alias] = self._columns_of(base_of(table), scope)
+        return scope.columns[alias]
+
+    def _columns_of(self, base: Node, scope: Scope) -> set[str]:
         if base["type"] == "JOIN":
             return set()
         relation = self.engine.relation(base["table_name"]) if base["type"] == "BASE_TABLE" else None
@@ -277,18 +285,12 @@ class Planner:
         if known is not None and known.column == operand.column:
             return known
         side = evaluate(table, operand, scope.ctes, self.engine, inner)
-        replace_in_place(table, self.engine.builder.table(side.name, table["alias"] or table.get("table_name", "")))
+        replace_in_place(table, self.engine.builder.table(side.name, name_of(table)))
         scope.sides[alias] = side
         scope.rows.setdefault(alias, []).extend(side.hidden)
         return side
 
     # Scores
-
-    def _keep_names(self, node: Node) -> None:
-        """Name the unnamed columns of a SELECT as DuckDB names them, before their expressions change."""
-        for item in node["select_list"]:
-            if not item["alias"] and not is_column(item) and not any(map(is_star, walk_expression(item))):
-                item["alias"] = self._text(item)
 
     def _use_scores(self, node: Node, scope: Scope) -> None:
         """Take the ranking from the edges wherever the SELECT repeats it, and ``saturated`` where it is asked for."""
@@ -332,12 +334,6 @@ class Planner:
                 if join is not None:
                     scores[(item["alias"] or item["column_names"][-1]).lower()] = join
         self._scores[id(node)] = scores
-
-    def _text(self, expression: Node) -> str:
-        """An expression as SQL, which is also the name that DuckDB gives its column."""
-        statement = self.engine.builder.select({"type": "EMPTY", "alias": "", "sample": None}, [], "1")
-        statement["node"]["select_list"] = [{**expression, "alias": ""}]
-        return self.engine.render(statement).removeprefix("SELECT ")
 
 
 def _is_inherited(scores: Scores, part: Node) -> bool:

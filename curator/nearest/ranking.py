@@ -26,6 +26,12 @@ for _prefix in ("array", "list"):
     }
 _MEASURES |= {"<->": "distance", "<=>": "cosine distance"}
 
+
+def is_measure(name: str) -> bool:
+    """Whether a function is one of the vector measures."""
+    return name.lower() in _MEASURES
+
+
 Owner = Callable[[Node], str | None]
 """The alias of the table that a column reference belongs to, in lower case; None when that is not certain."""
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from curator.errors import QueryError
 from curator.nearest.engine import Engine
+from curator.nearest.qualified import in_schema
 from curator.nearest.ranking import DeclinedError, Operand
 from curator.nearest.tree import Node, alias_of, conjunction, conjuncts, is_column, is_star, walk
 from curator.relation import Relation, matrix_of
@@ -108,7 +109,9 @@ def stored(table: Node, ctes: list[Node], engine: Engine) -> Stored | None:
     if inner["type"] != "BASE_TABLE" or any(node[key] for node in (inner, table) for key in changed):
         return None
     relation = engine.relation(inner["table_name"])
-    if relation is None or inner["table_name"].lower() in shadowed or inner["schema_name"] or not relation.can_embed:
+    if relation is None or not in_schema(inner) or not relation.can_embed:
+        return None
+    if inner["table_name"].lower() in shadowed and not inner["schema_name"]:
         return None
     if inner is table or table["subquery"]["node"]["where_clause"] is None:
         return Stored(relation, relation)

@@ -11,6 +11,7 @@ from typing import Any
 Node = dict[str, Any]
 
 _PLACES = frozenset({"query_location", "query_location_length", "alias"})
+_UNNAMED = "unnamed_subquery"
 _SUBQUERIES = frozenset({"subquery", "query_node"})
 
 
@@ -53,7 +54,26 @@ def is_star(node: Any) -> bool:
 
 def alias_of(table: Node) -> str:
     """The name by which a table of FROM is referred to, in lower case."""
-    return str(table.get("alias") or table.get("table_name") or "").lower()
+    return name_of(table).lower()
+
+
+def name_of(table: Node) -> str:
+    """The name by which a table of FROM is referred to; a table function without an alias goes by its own."""
+    called = table["function"]["function_name"] if table.get("type") == "TABLE_FUNCTION" else ""
+    return str(table.get("alias") or table.get("table_name") or called)
+
+
+def name_subqueries(table: Node | None) -> None:
+    """Give the subqueries of a FROM that have no alias the one that DuckDB gives them.
+
+    In a ranking DuckDB counts several otherwise: where they are named there, they stay as they are.
+    """
+    unnamed = [leaf for leaf in leaves(table) if leaf["type"] == "SUBQUERY" and not leaf["alias"]]
+    named = [str(node["column_names"][0]).lower() for node in walk_expression(table) if is_column(node)]
+    if len(unnamed) > 1 and any(name.startswith(_UNNAMED) for name in named):
+        return
+    for number, leaf in enumerate(unnamed, start=1):
+        leaf["alias"] = f"{_UNNAMED}{number}" if number > 1 else _UNNAMED
 
 
 def shows_rows(nodes: list[Node]) -> bool:
@@ -120,6 +140,20 @@ def leaves(table: Node | None) -> Iterator[Node]:
         yield table
 
 
+def _in_one_with(ctes: list[Node]) -> list[Node]:
+    """CTEs of several WITHs, outer ones first, as those of one: a shadowed one goes into those that still read it."""
+    keys = [str(entry["key"]).lower() for entry in ctes]
+    for later, key in enumerate(keys):
+        if key in keys[:later]:
+            earlier = keys.index(key)
+            shadowed, between = ctes[earlier], ctes[earlier + 1 : later + 1]
+            for entry in between:
+                inner = entry["value"]["query_node"]["cte_map"]
+                inner["map"] = _in_one_with([copy.deepcopy(shadowed), *inner["map"]])
+            return _in_one_with([*ctes[:earlier], *between, *ctes[later + 1 :]])
+    return ctes
+
+
 def replace_in_place(node: Node, by: Node) -> None:
     """Turn a node into another, wherever it hangs."""
     node.clear()
@@ -136,19 +170,26 @@ class Builder:
         """A statement ``WITH ctes SELECT columns FROM table``."""
         statement = self._parse(f"SELECT {columns} FROM x")
         statement["node"]["from_table"] = copy.deepcopy(table)
-        statement["node"]["cte_map"] = {"map": copy.deepcopy(ctes)}
+        statement["node"]["cte_map"] = {"map": _in_one_with(copy.deepcopy(ctes))}
         return statement
 
     def table(self, name: str, alias: str) -> Node:
         """A table of FROM. Both names must be identifiers without quotes."""
         quoted = alias.replace('"', '""')
-        table: Node = self._parse(f'SELECT 1 FROM {name} AS "{quoted}"')["node"]["from_table"]
+        named = f'AS "{quoted}"' if alias else ""
+        table: Node = self._parse(f"SELECT 1 FROM {name} {named}")["node"]["from_table"]
         return table
 
     def subquery(self, statement: Node, alias: str = "") -> Node:
         """A statement as a table of FROM."""
         table: Node = self._parse("SELECT 1 FROM (SELECT 1)")["node"]["from_table"]
         return {**table, "subquery": statement, "alias": alias}
+
+    def value(self, expression: Node) -> Node:
+        """A statement ``SELECT expression``."""
+        statement = self._parse("SELECT 1")
+        statement["node"]["select_list"] = [{**expression, "alias": ""}]
+        return statement
 
     def expression(self, sql: str) -> Node:
         """One expression."""

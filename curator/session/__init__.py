@@ -5,7 +5,8 @@ and the result is rendered back to SQL (``json_deserialize_sql``) and run here.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pyarrow as pa
 
 from curator.errors import QueryError, UnknownNameError
 from curator.session import text
+from curator.session.definitions import Definitions, Macro, definitions
 from curator.session.text import Wrapped
 
-__all__ = ["Node", "Session", "Wrapped", "sql_folder"]
+__all__ = ["Macro", "Node", "Session", "Wrapped", "sql_folder"]
 
 Node = dict[str, Any]
 
@@ -48,7 +50,7 @@ class Session:
         self.sandbox = sandbox
         self._registered: set[str] = set()
         self._created: set[str] = set()
-        self._definitions: tuple[dict[str, list[tuple[list[str], str]]], dict[str, str], dict[str, str]] | None = None
+        self._definitions: Definitions | None = None
 
     def __repr__(self) -> str:
         kind = ", sandbox" if self.sandbox else ""
@@ -65,8 +67,12 @@ class Session:
     call_length = staticmethod(text.call_length)
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Make an Arrow table available under a name, in the place of any earlier one."""
-        self._connection.register(name, table)
+        """Make an Arrow table available under a name, in the place of any earlier one.
+
+        Raises QueryError where DuckDB does not take it: for a type it does not know, or a table of that name.
+        """
+        with _told_as_query_error(f"the table {name} cannot be read"):
+            self._connection.register(name, table)
         self._registered.add(name)
 
     def create(self, name: str, sql: str, parameters: Mapping[str, Any], *, shown: str) -> None:
@@ -89,6 +95,11 @@ class Session:
         tree = json.loads(serialized)
         shown = shown or sql
         if tree["error"]:
+            if tree["error_type"] == "not implemented" and self.is_left_whole(sql):
+                raise QueryError(
+                    "PIVOT without IN is left to DuckDB as it stands, so it can hold no NEAREST, embed or function of "
+                    f"curator's: list the values (ON … IN ('a', 'b')), or make a table first\n{text.indented(shown)}"
+                )
             if tree["error_type"] == "not implemented":
                 raise QueryError(
                     "only SELECT is run here; ws.execute(…), or curator sql --write, runs what writes:\n"
@@ -100,10 +111,18 @@ class Session:
         statement: Node = tree["statements"][0]
         return statement
 
+    def is_left_whole(self, sql: str) -> bool:
+        """Whether a query has a PIVOT whose values DuckDB has to find: it has no tree then."""
+        if not text.pivots(sql) or len(text.statements(sql)) != 1:
+            return False
+        serialized = self._connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+        return bool(json.loads(serialized).get("error_type") == "not implemented")
+
     def render(self, statement: Node) -> str:
         """The SQL of a tree."""
         tree = json.dumps({"error": False, "statements": [statement]})
-        return str(self._connection.execute("SELECT json_deserialize_sql(?)", [tree]).fetchall()[0][0])
+        with _told_as_query_error("the rewritten query cannot be written as SQL"):
+            return str(self._connection.execute("SELECT json_deserialize_sql(?)", [tree]).fetchall()[0][0])
 
     def fetch(self, sql: str, parameters: Mapping[str, Any], *, shown: str | None = None) -> pa.Table:
         """Run one statement; without a result, a table without columns.
@@ -143,17 +162,21 @@ class Session:
                 at = position - len("EXPLAIN ")
                 raise QueryError(f"{message}\n{text.pointed(shown or sql, at)}") from error
 
-    def macros(self) -> dict[str, list[tuple[list[str], str]]]:
-        """Table macros by lower-case name: parameters and query of each overload."""
-        return self._defined()[0]
+    def macros(self) -> Mapping[str, list[Macro]]:
+        """The macros by lower-case name: each overload."""
+        return self._defined().macros
 
-    def views(self) -> dict[str, str]:
+    def views(self) -> Mapping[str, str]:
         """The statements of the views that a person made, by lower-case name."""
-        return self._defined()[1]
+        return self._defined().views
+
+    def words(self, sql: str) -> set[str]:
+        """The words of a statement, of the macros that it uses, and of the texts in both: all that it may read."""
+        return text.names(sql) | self.mentioned(sql)
 
     def mentioned(self, sql: str) -> set[str]:
-        """The words of the macros that a statement uses, and of the texts in it and in them: what else it may read."""
-        definitions = self._defined()[2]
+        """Those of them that do not stand in the statement itself."""
+        definitions = self._defined().texts
         own, found = text.names(sql), set[str]()
         new = own
         while new:
@@ -162,25 +185,21 @@ class Session:
             found |= new
         return found.union(*(text.names(word.strip("'")) for word in own | found if word.startswith("'")))
 
-    def _defined(self) -> tuple[dict[str, list[tuple[list[str], str]]], dict[str, str], dict[str, str]]:
-        """Table macros, views, and the definition of every macro. Read again after a statement that may change them."""
+    def _defined(self) -> Definitions:
+        """Views and macros. Read again after a statement that may change them."""
         if self._definitions is None:
-            macros: dict[str, list[tuple[list[str], str]]] = {}
-            texts: dict[str, str] = {}
-            rows = self._connection.execute(
-                "SELECT lower(function_name), parameters, macro_definition, function_type FROM duckdb_functions() "
-                "WHERE function_type IN ('table_macro', 'macro') AND NOT internal"
-            ).fetchall()
-            for name, parameters, definition, kind in rows:
-                texts[name] = f"{texts.get(name, '')} {definition}"
-                if kind == "table_macro":
-                    macros.setdefault(name, []).append((parameters, definition))
-            views = self._connection.execute(
-                "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal AND sql IS NOT NULL"
-            ).fetchall()
-            registered = {known.lower() for known in self._registered}
-            self._definitions = macros, {name: sql for name, sql in views if name not in registered}, texts
+            with _told_as_query_error("the session's views and macros cannot be read"):
+                self._definitions = definitions(self._connection, {known.lower() for known in self._registered})
         return self._definitions
+
+
+@contextmanager
+def _told_as_query_error(what: str) -> Iterator[None]:
+    """Raise QueryError for an error of DuckDB's that no SQL of a person's is at fault for."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise QueryError(f"{what}: {_told(error)[0]}") from error
 
 
 def _told(error: duckdb.Error, tables: Iterable[str] = ()) -> tuple[str, int | None]:

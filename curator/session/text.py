@@ -40,10 +40,7 @@ def words(sql: str) -> list[Word]:
     for (start, kind), end in zip(tokens, [*(at for at, _ in tokens[1:]), len(text)], strict=True):
         if kind == duckdb.token_type.comment:
             continue
-        word = text[start:end].decode()
-        if kind == duckdb.token_type.identifier and (match := re.match(r"\w+", word)):
-            word = match[0]
-        word = word.strip()
+        word = text[start:end].decode().strip()
         found.append(Word(start, start + len(word.encode()), word))
     return found
 
@@ -102,6 +99,11 @@ def is_query(sql: str) -> bool:
     """Whether a statement begins as one that returns rows does."""
     tokens = words(sql)
     return bool(tokens) and (tokens[0].upper in _QUERY or tokens[0].upper == "SHOW")
+
+
+def pivots(sql: str) -> bool:
+    """Whether a query says PIVOT; without IN, DuckDB looks for the values first, and has no tree for that."""
+    return is_query(sql) and any(word.upper in ("PIVOT", "PIVOT_WIDER") for word in words(sql))
 
 
 def names(sql: str) -> set[str]:

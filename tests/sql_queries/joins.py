@@ -122,6 +122,47 @@ RANKINGS = {
         "SELECT tid, pid FROM (SELECT id tid, embedding e FROM task) JOIN (SELECT id pid, embedding v FROM docs) "
         "EXACT NEAREST 2 BY SIMILARITY array_inner_product(e, v)"
     ),
+    "sides without aliases, by DuckDB's names": Query(
+        "SELECT unnamed_subquery.tid, unnamed_subquery2.pid, q.id FROM (SELECT id tid, embedding e FROM task) JOIN "
+        "(SELECT id pid, embedding v FROM docs) EXACT NEAREST 2 BY SIMILARITY array_inner_product(e, v) "
+        "JOIN grid q EXACT NEAREST 1 BY DISTANCE array_distance(v, q.embedding)",
+        faiss=2,
+    ),
+    "sides without aliases, by the ranking's names": Query(
+        "SELECT tid, pid FROM (SELECT id tid, embedding e FROM task) JOIN (SELECT id pid, embedding v FROM docs) "
+        "EXACT NEAREST 2 BY SIMILARITY array_inner_product(unnamed_subquery.e, unnamed_subquery.v)",
+        faiss=0,
+        duckdb=1,
+    ),
+    "a correlated side without an alias": Query(
+        "SELECT t.id, unnamed_subquery.id FROM task t JOIN (SELECT * FROM docs c WHERE c.label = t.label) "
+        "EXACT NEAREST 2 BY SIMILARITY array_inner_product(t.embedding, unnamed_subquery.embedding)"
+    ),
+    "unpivoted sides without aliases": Query(
+        "SELECT tid, name, pid FROM (SELECT id tid, embedding e, size FROM task) UNPIVOT (x FOR name IN (size)) "
+        "JOIN (SELECT id pid, embedding v FROM docs) EXACT NEAREST 2 BY SIMILARITY array_inner_product(e, v)"
+    ),
+    "a left join of sides without aliases": Query(
+        "SELECT * FROM (SELECT id tid, embedding e FROM task) LEFT JOIN (SELECT id pid, embedding v FROM docs WHERE "
+        "size < 0) EXACT NEAREST 2 BY SIMILARITY array_inner_product(e, v)"
+    ),
+    "a star over sides without aliases": Query(
+        "SELECT *, array_inner_product(v, e) s FROM (SELECT id tid, embedding e FROM task) JOIN (SELECT id pid, "
+        "embedding v FROM docs) EXACT NEAREST 2 BY SIMILARITY array_inner_product(e, v) WHERE s > 1"
+    ),
+    "a side without an alias": Query(
+        "SELECT unnamed_subquery.*, p.id FROM (SELECT * FROM task WHERE size > 2) JOIN docs p EXACT NEAREST 2 BY "
+        "SIMILARITY array_inner_product(unnamed_subquery.embedding, p.embedding)"
+    ),
+    "values without an alias": Query(
+        "SELECT col0, size FROM (VALUES (1, [1, 0]::FLOAT[2]), (2, [0, 1]::FLOAT[2])) JOIN (SELECT size, "
+        "[size, 1.5]::FLOAT[2] v FROM docs) EXACT NEAREST 2 BY DISTANCE array_distance(col1, v)"
+    ),
+    "two sides of one name": Query(
+        "SELECT a.id FROM task a JOIN one t EXACT NEAREST BY SIMILARITY array_inner_product(a.embedding, t.embedding) "
+        "JOIN grid t EXACT NEAREST 2 BY SIMILARITY array_inner_product(a.embedding, t.embedding)",
+        duckdb=1,
+    ),
     "a cast": Query(
         "SELECT t.id, p.id, array_inner_product(t.embedding, p.embedding::FLOAT[6]) s FROM task t JOIN docs p "
         "EXACT NEAREST 2 BY SIMILARITY array_inner_product(t.embedding, p.embedding::FLOAT[6])"

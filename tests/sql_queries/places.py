@@ -70,6 +70,21 @@ PLACES = {
         "WITH a AS (SELECT * FROM docs WHERE size < 20) SELECT * FROM (WITH a AS (SELECT * FROM a WHERE size > 5) "
         f"SELECT t.id, p.id FROM task t JOIN a p {BY})"
     ),
+    "cte that shadows the cte that another reads": Query(
+        "WITH a AS (SELECT * FROM docs WHERE size < 20), b AS (SELECT id FROM a WHERE size < 9) SELECT * FROM (WITH A "
+        "AS (SELECT * FROM a WHERE id NOT IN (FROM b)), c AS (SELECT * FROM a WHERE size < 15) "
+        f"SELECT t.id, p.id FROM task t JOIN c p {BY} WHERE p.id NOT IN (FROM b))"
+    ),
+    "cte that shadows a cte that shadows one": Query(
+        "WITH a AS (SELECT * FROM docs WHERE size < 40) SELECT * FROM (WITH a AS (SELECT * FROM a WHERE size > 5) "
+        "SELECT * FROM (WITH a AS (WITH a AS (SELECT * FROM a WHERE size > 9) SELECT * FROM a WHERE source = 'x') "
+        f"SELECT t.id, p.id FROM task t JOIN a p {BY}))"
+    ),
+    "cte that shadows a random one": Query(
+        "WITH a AS MATERIALIZED (SELECT * FROM docs USING SAMPLE 10 ROWS) SELECT count(*) FROM (WITH b AS (FROM a), "
+        f"a AS (SELECT * FROM a) SELECT p.id FROM task t JOIN a p EXACT NEAREST 99 BY SIMILARITY {IP}) WHERE id NOT "
+        "IN (SELECT id FROM a)"
+    ),
     "cte beside a recursive one": Query(
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) "
         f"SELECT n, t.id, p.id FROM r, task t JOIN docs p {BY}"

@@ -49,6 +49,26 @@ NAMES = {
         "array_inner_product(docs.embedding, task.embedding)"
     ),
     "results named as the sides": Query(f"SELECT t.id AS p, p.id AS q {PAIRS} ORDER BY p, q", ordered=True),
+    "distinct results named as the sides": Query(
+        f"SELECT DISTINCT ON (p) t.id AS P, p.id AS t {PAIRS} ORDER BY p, T DESC", ordered=True
+    ),
+    "a score named as a side": Query(f"SELECT {IP} AS p, p.id {PAIRS} ORDER BY p DESC LIMIT 5", ordered=True),
+    "a result named as a side, and the row": Query(f"SELECT t.id AS p {PAIRS} WHERE p IS NOT NULL", faiss=0, duckdb=1),
+    "a lambda's parameters named as the sides": Query(
+        f"SELECT t.id, list_transform(p.tags, lambda t, p: t || p) {PAIRS}"
+    ),
+    "a column named as a side": Query(
+        "SELECT p, (SELECT p + 1) AS n, p.id FROM (SELECT size AS p, embedding FROM task) t "
+        f"JOIN docs p {BY} WHERE p > 3 ORDER BY p, p.id",
+        ordered=True,
+    ),
+    "a column of a third table named as a side": Query(
+        f"SELECT p, p.id {PAIRS} JOIN (SELECT size AS p FROM grid) g ON g.p = p.size"
+    ),
+    "table functions named as their columns": Query(
+        "SELECT range, generate_series FROM range(4) JOIN generate_series(0, 6) EXACT NEAREST 2 BY DISTANCE "
+        "array_distance([range, 0]::FLOAT[2], [generate_series + 0.1, 0]::FLOAT[2])"
+    ),
     "results named as columns": Query(f"SELECT t.id AS label, {IP} AS size {PAIRS} WHERE p.size > 3"),
     "unnamed results": Query(
         f"SELECT {IP}, {IP} > 1, t.size + 1, upper(t.id), t.size::INT, [1, 2], {{'a': 1}}, t.tags[1], t.info.lang, "
@@ -72,6 +92,9 @@ RESULTS = {
     "columns in a condition": Query(f"SELECT t.id, p.id {PAIRS} WHERE COLUMNS(t.* EXCLUDE (split, label)) IS NOT NULL"),
     "an aggregate of columns": Query(f"SELECT min(COLUMNS(p.*)) {PAIRS}"),
     "a whole row": Query(f"SELECT t.id, p {PAIRS}", faiss=0, duckdb=1),
+    "a whole row in a condition of another join": Query(
+        f"SELECT t.id, p.id, g.id {PAIRS} JOIN grid g ON g.size = length(p::VARCHAR) % 40", faiss=0, duckdb=1
+    ),
     "a whole row in a function": Query(f"SELECT t.id, to_json(p) {PAIRS}", faiss=0, duckdb=1),
     "unnested columns": Query(f"SELECT unnest(t.info), unnest(p.tags), p.id {PAIRS}"),
     "score in where": Query(f"SELECT t.id, p.id, {IP} AS s {PAIRS} WHERE s >= 1.5"),

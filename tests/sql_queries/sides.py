@@ -171,22 +171,18 @@ CORRELATED = {
     "the key replaced": Query(
         "SELECT t.id, p.id FROM task t JOIN (SELECT * REPLACE (upper(label) AS label) FROM docs c WHERE c.label = "
         f"t.label) p {BY}",
-        faiss=None,
     ),
     "the key renamed": Query(
         "SELECT t.id, p.id FROM task t JOIN (SELECT * RENAME (label AS source, source AS label) FROM docs c "
         f"WHERE c.label = t.label) p {BY}",
-        faiss=None,
     ),
     "the key renamed from outside": Query(
         "SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.label = t.label) p(id, text, source, "
         f"label) {BY}",
-        faiss=None,
     ),
     "the key of another table": Query(
         "SELECT t.id, p.id FROM task t JOIN (SELECT c.* FROM docs c JOIN docs o ON o.size = c.size + 1 "
         f"WHERE o.label = t.label) p {BY}",
-        faiss=None,
     ),
     "a window over the group": Query(
         "SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.label = t.label QUALIFY row_number() OVER "
@@ -200,6 +196,5 @@ CORRELATED = {
     "a key with a collation": Query(
         "SELECT t.id, p.id FROM (SELECT *, label COLLATE NOCASE l FROM task) t JOIN (SELECT * FROM "
         f"(SELECT *, upper(label) COLLATE NOCASE l FROM docs) c WHERE c.l = t.l) p {BY}",
-        faiss=None,
     ),
 }

@@ -9,17 +9,14 @@ TRAPS = {
     "a random column is drawn once": Query(
         "WITH s AS MATERIALIZED (SELECT *, random() AS r FROM docs) SELECT count(*) FROM s t JOIN s p "
         "EXACT NEAREST 1 BY DISTANCE array_distance(t.embedding, p.embedding) WHERE t.r <> p.r",
-        faiss=None,
     ),
     "a sample is drawn once": Query(
         "WITH s AS MATERIALIZED (SELECT * FROM docs USING SAMPLE 10 ROWS) SELECT count(*) FROM s t JOIN s p "
         "EXACT NEAREST 1 BY DISTANCE array_distance(t.embedding, p.embedding) WHERE t.id = p.id",
-        faiss=None,
     ),
     "a sample is drawn once, beside the join": Query(
         "WITH s AS (SELECT * FROM docs USING SAMPLE 10 ROWS) SELECT count(*) FROM task t JOIN s p EXACT NEAREST 99 BY "
         f"SIMILARITY {IP} WHERE p.id NOT IN (SELECT id FROM s)",
-        faiss=None,
     ),
     "an enum keeps its order": Query(
         "SELECT t.id, max(p.h)::VARCHAR m FROM task t JOIN (SELECT *, source::ENUM('y', 'x') h FROM docs) p "
@@ -50,6 +47,22 @@ TRAPS = {
     "the vectors as a key of USING": Query(
         "SELECT t.id FROM task t JOIN (SELECT id AS pid, embedding AS v FROM docs) p EXACT NEAREST 2 BY SIMILARITY "
         "array_inner_product(t.embedding, p.v) JOIN task g USING (embedding)"
+    ),
+    "the vectors as a key of USING, on the right": Query(
+        "SELECT t.id, p.id, g.size FROM (SELECT id, embedding AS v FROM task) t JOIN docs p EXACT NEAREST 2 BY "
+        "SIMILARITY array_inner_product(t.v, p.embedding) JOIN docs g USING (Embedding)"
+    ),
+    "the vectors as a key of USING, without a nearest join": Query(
+        "SELECT t.id FROM docs t JOIN docs USING (embedding)", faiss=0
+    ),
+    "a natural join of corpora": Query("SELECT id FROM docs NATURAL JOIN unit", faiss=0),
+    "a natural join of corpora and a nearest one": Query(
+        "SELECT t.id, pid FROM task t JOIN (SELECT id AS pid, embedding AS v FROM docs) p EXACT NEAREST 2 BY "
+        "SIMILARITY array_inner_product(t.embedding, p.v) NATURAL JOIN task"
+    ),
+    "a natural join with equal vectors": Query(
+        "SELECT size, pid FROM (SELECT size, tags, embedding FROM docs) t JOIN (SELECT id AS pid, embedding AS v FROM "
+        "task) p EXACT NEAREST 2 BY SIMILARITY array_inner_product(t.embedding, p.v) NATURAL JOIN docs"
     ),
     "a recursive cte that shadows a corpus": Query(
         "WITH RECURSIVE docs(id, embedding) AS (SELECT id, embedding FROM zeros WHERE size < 2 UNION SELECT p.id, "
@@ -84,7 +97,7 @@ TRAPS = {
         faiss=None,
     ),
     "a corpus named in a text": Query(
-        f"SELECT t.id, p.id FROM task t JOIN query('SELECT * FROM docs WHERE size < 30') p {BY}", faiss=None
+        f"SELECT t.id, p.id FROM task t JOIN query('SELECT * FROM docs WHERE size < 30') p {BY}"
     ),
     "a query in a text": Query(f"SELECT * FROM query('SELECT t.id, p.id AS pid {PAIRS}')", faiss=None),
     "a column called saturated": Query(
@@ -95,4 +108,23 @@ TRAPS = {
     ),
     "a condition on a result called saturated": Query(f"SELECT t.id, p.size AS saturated {PAIRS} WHERE saturated > 4"),
     "the database's name": Query(f"SELECT t.id, p.id FROM task t JOIN memory.main.docs p {BY}"),
+    "the database's name without the schema's": Query(
+        f'SELECT t.id, p.id FROM "memory" . task t JOIN (SELECT * FROM MEMORY.Docs WHERE size > 7) p {BY}'
+    ),
+    "columns by their schema": Query(
+        "SELECT main.docs.id, p.id FROM main.docs JOIN task p EXACT NEAREST 2 BY SIMILARITY "
+        "array_inner_product(docs.embedding, p.embedding)"
+    ),
+    "a corpus that a cte of its name reads by its schema": Query(
+        "WITH docs AS (SELECT * FROM memory.main.docs WHERE size < 30) SELECT t.id, p.id FROM task t "
+        f"JOIN main.docs p {BY} WHERE p.id NOT IN (SELECT id FROM docs) AND t.id IN (SELECT id FROM memory.docs)"
+    ),
+    "a view by its schema, beside a cte of its name": Query(
+        "WITH v AS (SELECT 1) SELECT * FROM main.v", setup=(f"CREATE VIEW v AS SELECT t.id, p.id AS pid {PAIRS}",)
+    ),
+    "a table by its database": Query(
+        f"SELECT t.id, p.id FROM task t JOIN memory.v p {BY}",
+        setup=("CREATE TABLE v AS SELECT * FROM docs WHERE size < 9",),
+    ),
+    "a described corpus, by its database": Query("SELECT column_name FROM (DESCRIBE memory.main.docs)", faiss=0),
 }
