@@ -22,6 +22,8 @@ from curator.vectors import Vectors
 
 LEAST_ROWS = 10_000  # below, exact search takes milliseconds
 PROBED = 256  # documents that recall and time are measured on
+TIMED = 1_024  # queries of the longer of two timed searches: exact search gains most by searching many together
+ADVANTAGE = 0.8  # of exact search's expected time, at most; the estimates are no better than that
 MEASURED_K = 10
 
 
@@ -63,7 +65,7 @@ class Index:
         if not queries or not kept or self.probes(kept) > self.measured.lists // 2:
             return False
         one, each = self.measured.exact_seconds
-        return self.seconds(queries, kept) < (one + each * (queries - 1)) * kept
+        return self.seconds(queries, kept) < ADVANTAGE * (one + each * (queries - 1)) * kept
 
     def seconds(self, queries: int, kept: float) -> float:
         """What a search is expected to take, where a filter keeps a share of the rows."""
@@ -150,11 +152,12 @@ def _measured(file: InvertedFile, vectors: Vectors, asked: float) -> Measured:
         probes *= 2
     probes = min(probes, file.lists)
     low, high = max(0.0, float(hits.mean() - spread)), min(1.0, float(hits.mean() + spread))
-    matrix, k = queries.matrix(), MEASURED_K
+    many, k = queries.take(np.arange(TIMED) % PROBED), MEASURED_K
+    matrix = many.matrix()
     return Measured(
         len(vectors), vectors.dimension, file.lists, probes, asked, float(hits.mean()), low, high,
         _times(lambda n: file.search(matrix[:n], k, probes)),
-        _times(lambda n: neighbours.nearest(queries.take(np.arange(n)), vectors, k)),
+        _times(lambda n: neighbours.nearest(many.take(np.arange(n)), vectors, k)),
     )  # fmt: skip
 
 
@@ -174,5 +177,5 @@ def _times(search: Callable[[int], object]) -> tuple[float, float]:
             seconds.append(time.perf_counter() - started)
         return min(seconds)
 
-    one, many = least(1), least(PROBED)
-    return one, max(0.0, many - one) / (PROBED - 1)
+    one, many = least(1), least(TIMED)
+    return one, max(0.0, many - one) / (TIMED - 1)

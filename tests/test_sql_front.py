@@ -73,6 +73,19 @@ def test_saturated_lists_are_counted_and_told_apart(ws):
         f"SELECT * FROM (SELECT t.id, {IP} AS s {PAIRS}) AS n WHERE n.s >= $least AND n.id <> 'x'",
         f"SELECT t.id {PAIRS} QUALIFY {IP} >= $least AND row_number() OVER () > 0",
         f"SELECT t.id {PAIRS} WHERE NOT {IP} < $least",
+        f"WITH n(a, b) AS (SELECT t.id, {IP} {PAIRS}) SELECT a FROM n WHERE b >= $least",
+        f"WITH n(a, b) AS (SELECT t.id, {IP} {PAIRS}) SELECT c FROM n AS m(c, d) WHERE m.d >= $least",
+        f"SELECT * FROM (SELECT *, {IP} AS s {PAIRS}) AS n(i) WHERE s >= $least",
+        f"WITH n AS (SELECT t.id, {IP} AS s {PAIRS}), m AS (SELECT s AS r, id FROM n) FROM m WHERE r >= $least",
+        f"SELECT * FROM (SELECT 'x' AS id, -99 AS s UNION ALL SELECT t.id, {IP} {PAIRS}) WHERE s >= $least",
+        f"FROM ((SELECT t.id, {IP} AS s {PAIRS}) UNION SELECT 'x', 0) AS u(i, r) WHERE r >= $least",
+        f"FROM (SELECT 0 AS r, 'x' AS id UNION ALL BY NAME SELECT t.id, {IP} AS s {PAIRS}) WHERE s >= $least",
+        f"FROM (SELECT t.id, {IP} AS s {PAIRS} EXCEPT SELECT 'x', 0) WHERE s >= $least",
+        f"SELECT t.id, 1 - {IP} AS d {PAIRS} WHERE d <= 1 - $least",
+        f"FROM (SELECT t.id, 2 * {IP} AS double {PAIRS}) WHERE double - 1 >= 2 * $least - 1",
+        f"SELECT t.id {PAIRS} WHERE {IP} >= $least OR p.label = 'neither'",
+        f"SELECT t.id {PAIRS} WHERE ({IP} >= $least AND p.label = 'a') OR ({IP} >= $least + 1 AND p.id <> 'x')",
+        f"SELECT t.id, {IP} AS s {PAIRS} GROUP BY ALL HAVING s >= $least",
     ],
 )
 def test_a_threshold_is_seen_wherever_it_stands(ws, sql):
@@ -88,6 +101,29 @@ def test_no_threshold_and_no_more_neighbours_no_warning(ws):
     assert ws.last_report["joins"][0]["saturated"] == 0
     assert not ws.sql(f"SELECT saturated {PAIRS.replace('NEAREST 3', 'NEAREST 50')}")["saturated"].any()
     assert ws.sql(f"SELECT saturated {PAIRS}")["saturated"].all()  # full lists, chosen from more
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT t.id {PAIRS} WHERE p.label = 'a' OR t.id <> 'x'",
+        f"SELECT t.id {PAIRS} GROUP BY t.id HAVING max({IP}) > -99",  # no row more would change it
+        f"SELECT t.id {PAIRS} WHERE {IP} > (SELECT -99)",
+        f"FROM (SELECT t.id, max({IP}) AS best {PAIRS} GROUP BY ALL) WHERE best > -99",
+        f"FROM (SELECT 'x' AS id, 1 AS r UNION ALL SELECT t.id, {IP} {PAIRS}) AS n(s, i) WHERE s <> 'y'",
+        f"FROM (SELECT t.id, {IP} AS s {PAIRS}) AS n(s, i) WHERE s <> 'y'",
+    ],
+)
+def test_what_is_no_threshold_on_the_score_cuts_nothing(ws, sql):
+    ws.sql(sql)
+    assert ws.last_report["joins"][0]["saturated"] is None
+
+
+def test_a_union_of_two_joins_counts_for_each(ws):
+    more = PAIRS.replace("NEAREST 3", "NEAREST 50")
+    with pytest.warns(CuratorWarning, match="saturated"):
+        ws.sql(f"FROM (SELECT {IP} AS s {PAIRS} UNION ALL SELECT {IP} {more}) WHERE s >= $least", least=AMONG)
+    assert [join["saturated"] for join in ws.last_report["joins"]] == [(THIRD >= AMONG).sum(), 0]
 
 
 def test_pairs_within_has_what_a_saturated_list_lacks(ws):

@@ -136,6 +136,15 @@ class Engine:
         """The columns of a registered table."""
         return list(self.run(f"SELECT * FROM {name} LIMIT 0").column_names)
 
+    def columns_of(self, table: Node, ctes: list[Node]) -> list[str]:
+        """The columns of a table of FROM in order, in lower case; none when it cannot be looked at alone."""
+        statement = self.builder.select(table, ctes)
+        statement["node"]["modifiers"] = self.builder.modifiers("LIMIT 0")
+        try:
+            return [name.lower() for name in self.fetch(statement).column_names]
+        except QueryError:
+            return []
+
     def run(self, sql: str) -> pa.Table:
         """Run the planner's own SQL."""
         return self._parser.fetch(sql, {}, shown=self.shown)

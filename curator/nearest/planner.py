@@ -5,8 +5,6 @@ import time
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from curator.errors import QueryError
@@ -19,15 +17,14 @@ from curator.nearest.prepare import prepare
 from curator.nearest.ranking import DeclinedError, Operand, Owner, Ranking, ranking_of
 from curator.nearest.refusals import refuse_grouping, refuse_one_name_twice, refuse_outer_rows, refuse_whole_rows
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
-from curator.nearest.scope import Join, Scope, Scores, asks_saturated, expressions, hide, is_score, lookup, repeats
+from curator.nearest.saturation import Saturation
+from curator.nearest.scope import Join, Scope, asks_saturated, expressions, hide, repeats
 from curator.nearest.sides import Side, base_of, correlation, evaluate
-from curator.nearest.thresholds import Score, on_score
 from curator.nearest.tree import (
     EdgeNames,
     Node,
     alias_of,
-    is_column,
-    is_star,
+    children,
     leaves,
     name_of,
     replace_in_place,
@@ -47,8 +44,7 @@ class Planner:
         self.functions = {function.__name__: function for function in tools.functions}
         self.macros, self.views = engine.definitions()
         self.reports: list[JoinReport] = []
-        # Which join's score a column of a rewritten query is, by the query's node.
-        self._scores: dict[int, dict[str, Join]] = {}
+        self.saturation = Saturation(engine, self.reports)
 
     def query(self, node: Node, ctes: list[Node]) -> None:
         """Rewrite a query node in place. ``ctes`` are those in scope, already rewritten."""
@@ -61,9 +57,10 @@ class Planner:
         if node["type"] == "RECURSIVE_CTE_NODE":
             self._recursive(node, ctes)
             return
-        for child in [*node.get("children", []), node.get("left"), node.get("right")]:
-            if isinstance(child, dict) and child.get("type", "").endswith("_NODE"):
-                self.query(child, ctes)
+        for child in children(node):
+            self.query(child, ctes)
+        if node["type"] == "SET_OPERATION_NODE":
+            self.saturation.of_set_operation(node, ctes)
 
     def _recursive(self, node: Node, ctes: list[Node]) -> None:
         """A recursive CTE: what it begins with is a query, what it repeats is DuckDB's alone."""
@@ -87,10 +84,8 @@ class Planner:
             inner = part.get("subquery") if part.get("class") == "SUBQUERY" else None
             if inner:
                 self.query(inner["node"], ctes)
-        inherited = self._inherited(node["from_table"], ctes)
-        self._outer_thresholds(node, inherited)
         self._use_scores(node, scope)
-        self._remember_scores(node, scope, inherited)
+        self.saturation.of_select(node, scope, ctes)
         hide(node, scope)
 
     def _from(self, table: Node, scope: Scope) -> Node:
@@ -203,33 +198,8 @@ class Planner:
         scope.joins.append(made)
         scope.hidden += [*names.columns, names.saturated]
         self.engine.add(names.table, table)
-        select = scope.select
-        self._threshold(made, [select["where_clause"], select["qualify"]], is_score(made, scope), own=True)
-        saturated = self._saturated_lists(made)
+        saturated = self.saturation.of_own(made, scope)
         self.engine.add(names.table, table.append_column(names.saturated, pa.array(saturated)))
-
-    def _saturated_lists(self, join: Join) -> npt.NDArray[np.bool_]:
-        """Per edge: its list is full, was chosen from more, and its last one passes."""
-        cut = join.last if join.passes is None else join.last & join.passes
-        return np.isin(join.lists, join.lists[cut])
-
-    def _threshold(self, join: Join, predicates: list[Node | None], is_score: Score, *, own: bool) -> None:
-        """Note which edges pass the predicates that look at the score alone, and count the saturated lists."""
-        score = self.engine.builder.expression(join.names.score)
-        predicate = on_score(predicates, is_score, score)
-        if predicate is None:
-            return
-        table = self.engine.builder.table(join.names.table, join.names.table)
-        statement = self.engine.builder.select(table, [], "coalesce(x, false)")
-        statement["node"]["select_list"][0]["children"][0] = predicate
-        passes = self.engine.fetch(statement).column(0).to_numpy()
-        passes = passes if join.passes is None else join.passes & passes
-        count = int((join.last & passes).sum())
-        if own:
-            join.passes = passes
-        else:  # of several that read one CTE, the one that most lists are too short for counts
-            count = join.outside = max(count, join.outside)
-        self.reports[join.report] = replace(self.reports[join.report], saturated=count)
 
     def _owner(self, join: Node, scope: Scope) -> Owner:
         """To which table of a join a column belongs."""
@@ -262,13 +232,7 @@ class Planner:
         relation = self.engine.relation(base["table_name"]) if base["type"] == "BASE_TABLE" else None
         if relation is not None and not self._is_cte(base, scope.ctes):
             return {*map(str.lower, relation.columns), *(["embedding"] if relation.can_embed else [])}
-        statement = self.engine.builder.select(base, scope.ctes)
-        statement["node"]["modifiers"] = self.engine.builder.modifiers("LIMIT 0")
-        try:
-            names = self.engine.fetch(statement).column_names
-        except QueryError:
-            return set()
-        return {name.lower() for name in names}
+        return set(self.engine.columns_of(base, scope.ctes))
 
     def _count(self, table: Node, scope: Scope) -> int | None:
         """Rows of a table of FROM; None when it cannot be counted alone."""
@@ -302,39 +266,3 @@ class Planner:
                     replace_in_place(part, {**score, "alias": part["alias"]})
                 elif self.saturated and asks_saturated(part, join):
                     replace_in_place(part, {**saturated, "alias": part["alias"] or "saturated"})
-
-    def _inherited(self, table: Node | None, ctes: list[Node]) -> dict[tuple[str, str], Join]:
-        """The scores among the columns of the subqueries and CTEs of a FROM, by alias and column."""
-        queries = {str(entry["key"]).lower(): entry["value"]["query_node"] for entry in ctes}
-        found: dict[tuple[str, str], Join] = {}
-        for leaf in leaves(table):
-            query = leaf["subquery"]["node"] if leaf["type"] == "SUBQUERY" else None
-            if leaf["type"] == "BASE_TABLE":
-                query = queries.get(str(leaf["table_name"]).lower())
-            if query is not None and not leaf["column_name_alias"]:
-                scores = self._scores.get(id(query), {})
-                found |= {(alias_of(leaf), column): join for column, join in scores.items()}
-        return found
-
-    def _outer_thresholds(self, node: Node, inherited: dict[tuple[str, str], Join]) -> None:
-        """Apply the thresholds of a SELECT to the scores that its subqueries and CTEs give it."""
-        for join in {id(join): join for join in inherited.values()}.values():
-            own = {key: value for key, value in inherited.items() if value is join}
-            self._threshold(join, [node["where_clause"], node["qualify"]], partial(_is_inherited, own), own=False)
-
-    def _remember_scores(self, node: Node, scope: Scope, inherited: dict[tuple[str, str], Join]) -> None:
-        scores: dict[str, Join] = {}
-        by_name = {join.names.score: join for join in scope.joins}
-        for item in node["select_list"]:
-            if is_star(item):
-                chosen = item["relation_name"].lower()
-                scores |= {column: join for (alias, column), join in inherited.items() if chosen in ("", alias)}
-            elif is_column(item):
-                join = by_name.get(item["column_names"][-1]) or lookup(item, inherited)
-                if join is not None:
-                    scores[(item["alias"] or item["column_names"][-1]).lower()] = join
-        self._scores[id(node)] = scores
-
-
-def _is_inherited(scores: Scores, part: Node) -> bool:
-    return lookup(part, scores) is not None

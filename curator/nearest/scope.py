@@ -1,7 +1,6 @@
 """What the planner knows while it rewrites one SELECT: its sides, its joins, and which columns are scores."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.nearest.sides import Side
-from curator.nearest.thresholds import Score
 from curator.nearest.tree import EdgeNames, Node, is_column, is_star, same, swapped, walk, walk_expression
-
-Scores = Mapping[tuple[str, str], "Join"]
-"""The columns of a FROM that are scores, by alias and name."""
 
 
 @dataclass
@@ -41,20 +36,6 @@ class Scope:
     hidden: list[str] = field(default_factory=list)  # columns of edges
     rows: dict[str, list[str]] = field(default_factory=dict)  # row numbers of the tables of each alias
     columns: dict[str, set[str]] = field(default_factory=dict)  # of each table looked at
-
-
-def is_score(join: Join, scope: Scope) -> Score:
-    """The ranking itself, or the alias that the SELECT gives it where no table has a column of that name."""
-    expression = join.expression
-    aliases = {item["alias"].lower() for item in scope.select["select_list"] if repeats(item, expression, scope)}
-    aliases -= {name for side in scope.sides.values() for name in side.columns}
-
-    def is_score(node: Node) -> bool:
-        if is_column(node, 1) and node["column_names"][0].lower() in aliases:
-            return True
-        return repeats(node, expression, scope)
-
-    return is_score
 
 
 def repeats(node: Node, expression: Node, scope: Scope) -> bool:
@@ -86,15 +67,6 @@ def expressions(node: Node) -> list[Any]:
     """The parts of a SELECT that hold expressions over its FROM."""
     keys = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
     return [node[key] for key in keys]
-
-
-def lookup(part: Node, scores: Scores) -> Join | None:
-    """The join whose score a column is; None for any other node, and for a name that several have."""
-    if not is_column(part) or len(part["column_names"]) > 2:
-        return None
-    names = [str(name).lower() for name in part["column_names"]]
-    found = [join for (alias, column), join in scores.items() if column == names[-1] and names[0] in (alias, column)]
-    return found[0] if len(found) == 1 else None
 
 
 def hide(node: Node, scope: Scope) -> None:

@@ -140,6 +140,12 @@ def leaves(table: Node | None) -> Iterator[Node]:
         yield table
 
 
+def children(query: Node) -> list[Node]:
+    """The queries that a set operation puts together."""
+    parts = [*query.get("children", []), query.get("left"), query.get("right")]
+    return [part for part in parts if isinstance(part, dict) and part.get("type", "").endswith("_NODE")]
+
+
 def _in_one_with(ctes: list[Node]) -> list[Node]:
     """CTEs of several WITHs, outer ones first, as those of one: a shadowed one goes into those that still read it."""
     keys = [str(entry["key"]).lower() for entry in ctes]
