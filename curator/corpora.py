@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
-from curator.documents import Batch, Columns, Origin, files, read
+from curator.documents import READER, Batch, Columns, Origin, files, read
 from curator.encoder import RememberedEncoder
-from curator.errors import CuratorWarning, DataError, UsageError
+from curator.errors import CuratorWarning, UsageError
 from curator.files import sha256
 from curator.relation import Documents, Relation
 from curator.vectors import Encoder, Places, Rows, Vectors, VectorStore
@@ -67,24 +68,37 @@ class Corpora:
         ``vectors``: an (n, d) array with one row per row of the origin, or the name of a column that holds them.
         """
         paths = _paths(origin, base)
-        settings = {"columns": vars(columns), "vectors": vectors if isinstance(vectors, str) else vectors is not None}
-        if paths and (vectors is None or isinstance(vectors, str)) and name in self.catalogue.names():
-            current = self.catalogue.corpus(name)
-            if current.manifest["settings"] == settings and _unchanged(current, paths):
-                log.info("corpus %s is up to date", name)
-                return current
-        batches: Iterable[Batch] = self._watched(name, read(origin, corpus=name, columns=columns, base=base))
-        matrix = None
+        settings = {
+            "columns": vars(columns),
+            "vectors": vectors if isinstance(vectors, str) else vectors is not None,
+            "reader": READER,
+        }
+        own: Own | None = None
         if isinstance(vectors, str):
-            batches, matrix = _vectors_apart(batches, vectors)
+            own = ColumnOfVectors(vectors)
         elif vectors is not None:
-            matrix = np.asarray(vectors, dtype=np.float32)
-            if matrix.ndim != 2:
-                raise DataError(f"vectors must be an (n, d) array, not of shape {matrix.shape}")
+            own = MatrixOfVectors(np.asarray(vectors, dtype=np.float32))
+        known = self.catalogue.known(name) if paths else []
+        same = [one for one in known if one.manifest["settings"] == settings and _unchanged(one, paths or [])]
+        if same and not isinstance(own, MatrixOfVectors):
+            log.info("corpus %s is up to date", name)
+            return self._present(same[0])
         with self.catalogue.writing():
+            read_again = partial(read, origin, corpus=name, columns=columns, base=base)
             return self.catalogue.add(
-                name, batches, origin=[_fingerprint(path) for path in paths or []], settings=settings, vectors=matrix
+                name,
+                lambda earlier: self._watched(name, read_again(earlier=earlier), own),
+                origin=[_fingerprint(path, known) for path in paths or []],
+                settings=settings,
+                apart=None if own is None else own.apart,
             )
+
+    def _present(self, corpus: Corpus) -> Corpus:
+        """Let the name of a version mean it."""
+        if self.catalogue.present(corpus.name) != corpus.version:
+            with self.catalogue.writing():
+                self.catalogue.make_present(corpus.name, corpus.version)
+        return corpus
 
     def relation(self, corpus: Corpus) -> Relation:
         """A corpus as a relation. Its vectors are embedded when first asked for, or are those it came with."""
@@ -107,9 +121,7 @@ class Corpora:
             return self.embed_query(text)
 
         if corpus.has_own_vectors:
-            return Relation(
-                documents, Vectors.of(corpus.own_vectors()), embed_query=embed_query, home=home, vectors_key="own"
-            )
+            return Relation(documents, corpus.own_vectors(), embed_query=embed_query, home=home, vectors_key="own")
         return Relation(
             documents,
             load=partial(self._vectors, corpus),
@@ -234,13 +246,16 @@ class Corpora:
                     found.append(Stale(corpus.name, entry["path"], "changed"))
         return found
 
-    def _watched(self, name: str, batches: Iterator[Batch]) -> Iterator[Batch]:
-        done = 0
+    def _watched(self, name: str, batches: Iterator[Batch], own: Own | None) -> Iterator[Batch]:
+        done = rows = 0
         for batch in batches:
-            done += len(batch.frame)
+            done += batch.documents
+            rows += batch.piece.rows
             if self._progress:
                 self._progress(f"reading {name}", done, 0)
             yield batch
+        if own is not None:
+            own.check(rows)
 
 
 def _windows(corpus: Corpus, wanted: Rows) -> Iterator[tuple[pl.Series, Rows]]:
@@ -268,32 +283,14 @@ def _stat_of(entry: Mapping[str, Any]) -> tuple[int, int]:
     return entry["size"], entry["mtime_ns"]
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def _fingerprint(path: Path, known: Iterable[Corpus]) -> dict[str, Any]:
+    """What a file is; its checksum from a version that was read from it, where neither size nor time has changed."""
     size, mtime = _stat(path)
-    return {"path": str(path), "size": size, "mtime_ns": mtime, "sha256": sha256(path)}
+    entries = (entry for corpus in known for entry in corpus.manifest["origin"])
+    same = (e["sha256"] for e in entries if (e["path"], *_stat_of(e)) == (str(path), size, mtime))
+    return {"path": str(path), "size": size, "mtime_ns": mtime, "sha256": next(same, None) or sha256(path)}
 
 
 def _unchanged(corpus: Corpus, paths: list[Path]) -> bool:
     known = {entry["path"]: _stat_of(entry) for entry in corpus.manifest["origin"]}
     return known == {str(path): _stat(path) for path in paths}
-
-
-def _vectors_apart(batches: Iterable[Batch], column: str) -> tuple[list[Batch], npt.NDArray[np.float32]]:
-    """Take a column of vectors out of the documents; a row of NaN where there is none, which rejects it."""
-    batches = list(batches)
-    filled = [batch.frame for batch in batches if len(batch.frame)]
-    columns = [frame[column] for frame in filled if column in frame.columns]
-    some = next((series.drop_nulls()[0] for series in columns if series.null_count() < len(series)), None)
-    if filled and some is None:
-        there = ", ".join(filled[0].columns)
-        raise DataError(f"there is no column {column!r} with vectors; there are {there}")
-    width = len(some) if isinstance(some, pl.Series) else 1
-    kind = pl.Array(pl.Float32, width)
-    matrix = np.full((max((int(frame["_row"][-1]) + 1 for frame in filled), default=0), width), np.nan, np.float32)
-    for frame, vectors in zip((frame for frame in filled if column in frame.columns), columns, strict=True):
-        try:
-            values = vectors.cast(kind).fill_null(pl.lit([np.nan] * width, kind)).to_numpy()
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"the column {column!r} does not hold vectors of one length: {error}") from None
-        matrix[frame["_row"].to_numpy()] = values
-    return [Batch(batch.frame.drop(column, strict=False), batch.rejects, batch.renamed) for batch in batches], matrix

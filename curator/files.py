@@ -4,9 +4,11 @@ Everything is written beside its place and renamed into it; what makes a set of 
 written last. Only safe formats: JSON, Parquet, ``.npy``; nothing is ever unpickled.
 """
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +44,17 @@ def write_json(path: Path, value: Any) -> None:
 def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
     """Write an array in NumPy's own format."""
     write_bytes(path, lambda file: np.save(file, array, allow_pickle=False))
+
+
+def link(path: Path, to: Path) -> None:
+    """Have a file under a second name, too; where the file system has no links, a copy of it."""
+    try:
+        os.link(path, to)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS):
+            raise
+        with path.open("rb") as file:
+            write_bytes(to, lambda out: shutil.copyfileobj(file, out))
 
 
 def read_json(path: Path) -> Any:

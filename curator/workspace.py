@@ -361,7 +361,7 @@ class Workspace:
             "embedded": self._corpora.missing(corpus) == 0,
             "vectors": "its own" if corpus.has_own_vectors else self._corpora.encoder_key(),
             "files": len(corpus.manifest["origin"]),
-            "created": corpus.manifest["created"],
+            "created": self.catalogue.created(corpus.name),
         }
 
 

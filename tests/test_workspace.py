@@ -123,7 +123,7 @@ def test_bad_vectors_are_rejected_or_refused(ws):
     assert ws.add("own", FRAME, vectors=vectors).documents == 3
     assert ws.rejects("own")["reason"].to_list() == ["vector with NaN or infinity"]
     assert ws.sql("SELECT count(*) AS n FROM own")["n"][0] == 3
-    with pytest.raises(DataError, match="7 vectors for 4 documents"):
+    with pytest.raises(DataError, match="7 vectors for 4 rows"):
         ws.add("many", FRAME, vectors=np.ones((7, 3), np.float32))
     with pytest.raises(DataError, match="3 vectors for at least 4 rows"):
         ws.add("few", FRAME, vectors=vectors[:3])

@@ -173,7 +173,7 @@ def _in_comment(before: str, last: Word | None) -> bool:
 
 def _columns_of(corpus: Corpus) -> tuple[str, ...]:
     """The columns of a corpus, from the heads of its files."""
-    shards = [corpus.directory / name for name in corpus.manifest["shards"]]
+    shards = [corpus.directory / name for name in corpus.shards]
     return (*dict.fromkeys(column for shard in shards for column in pl.read_parquet_schema(shard)), "embedding")
 
 

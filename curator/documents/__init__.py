@@ -7,7 +7,21 @@ import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tab
 
 from curator.documents.ingest import read
 from curator.documents.places import files
-from curator.documents.records import RESERVED, Batch, Columns, Origin, Reject
+from curator.documents.records import (
+    READER,
+    REJECT_COLUMNS,
+    RESERVED,
+    Batch,
+    Columns,
+    Kept,
+    Origin,
+    Piece,
+    Reject,
+    runs,
+)
 from curator.documents.texts import normalise
 
-__all__ = ["RESERVED", "Batch", "Columns", "Origin", "Reject", "files", "normalise", "read"]
+__all__ = [
+    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Origin", "Piece", "Reject", "files",
+    "normalise", "read", "runs",
+]  # fmt: skip

@@ -1,15 +1,17 @@
 """An origin → batches of documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any, Protocol
 
 import polars as pl
 
 from curator.documents.lines import csv_chunks, csv_header, json_chunks, json_header
 from curator.documents.places import Place, entries, is_hub, names, places
-from curator.documents.records import Batch, Chunk, Columns, Origin, Reject, Rows, Source, no_documents
+from curator.documents.records import START, Batch, Chunk, Columns, Kept, Mark, Origin, Reject, Rows, Source
 from curator.documents.shape import Target, shape
 from curator.documents.tables import (
     dataset_sources,
@@ -24,8 +26,28 @@ from curator.errors import DataError, UsageError
 _AS_NAMED = Columns()
 
 
-def read(origin: Origin, *, corpus: str, columns: Columns = _AS_NAMED, base: Path | None = None) -> Iterator[Batch]:
+class Earlier(Protocol):
+    """What earlier runs wrote, by the key of its piece."""
+
+    def get(self, key: tuple[Any, ...], /) -> Kept | None: ...
+
+
+_NOTHING: dict[tuple[Any, ...], Kept] = {}
+
+
+def read(
+    origin: Origin,
+    *,
+    corpus: str,
+    columns: Columns = _AS_NAMED,
+    base: Path | None = None,
+    earlier: Earlier = _NOTHING,
+) -> Iterator[Batch]:
     """The documents of an origin in batches of at most 65,536, in order, with what was rejected.
+
+    What ``earlier`` has of a file that has not changed since is not read again, as long as that gives the same
+    documents: reading goes on where it ends.
+
 
     ``origin``: a path, a glob, a directory, several of these; a polars, Arrow or pandas frame; a Hugging Face
     dataset or ``hf://owner/name[/config][#split]``. Every row uses up one ``_row``, rejected or not, except where
@@ -35,7 +57,7 @@ def read(origin: Origin, *, corpus: str, columns: Columns = _AS_NAMED, base: Pat
     """
     sources = _sources(origin, corpus, columns, base)
     _check(sources, columns)
-    return _batches(sources, corpus, columns)
+    return _batches(sources, corpus, columns, earlier)
 
 
 def _sources(origin: Origin, corpus: str, columns: Columns, base: Path | None) -> list[Source]:
@@ -78,26 +100,31 @@ def _source(place: Place, name: str, columns: Columns) -> list[Source]:
     if place.format == "dataset":
         return saved_sources(path)
     if place.format == "parquet":
-        return [Source(str(path), name, partial(parquet_header, path), partial(parquet_chunks, path))]
-    if place.format == "jsonl":
-        return [Source(str(path), name, partial(json_header, path), partial(json_chunks, path, columns))]
-    mark = "\t" if place.format == "tsv" else ","
-    return [Source(str(path), name, partial(csv_header, path, mark), partial(csv_chunks, path, mark))]
+        readers = partial(parquet_header, path), partial(parquet_chunks, path)
+    elif place.format == "jsonl":
+        readers = partial(json_header, path), partial(json_chunks, path, columns)
+    else:
+        delimiter = "\t" if place.format == "tsv" else ","
+        readers = partial(csv_header, path, delimiter), partial(csv_chunks, path, delimiter)
+    return [Source(str(path), name, *readers, files=(path,))]
 
 
 def _text_source(texts: Sequence[tuple[Path, str]], columns: Columns) -> Source:
     """Files that are one document each, together one source. Their columns are called whatever was asked for."""
     header = [columns.roles["id"], columns.roles["text"]]
     file = str(texts[0][0] if len(texts) == 1 else texts[0][0].parent)
-    return Source(file, file, lambda: iter([header]), lambda: _text_chunks(file, texts, header))
+    files = tuple(path for path, _ in texts)
+    return Source(
+        file, file, lambda: iter([header]), lambda start: _text_chunks(file, texts, header, start), files=files
+    )
 
 
-def _text_chunks(file: str, texts: Sequence[tuple[Path, str]], header: Sequence[str]) -> Iterator[Chunk]:
-    def chunk(rows: Rows) -> Chunk:
-        return rows.chunk(pl.DataFrame(rows.values, dict.fromkeys(header, pl.String), orient="row"))
+def _text_chunks(file: str, texts: Sequence[tuple[Path, str]], header: Sequence[str], start: Mark) -> Iterator[Chunk]:
+    def chunk(rows: Rows, end: int) -> Chunk:
+        return rows.chunk(pl.DataFrame(rows.values, dict.fromkeys(header, pl.String), orient="row"), Mark(rows=end))
 
     rows = Rows(file)
-    for number, (path, name) in enumerate(texts, 1):
+    for number, (path, name) in enumerate(texts[start.rows :], start.rows + 1):
         try:
             raw = path.read_bytes()
             text = raw.decode("utf-8-sig")
@@ -111,9 +138,9 @@ def _text_chunks(file: str, texts: Sequence[tuple[Path, str]], header: Sequence[
             else:
                 rows.reject(None, "empty text", file=str(path))
         if rows.full:
-            yield chunk(rows)
+            yield chunk(rows, number)
             rows = Rows(file)
-    yield chunk(rows)
+    yield chunk(rows, len(texts))
 
 
 def _check(sources: Sequence[Source], columns: Columns) -> None:
@@ -137,26 +164,40 @@ def _check(sources: Sequence[Source], columns: Columns) -> None:
         )
 
 
-def _batches(sources: Iterable[Source], corpus: str, columns: Columns) -> Iterator[Batch]:
+def _batches(sources: Iterable[Source], corpus: str, columns: Columns, earlier: Earlier) -> Iterator[Batch]:
     target = Target(corpus, columns.roles)
     text = target.roles["text"]
-    start = 0
+    row = 0
+    last: Kept | None = None
+    unbroken = True  # all so far was kept, and is all that the run had written that far
     for source in sources:
-        lacking = 0
-        for chunk in source.chunks():
-            usable = chunk
-            if text not in chunk.frame.columns:
-                lacking += len(chunk.lines)
-                usable = _without_rows(chunk, text)
-            batch = shape(usable, source, start, target)
-            start += chunk.rows
+        stamp = _stamp(source.files)
+        mark: Mark | None = START
+        while mark is not None and stamp and (kept := earlier.get((source.file, source.name, stamp, mark))):
+            unbroken = unbroken and kept.follows(last)
+            if not target.admits(kept, unbroken=unbroken):
+                break
+            yield Batch(pl.DataFrame(), (), kept.renamed, kept.piece, kept)
+            row, mark, last = row + kept.piece.rows, kept.piece.end, kept
+        if mark is None:
+            continue
+        for chunk in source.chunks(mark):
+            batch = shape(_with_text(chunk, source, text), source, stamp, mark, row, target)
+            row, mark, unbroken = row + chunk.rows, chunk.end or mark, False
             if batch.rejects or len(batch.frame):
                 yield batch
-        if lacking:
-            reject = Reject(source.file, None, f'no column "{text}"; {lacking:,} rows')
-            yield shape(_without_rows(no_documents(0, [reject]), text), source, start, target)
 
 
-def _without_rows(chunk: Chunk, text: str) -> Chunk:
+def _stamp(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What tells that files are what they were."""
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in ((path, path.stat()) for path in files))
+
+
+def _with_text(chunk: Chunk, source: Source, text: str) -> Chunk:
+    """A chunk that has the column with the texts: one that lacks it has no row that could be a document."""
+    if text in chunk.frame.columns:
+        return chunk
+    lacking = [Reject(source.file, None, f'no column "{text}"; {len(chunk.lines):,} rows')] if len(chunk.lines) else []
     none = pl.Series(dtype=pl.Int64)
-    return Chunk(pl.DataFrame(schema={text: pl.String}), none, none, chunk.rows, chunk.rejects, chunk.renamed)
+    frame = pl.DataFrame(schema={text: pl.String})
+    return replace(chunk, frame=frame, lines=none, index=none, rejects=(*chunk.rejects, *lacking))

@@ -11,21 +11,24 @@ from typing import Any, TypeAlias
 import polars as pl
 import pyarrow as pa
 
-from curator.documents.records import Chunk, Columns, Reject, Rows, no_documents, unique
+from curator.documents.records import START, Chunk, Columns, Mark, Reject, Rows, no_documents, unique
 from curator.documents.values import column
 from curator.errors import DataError
 
 PIECE = 1 << 20  # bytes read at a time
 RECORD = 256 << 20  # bytes after which a quoted CSV field that spans lines counts as never closed
 KEYS = 1_000  # different keys that the objects of one JSONL batch may have
+BOM = b"\xef\xbb\xbf"
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 
-Record: TypeAlias = tuple[int, Any, str, bytes]  # line, value, the reason if it is rejected, the bytes it came from
+Line: TypeAlias = tuple[bytes, int]  # without its end, and the byte of the content at which the next one begins
+Record: TypeAlias = tuple[int, Any, str, bytes, tuple[int, int]]
+"""Line, value, the reason if it is rejected, the bytes it came from; lines and bytes that are read once it is."""
 
 
 def json_header(path: Path) -> Iterator[Iterable[str]]:
     """The keys of each object of a JSONL file, as far as it can be read."""
-    return _until_broken(_json_records(path, {}))
+    return _until_broken(_json_records(path, {}, START))
 
 
 def csv_header(path: Path, delimiter: str) -> Iterator[Iterable[str]]:
@@ -33,51 +36,58 @@ def csv_header(path: Path, delimiter: str) -> Iterator[Iterable[str]]:
     return _until_broken(islice(_csv_records(byte_lines(path), delimiter), 1))
 
 
-def json_chunks(path: Path, columns: Columns) -> Iterator[Chunk]:
+def json_chunks(path: Path, columns: Columns, start: Mark = START) -> Iterator[Chunk]:
     """The rows of a JSONL file: one object a line, blank lines skipped."""
-    return _collect(str(path), _json_records(path, columns.roles), lambda rows: _json_frame(path, rows))
+    return _collect(str(path), _json_records(path, columns.roles, start), lambda rows: _json_frame(path, rows), start)
 
 
-def csv_chunks(path: Path, delimiter: str) -> Iterator[Chunk]:
+def csv_chunks(path: Path, delimiter: str, start: Mark = START) -> Iterator[Chunk]:
     """The rows of a CSV file with a header line, quoted as RFC 4180 says; every value is a string.
 
     A quote that is never closed costs its own line only: reading goes on with the next one.
     """
     records = _csv_records(byte_lines(path), delimiter)
     try:
-        line, header, reason, _ = next(records, (1, [], "the file is empty", b""))
+        line, header, reason, _, read = next(records, (1, [], "the file is empty", b"", (0, 0)))
     except OSError as error:
-        line, header, reason = 1, [], str(error)
+        line, header, reason, read = 1, [], str(error), (0, 0)
     if reason:
         yield no_documents(0, [Reject(str(path), line, f"no header line, so no rows: {reason}")])
         return
     names, renamed = unique(header)
-    frame = _csv_frame(names)
-    yield from _collect(str(path), _of_width(records, len(names)), frame, renamed)
+    if start == START:
+        start = Mark(0, *read)
+    else:
+        records = _csv_records(byte_lines(path, start.bytes), delimiter, start.lines, start.bytes)
+    yield from _collect(str(path), _of_width(records, len(names)), _csv_frame(names), start, renamed)
 
 
-def byte_lines(path: Path) -> Iterator[bytes]:
-    r"""Lines without their ``\n`` or a leading byte order mark; decompressed by suffix.
+def byte_lines(path: Path, start: int = 0) -> Iterator[Line]:
+    r"""Lines without their ``\n`` or a leading byte order mark, from a byte on; decompressed by suffix.
 
     Raises OSError where the file cannot be read further; an unfinished line before that place is not given out.
     """
     tail: list[bytes] = []
-    for number, piece in enumerate(_pieces(path)):
-        head, *rest = (piece if number else piece.removeprefix(b"\xef\xbb\xbf")).split(b"\n")
+    end = start
+    for number, piece in enumerate(_pieces(path, start)):
+        marked = not start and not number and piece.startswith(BOM)
+        end += len(BOM) if marked else 0
+        head, *rest = (piece.removeprefix(BOM) if marked else piece).split(b"\n")
         tail.append(head)
         if rest:
-            yield b"".join(tail)
-            yield from rest[:-1]
+            for line in (b"".join(tail), *rest[:-1]):
+                end += len(line) + 1
+                yield line, end
             tail = [rest[-1]]
     last = b"".join(tail)
     if last:
-        yield last
+        yield last, end + len(last)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, done: int) -> Iterator[bytes]:
     codec = CODECS.get(path.suffix.lower())
-    done = 0
     with pa.input_stream(str(path), compression=codec) as stream:
+        _skip(stream, done)
         try:
             while piece := stream.read(PIECE):
                 yield piece
@@ -87,10 +97,18 @@ def _pieces(path: Path) -> Iterator[bytes]:
             failure = error
     # The failed read took up to a piece of good bytes with it: get those one by one.
     with pa.input_stream(str(path), compression=codec) as stream:
-        while done:
-            done -= len(stream.read(min(done, PIECE)))
+        _skip(stream, done)
         yield _bytes_to_failure(stream)
     raise failure
+
+
+def _skip(stream: Any, size: int) -> None:
+    """Read past the first bytes of a stream, which has that many."""
+    if stream.seekable():
+        stream.seek(size)
+        return
+    while size:
+        size -= len(stream.read(min(size, PIECE)))
 
 
 def _bytes_to_failure(stream: Any) -> bytes:
@@ -104,43 +122,48 @@ def _bytes_to_failure(stream: Any) -> bytes:
 
 
 def _collect(
-    file: str, records: Iterator[Record], frame: Callable[[list[Any]], pl.DataFrame], renamed: tuple[str, ...] = ()
+    file: str,
+    records: Iterator[Record],
+    frame: Callable[[list[Any]], pl.DataFrame],
+    start: Mark,
+    renamed: tuple[str, ...] = (),
 ) -> Iterator[Chunk]:
     rows = Rows(file, renamed)
-    line = 0
+    done, read = start.rows, (start.lines, start.bytes)
     try:
-        for line, value, reason, raw in records:
+        for line, value, reason, raw, read in records:
             if reason:
                 rows.reject(line, reason, raw)
             else:
                 rows.add(line, value, len(raw))
             if rows.full:
-                yield rows.chunk(frame(rows.values))
+                done += rows.used
+                yield rows.chunk(frame(rows.values), Mark(done, *read))
                 rows = Rows(file, renamed)
     except OSError as error:
-        rows.break_off(line + 1, error)
+        rows.break_off(read[0] + 1, error)
     yield rows.chunk(frame(rows.values))
 
 
 def _until_broken(records: Iterator[Record]) -> Iterator[Iterable[str]]:
     """The names in each good record. What is wrong with the others is said when the rows are read."""
     try:
-        for _, names, reason, _ in records:
+        for _, names, reason, _, _ in records:
             if not reason:
                 yield names
     except OSError:
         return
 
 
-def _json_records(path: Path, roles: dict[str, str]) -> Iterator[Record]:
-    for number, line in enumerate(byte_lines(path), 1):
+def _json_records(path: Path, roles: dict[str, str], start: Mark) -> Iterator[Record]:
+    for number, (line, end) in enumerate(byte_lines(path, start.bytes), start.lines + 1):
         if line and not line.isspace():
             value, reason = _json_object(line)
             if not reason and (b"[" in line or line.find(b"{", 1) > 0):
                 for role, name in roles.items():
                     if type(value.get(name)) in (list, dict):
                         reason = f"{role} is {_kind(value[name])}, not a single value"
-            yield number, value, reason, line
+            yield number, value, reason, line, (number, end)
 
 
 def _json_object(line: bytes) -> tuple[Any, str]:
@@ -177,40 +200,42 @@ def _json_frame(path: Path, rows: list[dict[str, object]]) -> pl.DataFrame:
     return pl.DataFrame({name: column(name, [row.get(name) for row in rows]) for name in names})  # keeps a name ""
 
 
-def _csv_records(lines: Iterator[bytes], delimiter: str) -> Iterator[Record]:
+def _csv_records(lines: Iterator[Line], delimiter: str, done: int = 0, end: int = 0) -> Iterator[Record]:
     """The fields of each record, with the line it begins on. What is no CSV costs one line.
 
-    Raises the process-wide ``csv.field_size_limit`` to 2 GiB where it is lower: texts exceed its default of
-    128 KiB, and putting it back between batches would race with other threads.
+    ``done`` and ``end``: lines and bytes before the first. Raises the process-wide ``csv.field_size_limit`` to 2 GiB
+    where it is lower: texts exceed its default of 128 KiB, and putting it back between batches would race with other
+    threads.
     """
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    pending: list[bytes] = []  # lines of the record being read
-    replay: deque[bytes] = deque()  # lines to read again after a record that was none
-    done = 0
+    pending: list[Line] = []  # lines of the record being read
+    replay: deque[Line] = deque()  # lines to read again after a record that was none
     while True:
         reader = csv.reader(_feed(lines, replay, pending), delimiter=delimiter, strict=True)
         try:
             for fields in reader:
-                raw = pending[0] if len(pending) == 1 else b"\n".join(pending)
-                yield done + 1, fields, _bad_utf8(raw), raw
-                done += len(pending)
+                raw = pending[0][0] if len(pending) == 1 else b"\n".join(line for line, _ in pending)
+                read = done + len(pending), pending[-1][1] if pending else end
+                yield done + 1, fields, _bad_utf8(raw), raw, read
+                done, end = read
                 pending.clear()
             return
         except csv.Error as error:
-            yield done + 1, None, f"malformed CSV: {_csv_words(error)}", pending[0]
+            raw, end = pending[0]
+            yield done + 1, None, f"malformed CSV: {_csv_words(error)}", raw, (done + 1, end)
             done += 1
             replay.extendleft(reversed(pending[1:]))
             pending.clear()
 
 
-def _feed(lines: Iterator[bytes], replay: deque[bytes], pending: list[bytes]) -> Iterator[str]:
+def _feed(lines: Iterator[Line], replay: deque[Line], pending: list[Line]) -> Iterator[str]:
     size = 0
     while (line := replay.popleft() if replay else next(lines, None)) is not None:
-        size = size + len(line) if pending else 0
+        size = size + len(line[0]) if pending else 0
         pending.append(line)
         if size > RECORD:
             raise csv.Error("unexpected end of data")
-        yield line.decode("utf8", "surrogateescape") + "\n"
+        yield line[0].decode("utf8", "surrogateescape") + "\n"
 
 
 def _csv_words(error: csv.Error) -> str:
@@ -233,13 +258,13 @@ def _bad_utf8(raw: bytes) -> str:
 
 
 def _of_width(records: Iterator[Record], width: int) -> Iterator[Record]:
-    for line, fields, reason, raw in records:
+    for line, fields, reason, raw, read in records:
         if reason or len(fields) == width:
-            yield line, fields, reason, raw
+            yield line, fields, reason, raw, read
         elif fields:
-            yield line, None, f"{len(fields)} fields where the header has {width}", raw
+            yield line, None, f"{len(fields)} fields where the header has {width}", raw, read
         elif width == 1:  # the only way to write an empty value in a file of one column
-            yield line, [""], "", raw
+            yield line, [""], "", raw, read
 
 
 def _csv_frame(names: list[str]) -> Callable[[list[list[str]]], pl.DataFrame]:

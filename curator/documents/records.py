@@ -1,10 +1,12 @@
 """The nouns of reading: what a person asks for, what a format gives, what comes out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -30,6 +32,8 @@ RESERVED = frozenset(  # what SQL, verdicts and candidates call their own column
         "previous_score",
     ]
 )
+READER = 1  # to be raised with every change to what reading makes of a file: what was read before is then read again
+REJECT_COLUMNS = {"file": pl.String, "line": pl.Int64, "reason": pl.String, "excerpt": pl.String}
 ROWS = 65_536  # rows in a batch, at most
 BYTES = 64 << 20  # bytes of a file that make a batch full before it has that many rows
 EXCERPT = 80  # characters of the offending line shown in a reject
@@ -76,17 +80,15 @@ class Reject:
     excerpt: str = ""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """At most 65,536 documents, what was rejected on the way, and the file's columns that got another name.
+class Mark(NamedTuple):
+    """A place in a source at which reading can go on, counted from its beginning."""
 
-    ``frame`` has ``id, text, label, source, split``, then the file's other columns, then ``_row``. The other
-    columns, and their types in JSONL, are those of this batch: batches of one corpus may differ in them.
-    """
+    rows: int = 0  # used up, rejected ones included
+    lines: int = 0
+    bytes: int = 0  # of the content, decompressed
 
-    frame: pl.DataFrame
-    rejects: tuple[Reject, ...]
-    renamed: tuple[str, ...]
+
+START = Mark()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Chunk:
     """Rows as a format gives them, before anything is known of documents.
 
     ``lines`` and ``index`` belong to the rows of ``frame``: the 1-based line or row in the file, and the
-    0-based place among the ``rows`` that the chunk used up, rejected ones included.
+    0-based place among the ``rows`` that the chunk used up, rejected ones included. ``end`` is where the next chunk
+    begins, where the format can begin there.
     """
 
     frame: pl.DataFrame
@@ -103,20 +106,102 @@ class Chunk:
     rows: int
     rejects: tuple[Reject, ...] = ()
     renamed: tuple[str, ...] = ()
+    end: Mark | None = None
 
 
 @dataclass(frozen=True)
 class Source:
     """One thing with rows: a file, a split, a frame. ``name`` is the left part of the ids it gives out.
 
-    ``header`` yields sets of column names, as many as it takes to have named all; ``chunks`` yields the rows.
+    ``header`` yields sets of column names, as many as it takes to have named all; ``chunks`` yields the rows from a
+    mark on. ``files`` are those it is read from; none for what was in memory or on the hub.
     """
 
     file: str
     name: str
     header: Callable[[], Iterator[Iterable[str]]]
-    chunks: Callable[[], Iterator[Chunk]]
+    chunks: Callable[[Mark], Iterator[Chunk]]
     split: str | None = None
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Of what a batch was made, so that it can be known again in a later run, and reading go on after it.
+
+    ``stamp`` has the size and the time of each file of the source; ``end`` is None where the source ends. ``lines``
+    are those of the documents, as runs of (first, how many); ``names`` what the file's other columns are called here.
+    """
+
+    file: str
+    name: str
+    stamp: tuple[tuple[str, int, int], ...]
+    start: Mark
+    end: Mark | None
+    rows: int
+    lines: tuple[tuple[int, int], ...]
+    names: dict[str, str]
+    duplicates: bool  # some of its rows were rejected for an id that stood before
+
+    def line_numbers(self) -> npt.NDArray[np.int64]:
+        """The line of each document."""
+        return np.concatenate(
+            [np.empty(0, np.int64), *(np.arange(first, first + count) for first, count in self.lines)]
+        )
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the same piece has in common from run to run."""
+        return self.file, self.name, self.stamp, self.start
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Piece":
+        """What ``to_json`` gave, after a way through JSON."""
+        pairs = {name: tuple(tuple(row) for row in values[name]) for name in ("stamp", "lines")}
+        end = values["end"] and Mark(*values["end"])
+        return cls(**{**values, **pairs, "start": Mark(*values["start"]), "end": end})
+
+
+def runs(numbers: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Ascending numbers as runs of (first, how many)."""
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1) != 1)
+    return tuple(zip(numbers[starts].tolist(), np.diff(starts, append=len(numbers)).tolist(), strict=True))
+
+
+class Kept(Protocol):
+    """A batch that an earlier run wrote."""
+
+    @property
+    def piece(self) -> Piece: ...
+    @property
+    def renamed(self) -> tuple[str, ...]: ...
+    def ids(self) -> pl.Series: ...
+    def follows(self, other: "Kept | None") -> bool:
+        """Whether it came right after another, or first, in the run that wrote it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """At most 65,536 documents, what was rejected on the way, and the file's columns that got another name.
+
+    ``frame`` has ``id, text, label, source, split``, then the file's other columns, then ``_row``. The other
+    columns, and their types in JSONL, are those of this batch: batches of one corpus may differ in them. Of a batch
+    that was ``kept`` from an earlier run there is no frame.
+    """
+
+    frame: pl.DataFrame
+    rejects: tuple[Reject, ...]
+    renamed: tuple[str, ...]
+    piece: Piece
+    kept: Kept | None = None
+
+    @property
+    def documents(self) -> int:
+        return sum(count for _, count in self.piece.lines)
 
 
 @dataclass
@@ -152,10 +237,10 @@ class Rows:
         """The rest of the file cannot be read, and nobody knows how many rows it has: it uses up none."""
         self.rejects.append(Reject(self.file, line, f"the file cannot be read from here on: {error}"))
 
-    def chunk(self, frame: pl.DataFrame) -> Chunk:
+    def chunk(self, frame: pl.DataFrame, end: Mark | None = None) -> Chunk:
         lines = pl.Series("line", self.lines, dtype=pl.Int64)
         index = pl.Series("index", self.index, dtype=pl.Int64)
-        return Chunk(frame, lines, index, self.used, tuple(self.rejects), self.renamed)
+        return Chunk(frame, lines, index, self.used, tuple(self.rejects), self.renamed, end)
 
 
 def no_documents(rows: int, rejects: Sequence[Reject]) -> Chunk:

@@ -1,14 +1,16 @@
 """Rows → documents: which column is what, who may keep an id, and why the others are set aside."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.documents.records import EXCERPT, RESERVED, Batch, Chunk, Reject, Source
+from curator.documents.records import EXCERPT, RESERVED, Batch, Chunk, Kept, Mark, Piece, Reject, Source, runs
 from curator.documents.values import strings
 
+Stamp = tuple[tuple[str, int, int], ...]
 FIELDS = ("id", "text", "label", "source", "split")
 
 
@@ -57,9 +59,27 @@ class Target:
     holders: Holders = field(default_factory=Holders)
     names: dict[str, str] = field(default_factory=dict)  # a file's other column → its name here
 
+    def admits(self, kept: Kept, *, unbroken: bool) -> bool:
+        """Whether an earlier batch is what reading its piece again would give; its ids and columns are then taken.
 
-def shape(chunk: Chunk, source: Source, start: int, to: Target) -> Batch:
-    """Documents of a chunk whose first row is row ``start`` of the origin. It must have the text column."""
+        It is when all before it is as it was (``unbroken``), or when nothing in it hangs on what was before: no id
+        and no column of it is another's, and no row was rejected for an id that may not be there any more.
+        """
+        piece = kept.piece
+        names = {**self.names, **_named(piece.names, self.names)}
+        if not unbroken and (piece.duplicates or any(names[name] != new for name, new in piece.names.items())):
+            return False
+        if any(self.holders.claim(kept.ids(), piece.file, pl.Series(piece.line_numbers()))):
+            return False
+        self.names.update(piece.names)
+        return True
+
+
+def shape(chunk: Chunk, source: Source, stamp: Stamp, mark: Mark, row: int, to: Target) -> Batch:
+    """Documents of a chunk that begins at a mark of its source and whose first row is row ``row`` of the origin.
+
+    It must have the text column.
+    """
     frame = chunk.frame
     roles = {role: name for role, name in to.roles.items() if name in frame.columns}
     if source.split is not None:
@@ -68,7 +88,7 @@ def shape(chunk: Chunk, source: Source, start: int, to: Target) -> Batch:
     values = {role: strings(series).alias(role) for role, series in given.items()}
     others, renamed = _others(frame.drop(set(roles.values())), to.names)
     documents = _fields(values, chunk.lines, source, to.corpus).hstack(others)
-    documents = documents.with_columns((chunk.index + start).alias("_row"))
+    documents = documents.with_columns((chunk.index + row).alias("_row"))
     reasons = _reasons(given, values)
     rejects = _rejected(documents, reasons, chunk.lines, source.file)
     good = reasons.is_null()
@@ -79,9 +99,13 @@ def shape(chunk: Chunk, source: Source, start: int, to: Target) -> Batch:
         words = pl.format("duplicate id '{}', first at {}", "id", "earlier")
         said = documents.select("id", earlier=earlier).select(words).to_series()
         rejects += _rejected(documents, said, lines, source.file)
-        documents = documents.filter(earlier.is_null())
+        documents, lines = documents.filter(earlier.is_null()), lines.filter(earlier.is_null())
     rejects = sorted((*chunk.rejects, *rejects), key=lambda reject: reject.line or 0)
-    return Batch(documents, tuple(rejects), (*chunk.renamed, *renamed))
+    names = {name: to.names[name] for name in frame.columns if name not in roles.values()}
+    piece = Piece(
+        source.file, source.name, stamp, mark, chunk.end, chunk.rows, runs(lines.to_numpy()), names, any(held)
+    )
+    return Batch(documents, tuple(rejects), (*chunk.renamed, *renamed), piece)
 
 
 def _fields(values: dict[str, pl.Series], lines: pl.Series, source: Source, corpus: str) -> pl.DataFrame:
@@ -127,13 +151,20 @@ def _rejected(documents: pl.DataFrame, reasons: pl.Series, lines: pl.Series, fil
 
 def _others(frame: pl.DataFrame, known: dict[str, str]) -> tuple[pl.DataFrame, list[str]]:
     """The file's other columns, under names that are free in SQL (which ignores case), the same in every batch."""
-    ours = {*FIELDS, "_row", *RESERVED}
-    for name in sorted(frame.columns, key=lambda name: name.lower() in ours):  # a name that is free stays
-        if name not in known:
-            taken, new = ours | {other.lower() for other in known.values()}, name or "unnamed"
-            while new.lower() in taken:
-                new += "_"
-            known[name] = new
+    known.update(_named(frame.columns, known))
     texts = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if kind in (pl.Categorical, pl.Enum)]
     renamed = [name for name in frame.columns if known[name] != name]
     return frame.with_columns(texts).rename({name: known[name] for name in frame.columns}), renamed
+
+
+def _named(columns: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Names for those of the columns that have none yet."""
+    ours = {*FIELDS, "_row", *RESERVED}
+    names: dict[str, str] = {}
+    for name in sorted(columns, key=lambda name: name.lower() in ours):  # a name that is free stays
+        if name not in known:
+            taken, new = ours | {other.lower() for other in (*known.values(), *names.values())}, name or "unnamed"
+            while new.lower() in taken:
+                new += "_"
+            names[name] = new
+    return names

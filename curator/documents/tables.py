@@ -11,7 +11,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curator.documents.records import BYTES, ROWS, Chunk, Columns, Reject, Source, no_documents, unique
+from curator.documents.records import (
+    BYTES,
+    ROWS,
+    START,
+    Chunk,
+    Columns,
+    Mark,
+    Reject,
+    Source,
+    no_documents,
+    unique,
+)
 from curator.documents.values import arrow_column, as_text, column
 from curator.errors import DataError, MissingExtraError, UsageError
 
@@ -28,35 +39,59 @@ def parquet_header(path: Path) -> Iterator[Iterable[str]]:
     yield names
 
 
-def parquet_chunks(path: Path) -> Iterator[Chunk]:
+def parquet_chunks(path: Path, start: Mark = START) -> Iterator[Chunk]:
     """The rows of a Parquet file; from the first page that cannot be read on they are one reject."""
-    done = total = 0
+    done, total = start.rows, 0
     try:
         with pq.ParquetFile(path) as file:
             total = file.metadata.num_rows
             size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-            for batch in file.iter_batches(batch_size=max(1, min(ROWS, BYTES * total // max(size, 1)))):
-                yield _arrow_chunk(str(path), batch, done)
+            for batch in _batches_of(file, done, max(1, min(ROWS, BYTES * total // max(size, 1)))):
                 done += len(batch)
+                end = Mark(rows=done) if done < total else None
+                yield replace(_arrow_chunk(str(path), batch, done - len(batch)), end=end)
     except (pa.ArrowException, OSError) as error:
         lost = f"the last {total - done:,} of {total:,} rows" if total else "the file"
         reject = Reject(str(path), done + 1, f"{lost} cannot be read as Parquet: {error}")
         yield no_documents(total - done, [reject])
 
 
+def _batches_of(file: Any, first: int, size: int) -> Iterator[Any]:
+    """Tables of ``size`` rows from row ``first`` on; only the last, and the one before a damaged page, have less."""
+    ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+    groups = np.flatnonzero(ends > first).tolist()
+    if not groups:
+        return
+    skip = first - (int(ends[groups[0] - 1]) if groups[0] else 0)
+    held, failure = file.schema_arrow.empty_table(), None
+    try:
+        for batch in file.iter_batches(batch_size=size, row_groups=groups):
+            held = pa.concat_tables([held, pa.Table.from_batches([batch]).slice(skip)])
+            skip = max(0, skip - len(batch))
+            while len(held) >= size:
+                yield held.slice(0, size)
+                held = held.slice(size)
+    except (pa.ArrowException, OSError) as error:
+        failure = error
+    if len(held):
+        yield held
+    if failure is not None:
+        raise failure
+
+
 def frame_source(origin: object, name: str, columns: Columns) -> Source | None:
     """A polars, Arrow or pandas frame as a source; None for anything else."""
     package = type(origin).__module__.partition(".")[0]
     if isinstance(origin, pl.DataFrame):
-        return Source(name, name, lambda: iter([origin.columns]), lambda: _polars_chunks(name, origin, columns))
+        return Source(name, name, lambda: iter([origin.columns]), lambda _: _polars_chunks(name, origin, columns))
     if isinstance(origin, pa.Table):
-        return Source(name, name, lambda: iter([origin.column_names]), lambda: _arrow_chunks(name, origin))
+        return Source(name, name, lambda: iter([origin.column_names]), lambda _: _arrow_chunks(name, origin))
     if package == "pandas" and type(origin).__name__ == "DataFrame":
         frame: Any = origin
         if any(level is not None for level in frame.index.names):  # a named index is a column; a nameless one is not
             frame = frame.reset_index()
         names = [str(label) for label in frame.columns]
-        return Source(name, name, lambda: iter([names]), lambda: _pandas_chunks(name, frame, columns))
+        return Source(name, name, lambda: iter([names]), lambda _: _pandas_chunks(name, frame, columns))
     return None
 
 
@@ -86,7 +121,9 @@ def hub_sources(address: str) -> list[Source]:
 
 def saved_sources(path: Path) -> list[Source]:
     """A directory that ``save_to_disk`` of the datasets library wrote."""
-    return dataset_sources(_loaded(str(path), "load_from_disk", str(path)), path.name) or []
+    files = tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+    sources = dataset_sources(_loaded(str(path), "load_from_disk", str(path)), path.name) or []
+    return [replace(source, files=files) for source in sources]
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -108,25 +145,26 @@ def _loaded(origin: str, function: str, *args: object, **kwargs: object) -> obje
 def _dataset_source(dataset: Any, name: str, split: str | None) -> Source:
     where = f"{name}/{split}" if split else name
     names: list[str] = dataset.column_names or list(next(iter(dataset), {}))
-    return Source(where, where, lambda: iter([names]), lambda: _dataset_chunks(where, dataset), split)
+    return Source(where, where, lambda: iter([names]), lambda start: _dataset_chunks(where, dataset, start), split)
 
 
-def _dataset_chunks(file: str, dataset: Any) -> Iterator[Chunk]:
+def _dataset_chunks(file: str, dataset: Any, start: Mark) -> Iterator[Chunk]:
     classes: dict[str, list[str]] = {
         name: feature.names
         for name, feature in (dataset.features or {}).items()
         if type(feature).__name__ == "ClassLabel"
     }
-    done = 0
-    for table in dataset.with_format("arrow").iter(batch_size=ROWS):
+    done = start.rows
+    rest = dataset.select(range(done, len(dataset))) if done else dataset
+    for table in rest.with_format("arrow").iter(batch_size=ROWS):
         chunk = _arrow_chunk(file, table, done)
         named = [  # −1 is how datasets writes "no label"
             chunk.frame[name].replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String)
             for name, names in classes.items()
             if name in chunk.frame.columns
         ]
-        yield replace(chunk, frame=chunk.frame.with_columns(named))
         done += len(table)
+        yield replace(chunk, frame=chunk.frame.with_columns(named), end=Mark(rows=done))
 
 
 def _polars_chunks(file: str, frame: pl.DataFrame, columns: Columns) -> Iterator[Chunk]:

@@ -1,0 +1,190 @@
+"""The workspace on disk: its layout, format version, lock and manifests.
+
+    curator.json                           the format version
+    corpora/<name>/current.json            which version the name means now
+    corpora/<name>/<version>/              documents-*.parquet, rejects-*.parquet, vectors-*.npy if a person brought
+                                           them, and manifest.json, written last
+    corpora/<name>/.writing, .earlier-*    a version that is being written, and those that were not finished
+    vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
+    indexes/<name>/<version>/              what is derived from a version: where its vectors are, approximate indexes
+    mixes/<name>/                          mix.parquet, ledger.parquet, summary.json and lock.json, written last
+    races/<name>/                          record.json and one file per finished run
+    models/<name>/                         fine-tuned models in the hub's format
+
+A version is named by a hash of what it holds, so adding the same documents again changes nothing, and an older
+version stays for the mixes that were built from it. One writer at a time; readers need no lock, because nothing
+that is complete is ever changed.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from curator.catalogue.corpus import MANIFEST, Corpus, version_of
+from curator.catalogue.parts import Apart, Earlier, Part, write_parts
+from curator.documents import Batch
+from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
+from curator.files import read_json, write_json
+
+__all__ = ["FORMAT", "IDENTIFIER", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name"]
+
+FORMAT = 2
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SQL_NAMES = frozenset({"target", "test", "dev", "pool", "candidates"})  # a recipe's own relations
+
+Read = Callable[[Earlier], Iterable[Batch]]
+"""Gives the documents of a corpus, those kept that an earlier run has written."""
+
+
+class Catalogue:
+    """Opens a workspace directory, creating it if there is none."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        marker = root / "curator.json"
+        if marker.exists():
+            found = read_json(marker).get("format")
+            if found != FORMAT:
+                raise WorkspaceError(
+                    f"{root} has workspace format {found!r}, this curator reads {FORMAT}; use the curator that wrote it"
+                )
+        elif root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
+            raise WorkspaceError(f"{root} is not a workspace and not empty; name another directory")
+        else:
+            write_json(marker, {"format": FORMAT})
+
+    @contextmanager
+    def writing(self, what: str = ".", *, wait: float = 0) -> Iterator[None]:
+        """Hold the write lock of the workspace, or of a folder in it.
+
+        Raises WorkspaceError when another process holds it for more than ``wait`` seconds.
+        """
+        folder = self.root / what
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(folder / ".lock").acquire(timeout=wait):
+                yield
+        except filelock.Timeout:
+            raise WorkspaceError(f"{folder} is being written by another process; wait for it, or stop it") from None
+
+    def names(self) -> list[str]:
+        """The corpora there are."""
+        return sorted(path.parent.name for path in (self.root / "corpora").glob("*/current.json"))
+
+    def corpus(self, name: str, version: str | None = None) -> Corpus:
+        """A corpus in its present or a named version. Raises UnknownNameError."""
+        home = self.root / "corpora" / name
+        if version is None and self.present(name) is None:
+            raise UnknownNameError("corpus", name, self.names())
+        version = version or str(self.present(name))
+        return Corpus.open(name, version, home / version)
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a corpus that there are."""
+        return sorted(path.parent.name for path in (self.root / "corpora" / name).glob(f"[!.]*/{MANIFEST}"))
+
+    def known(self, name: str) -> list[Corpus]:
+        """The versions of a corpus whose manifests can be read, the present one first."""
+        present = self.present(name)
+        found = []
+        for version in sorted(self.versions(name), key=lambda version: version != present):
+            with suppress(WorkspaceError):  # whoever asks for that version is told
+                found.append(self.corpus(name, version))
+        return found
+
+    def present(self, name: str) -> str | None:
+        """The present version of a corpus."""
+        path = self.root / "corpora" / name / "current.json"
+        return str(read_json(path)["version"]) if path.exists() else None
+
+    def created(self, name: str) -> str:
+        """When the present version of a corpus became that, in UTC."""
+        return str(read_json(self.root / "corpora" / name / "current.json")["created"])
+
+    def add(
+        self,
+        name: str,
+        read: Read,
+        *,
+        origin: list[dict[str, Any]],
+        settings: dict[str, Any],
+        apart: Apart | None = None,
+    ) -> Corpus:
+        """Write a version of a corpus and make it the present one.
+
+        ``origin`` lists the files it is read from, ``settings`` say how; ``apart`` takes a person's own vectors out
+        of the batches. What a run that did not end has written, and what the present version has of files that are
+        as they were, is taken up and not read again. Raises DataError when no document could be read.
+        """
+        check_name(name)
+        alike = [other for other in self.names() if other.lower() == name.lower() and other != name]
+        if alike:
+            raise UsageError(
+                f"there is a corpus {alike[0]!r}, and SQL does not tell {name!r} from it; use another name"
+            )
+        home = self.root / "corpora" / name
+        beside, unfinished = home / ".writing", sorted(home.glob(".earlier-*"))
+        if beside.exists():
+            unfinished.append(home / f".earlier-{len(unfinished) and int(unfinished[-1].name.split('-')[1]) + 1:05}")
+            beside.rename(unfinished[-1])
+        beside.mkdir(parents=True)
+        write_json(beside / "settings.json", settings)
+        whole = [corpus.directory for corpus in self.known(name)]
+        try:
+            parts = write_parts(name, beside, read(Earlier([*unfinished, *whole], settings)), apart)
+        except DataError:  # what is wrong with the origin will be wrong the next time
+            shutil.rmtree(beside)
+            raise
+        self._complete(name, beside, _manifest(name, parts, origin, settings))
+        for directory in unfinished:
+            shutil.rmtree(directory)
+        return self.corpus(name)
+
+    def make_present(self, name: str, version: str) -> None:
+        """Let a name mean a version that there is."""
+        now = datetime.now(UTC).isoformat()
+        write_json(self.root / "corpora" / name / "current.json", {"version": version, "created": now})
+
+    def _complete(self, name: str, beside: Path, manifest: dict[str, Any]) -> None:
+        """Turn what was written into a version, and the present one."""
+        version = str(manifest["version"])
+        place = beside.parent / version
+        write_json(beside / MANIFEST, manifest)
+        for path in (*beside.glob("part-*.json"), beside / "settings.json"):
+            path.unlink()
+        if (place / MANIFEST).exists() and not Corpus(name, version, place, manifest).damaged():
+            (beside / MANIFEST).replace(place / MANIFEST)  # the same documents: only where they came from may be new
+            shutil.rmtree(beside)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
+            beside.rename(place)
+        self.make_present(name, version)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError unless the name can be a relation in SQL."""
+    if not IDENTIFIER.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a corpus: use letters, digits and _, not starting with a digit")
+    if name.lower() in SQL_NAMES or name.startswith("__"):
+        raise UsageError(f"{name!r} means something else in a recipe's SQL; name the corpus otherwise")
+
+
+def _manifest(name: str, parts: list[Part], origin: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    widths = [part["vectors"] for part in parts if part["vectors"]]
+    return {
+        "name": name,
+        "version": version_of({"parts": parts}),
+        "documents": sum(part["documents"] for part in parts),
+        "rejects": sum(part["rejects"] for part in parts),
+        "renamed": sorted({column for part in parts for column in part["renamed"]}),
+        "own_vectors": {"dimension": widths[0]} if widths else None,
+        "origin": origin,
+        "settings": settings,
+        "parts": parts,
+    }

@@ -1,0 +1,131 @@
+"""One version of a corpus: its files, and what its manifest says of them."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator.documents import REJECT_COLUMNS
+from curator.errors import WorkspaceError
+from curator.files import read_json, sha256
+from curator.vectors import Matrix, Vectors
+
+MANIFEST = "manifest.json"
+WINDOW_ROWS = 65_536  # documents whose texts are held together to be embedded; 16 shards of vectors
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One version of a named set of documents."""
+
+    name: str
+    version: str
+    directory: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, name: str, version: str, directory: Path) -> "Corpus":
+        """Read its manifest. Raises WorkspaceError where it is gone or damaged."""
+        path = directory / MANIFEST
+        if not path.exists():
+            raise WorkspaceError(f"{directory}: this version of corpus {name!r} is not there any more")
+        try:
+            manifest = read_json(path)
+            whole = version_of(manifest) == version
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise WorkspaceError(f"{path} is damaged: add the corpus again, and what is whole will be kept")
+        return cls(name, version, directory, manifest)
+
+    @property
+    def documents(self) -> int:
+        return int(self.manifest["documents"])
+
+    @property
+    def rejects(self) -> int:
+        return int(self.manifest["rejects"])
+
+    @property
+    def has_own_vectors(self) -> bool:
+        return bool(self.manifest["own_vectors"])
+
+    @property
+    def shards(self) -> list[str]:
+        """The files with its documents, in order."""
+        return self._files("documents")
+
+    def frame(self) -> pl.DataFrame:
+        """All documents: ``id, text, label, source, split`` and the file's other columns."""
+        return self.scan().collect()
+
+    def scan(self) -> pl.LazyFrame:
+        """The same, read when it is collected."""
+        shards = [pl.scan_parquet(self.directory / name) for name in self.shards]
+        return pl.concat(shards, how="diagonal_relaxed")
+
+    def texts(self, shards: Sequence[str] | None = None) -> pl.Series:
+        """The texts of all documents, or of those of some shards."""
+        names = self.shards if shards is None else shards
+        return pl.concat([pl.read_parquet(self.directory / name, columns=["text"]) for name in names])["text"]
+
+    def windows(self) -> Iterator[tuple[int, int, list[str]]]:
+        """Its shards in groups that hold enough to be embedded together: first row, end, and shards of each."""
+        start, rows, group = 0, 0, list[str]()
+        counts = [part["documents"] for part in self.manifest["parts"] if part["documents"]]
+        for name, count in zip(self.shards, counts, strict=True):
+            group.append(name)
+            rows += count
+            if rows >= WINDOW_ROWS:
+                yield start, start + rows, group
+                start, rows, group = start + rows, 0, []
+        if group:
+            yield start, start + rows, group
+
+    def own_vectors(self) -> Vectors:
+        """The vectors that a person brought, one per document, mapped from disk."""
+        arrays: list[Matrix] = [np.load(self.directory / name, mmap_mode="r") for name in self._files("vectors")]
+        counts = [len(array) for array in arrays]
+        rows = [np.arange(count) for count in counts]
+        return Vectors(
+            arrays, np.repeat(np.arange(len(arrays), dtype=np.int32), counts), np.concatenate(rows), unit=False
+        )
+
+    def rejected(self) -> pl.DataFrame:
+        """What could not be read: ``file, line, reason, excerpt``."""
+        parts = [pl.read_parquet(self.directory / name) for name in self._files("rejects")]
+        return pl.concat([pl.DataFrame(schema=REJECT_COLUMNS), *parts])
+
+    def damaged(self) -> list[str]:
+        """Names of its files whose bytes are not those that were written."""
+        return [
+            name for name, checksum in checksums(self.manifest).items() if not is_whole(self.directory / name, checksum)
+        ]
+
+    def size(self) -> int:
+        """Bytes of its files on disk."""
+        return sum((self.directory / name).stat().st_size for name in (*checksums(self.manifest), MANIFEST))
+
+    def _files(self, kind: str) -> list[str]:
+        return [name for name in checksums(self.manifest) if name.startswith(f"{kind}-")]
+
+
+def checksums(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file of a version, by its name, part by part."""
+    return {name: checksum for part in manifest["parts"] for name, checksum in part["sha256"].items()}
+
+
+def version_of(manifest: Mapping[str, Any]) -> str:
+    """A version is named by a hash of what it holds."""
+    sums = checksums(manifest)
+    return hashlib.sha256("".join(sums[name] for name in sorted(sums)).encode()).hexdigest()[:12]
+
+
+def is_whole(path: Path, checksum: str) -> bool:
+    """Whether a file is there with the bytes that were written."""
+    return path.exists() and sha256(path) == checksum

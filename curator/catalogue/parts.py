@@ -1,0 +1,177 @@
+"""Batches of documents → the files of a version, part by part, so that a later run can take up what is there.
+
+A part is one batch: ``documents-<n>.parquet``, ``vectors-<n>.npy`` where a person brought vectors, and
+``rejects-<n>.parquet``, each where there is any. While a version is written, ``part-<n>.json`` comes after them and
+says that the part is whole; once all are, the manifest holds what these files said.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator.catalogue.corpus import MANIFEST, is_whole
+from curator.documents import REJECT_COLUMNS, Batch, Kept, Piece, Reject, runs
+from curator.errors import DataError
+from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
+from curator.vectors import Matrix
+
+Part = dict[str, Any]
+Apart = Callable[[Batch], tuple[pl.DataFrame, Matrix]]
+"""Takes the vectors out of a batch: its documents without them, and (documents, d) float32, NaN where there is none."""
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """A part that an earlier run wrote."""
+
+    directory: Path
+    number: int
+    part: Part
+
+    @property
+    def piece(self) -> Piece:
+        return Piece.from_json(self.part["piece"])
+
+    @property
+    def renamed(self) -> tuple[str, ...]:
+        return tuple(self.part["renamed"])
+
+    def ids(self) -> pl.Series:
+        """The ids of its documents."""
+        name = _name("documents", self.number)
+        if name not in self.part["sha256"]:
+            return pl.Series(dtype=pl.String)
+        return pl.read_parquet(self.directory / name, columns=["id"])["id"]
+
+    def follows(self, other: Kept | None) -> bool:
+        """Whether it came right after another in the run that wrote it; after None, first."""
+        if other is None:
+            return self.number == 0
+        return isinstance(other, KeptPart) and (other.directory, other.number + 1) == (self.directory, self.number)
+
+    def is_whole(self) -> bool:
+        """Whether its files are what was written."""
+        return all(is_whole(self.directory / name, checksum) for name, checksum in self.part["sha256"].items())
+
+    def taken_up(self, directory: Path, number: int) -> Part:
+        """Have its files in another version, too, where it has another number."""
+        sums = {}
+        for name, checksum in self.part["sha256"].items():
+            own = _name(name.partition("-")[0], number)
+            link(self.directory / name, directory / own)
+            sums[own] = checksum
+        return {**self.part, "sha256": sums}
+
+
+class Earlier:
+    """The parts of earlier versions and of runs that did not end, by the piece that they were made of."""
+
+    def __init__(self, directories: Iterable[Path], settings: dict[str, Any]) -> None:
+        self._kept: dict[tuple[Any, ...], KeptPart] = {}
+        for directory in directories:
+            for number, part in _parts(directory, settings):
+                kept = KeptPart(directory, number, part)
+                self._kept.setdefault(kept.piece.key, kept)
+
+    def get(self, key: tuple[Any, ...]) -> KeptPart | None:
+        """The part that was made of a piece, if it is whole."""
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.is_whole() else None
+
+
+def _parts(directory: Path, settings: dict[str, Any]) -> Iterable[tuple[int, Part]]:
+    """The numbered parts of a version, whole or not; none if it was made with other settings, or cannot be read."""
+    try:
+        if (directory / MANIFEST).exists():
+            manifest = read_json(directory / MANIFEST)
+            return list(enumerate(manifest["parts"])) if manifest["settings"] == settings else []
+        if read_json(directory / "settings.json") != settings:
+            return []
+        return [(int(path.stem.partition("-")[2]), read_json(path)) for path in directory.glob("part-*.json")]
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return []
+
+
+def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None) -> list[Part]:
+    """Write a version's parts. Raises DataError when there is no document: an empty corpus is always a mistake."""
+    parts: list[Part] = []
+    for batch in batches:
+        number = len(parts)
+        kept = batch.kept
+        part = (
+            kept.taken_up(directory, number)
+            if isinstance(kept, KeptPart)
+            else _written(directory, number, batch, apart)
+        )
+        parts.append(part)
+        widths = sorted({part["vectors"] for part in parts if part["vectors"]})
+        if len(widths) > 1:
+            raise DataError(f"the vectors of corpus {name!r} are not of one length, but of {widths} components")
+        write_json(directory / _name("part", number), part)
+    if not any(part["documents"] for part in parts):
+        rejects = sum(part["rejects"] for part in parts)
+        raise DataError(
+            f"corpus {name!r}: no document could be read, {rejects:,} rejects{_first_reject(directory, parts)}"
+        )
+    return parts
+
+
+def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) -> Part:
+    frame, rejects, piece, matrix = batch.frame, batch.rejects, batch.piece, None
+    if apart is not None and len(frame):
+        frame, matrix = apart(batch)
+        frame, matrix, piece, bad = _finite(frame, matrix, piece)
+        rejects = (*rejects, *bad)
+    files = []
+    if len(frame):
+        files.append(_name("documents", number))
+        write_bytes(directory / files[-1], frame.drop("_row").write_parquet)
+    if matrix is not None and len(matrix):
+        files.append(_name("vectors", number))
+        write_npy(directory / files[-1], matrix)
+    if rejects:
+        files.append(_name("rejects", number))
+        rows = pl.DataFrame([asdict(reject) for reject in rejects], REJECT_COLUMNS)
+        write_bytes(directory / files[-1], rows.write_parquet)
+    return {
+        "documents": len(frame),
+        "rejects": len(rejects),
+        "renamed": sorted(set(batch.renamed)),
+        "vectors": int(matrix.shape[1]) if matrix is not None and len(matrix) else None,
+        "piece": piece.to_json(),
+        "sha256": {name: sha256(directory / name) for name in files},
+    }
+
+
+def _finite(frame: pl.DataFrame, matrix: Matrix, piece: Piece) -> tuple[pl.DataFrame, Matrix, Piece, list[Reject]]:
+    """Documents whose brought vector is finite, and the others as rejects."""
+    finite = np.asarray(np.isfinite(matrix).all(axis=1))
+    if finite.all():
+        return frame, matrix, piece, []
+    lines = piece.line_numbers()
+    bad = [
+        Reject(piece.file, int(line), "vector with NaN or infinity", text[:80])
+        for line, text in zip(lines[~finite], frame.filter(~finite)["text"], strict=True)
+    ]
+    kept = replace(piece, lines=runs(lines[finite]))
+    return frame.filter(finite), np.ascontiguousarray(matrix[finite]), kept, bad
+
+
+def _first_reject(directory: Path, parts: list[Part]) -> str:
+    for number, part in enumerate(parts):
+        if part["rejects"]:
+            file, line, reason, _ = pl.read_parquet(directory / _name("rejects", number)).row(0)
+            return f"; the first: {file}:{line} {reason}"
+    return ""
+
+
+_SUFFIXES = {"documents": "parquet", "vectors": "npy", "rejects": "parquet", "part": "json"}
+
+
+def _name(kind: str, number: int) -> str:
+    return f"{kind}-{number:05}.{_SUFFIXES[kind]}"
