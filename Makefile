@@ -9,13 +9,17 @@ EXTRA ?= cpu
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test torture check format clean
 
 demo: $(READY)
 	$(BIN)/curator demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Every fault at every point: some 40 minutes. `make test` has a few of each kind.
+torture: $(READY)
+	CURATOR_TORTURE=1 $(BIN)/python -m pytest tests/test_faults.py
 
 check: $(READY)
 	$(BIN)/ruff check .

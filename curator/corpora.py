@@ -19,7 +19,7 @@ from curator.catalogue import Catalogue, Corpus
 from curator.documents import READER, Batch, Columns, Origin, files, read
 from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, UsageError
-from curator.files import sha256
+from curator.files import sha256, sweep
 from curator.relation import Documents, Relation
 from curator.vectors import Encoder, Places, Rows, Vectors, VectorStore
 
@@ -95,7 +95,7 @@ class Corpora:
 
     def _present(self, corpus: Corpus) -> Corpus:
         """Let the name of a version mean it."""
-        if self.catalogue.present(corpus.name) != corpus.version:
+        if not self.catalogue.is_settled(corpus.name, corpus.version):
             with self.catalogue.writing():
                 self.catalogue.make_present(corpus.name, corpus.version)
         return corpus
@@ -198,6 +198,7 @@ class Corpora:
 
         log.info("embedding %s: %s texts are new", what, f"{new:,}")
         with self.catalogue.writing():
+            sweep(self.store().directory)
             yield step
         log.info("embedded %s texts in %.1f s", f"{new:,}", time.perf_counter() - started)
 
@@ -219,6 +220,7 @@ class Corpora:
     def _keep_places(self, corpus: Corpus, places: Places) -> None:
         self._places[corpus.name, corpus.version, self.encoder_key()] = places
         try:
+            sweep(self._home(corpus))
             places.save(self._places_file(corpus))
         except OSError as error:  # a workspace that may only be read
             log.debug("%s: not kept: %s", self._places_file(corpus), error)

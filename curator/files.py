@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from polars.exceptions import PolarsError
 
 
 def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, flush it to disk and rename it into place."""
+    """Let ``write`` fill a file beside ``path``, flush it to disk and rename it into place. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -27,8 +29,32 @@ def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except PolarsError as error:  # polars says what the system said in words only
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what writers that were killed have left half-written in a folder."""
+    for path in directory.glob(".*.part"):
+        if not _is_running(path.suffixes[-2].removeprefix(".")):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: str) -> bool:
+    if os.name != "posix":
+        return True  # nobody to ask
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -30,7 +30,7 @@ from curator.catalogue.corpus import MANIFEST, Corpus, version_of
 from curator.catalogue.parts import Apart, Earlier, Part, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
-from curator.files import read_json, write_json
+from curator.files import read_json, sweep, write_json
 
 __all__ = ["FORMAT", "IDENTIFIER", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name"]
 
@@ -57,6 +57,7 @@ class Catalogue:
         elif root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
             raise WorkspaceError(f"{root} is not a workspace and not empty; name another directory")
         else:
+            sweep(root)
             write_json(marker, {"format": FORMAT})
 
     @contextmanager
@@ -129,10 +130,11 @@ class Catalogue:
                 f"there is a corpus {alike[0]!r}, and SQL does not tell {name!r} from it; use another name"
             )
         home = self.root / "corpora" / name
+        sweep(home)
         beside, unfinished = home / ".writing", sorted(home.glob(".earlier-*"))
         if beside.exists():
-            unfinished.append(home / f".earlier-{len(unfinished) and int(unfinished[-1].name.split('-')[1]) + 1:05}")
-            beside.rename(unfinished[-1])
+            number = int(unfinished[-1].name.partition("-")[2]) + 1 if unfinished else 0
+            unfinished.append(beside.rename(home / f".earlier-{number:05}"))
         beside.mkdir(parents=True)
         write_json(beside / "settings.json", settings)
         whole = [corpus.directory for corpus in self.known(name)]
@@ -142,14 +144,23 @@ class Catalogue:
             shutil.rmtree(beside)
             raise
         self._complete(name, beside, _manifest(name, parts, origin, settings))
-        for directory in unfinished:
-            shutil.rmtree(directory)
         return self.corpus(name)
 
     def make_present(self, name: str, version: str) -> None:
-        """Let a name mean a version that there is."""
-        now = datetime.now(UTC).isoformat()
-        write_json(self.root / "corpora" / name / "current.json", {"version": version, "created": now})
+        """Let a name mean a version that there is; what was not finished is of no use any more."""
+        home = self.root / "corpora" / name
+        if self.present(name) != version:
+            write_json(home / "current.json", {"version": version, "created": datetime.now(UTC).isoformat()})
+        for directory in self._unfinished(name):
+            shutil.rmtree(directory)
+
+    def is_settled(self, name: str, version: str) -> bool:
+        """Whether a name means a version, and no run that writes another was killed, or is at it."""
+        return self.present(name) == version and not self._unfinished(name)
+
+    def _unfinished(self, name: str) -> list[Path]:
+        home = self.root / "corpora" / name
+        return [*sorted(home.glob(".earlier-*")), *home.glob(".writing")]
 
     def _complete(self, name: str, beside: Path, manifest: dict[str, Any]) -> None:
         """Turn what was written into a version, and the present one."""

@@ -283,8 +283,11 @@ def main() -> None:
         _fail(error, 2)
     except CuratorError as error:
         _fail(error, 1)
+    except OSError as error:  # a full disk, say, or a workspace that is gone
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; once that is mended, the same command goes on where it was", 1)
 
 
-def _fail(error: CuratorError, code: int) -> None:
+def _fail(error: CuratorError | str, code: int) -> None:
     err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

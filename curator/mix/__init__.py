@@ -10,7 +10,7 @@ import polars as pl
 
 from curator.corpora import Corpora, Stale
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import read_json, write_bytes, write_json
+from curator.files import read_json, sweep, write_bytes, write_json
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import digest, inputs, lock, locked_recipe, locked_steps, version
@@ -67,6 +67,7 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     else:
         built = build(task, plan, workshop.session)
         _store(directory, name, built, task, made_from, workshop)
+    sweep(home)
     write_json(home / "current.json", {"version": directory.name})
     return Mix(directory, workshop)
 
@@ -91,6 +92,7 @@ def _store(directory: Path, name: str, built: Built, task: Task, made_from: dict
         orient="row",
     )
     with workshop.corpora.catalogue.writing(wait=LOCK_SECONDS):
+        sweep(directory)
         write_bytes(directory / "mix.parquet", built.frame.write_parquet)
         write_bytes(directory / "ledger.parquet", built.ledger.write_parquet)
         write_bytes(directory / "pool.parquet", pool.write_parquet)

@@ -33,8 +33,8 @@ class Places:
 
     @classmethod
     def concat(cls, parts: Sequence["Places"]) -> Self:
-        """Several in order as one."""
-        shards = tuple(dict.fromkeys(name for part in parts for name in part.shards))
+        """Several in order as one, the same whatever the shards were found in the order of."""
+        shards = tuple(sorted({name for part in parts for name in part.shards}))
         numbers = {name: number for number, name in enumerate(shards)}
         entries = np.concatenate([np.empty(0, ENTRY), *(part.entries for part in parts)])
         renumbered = [np.array([numbers[name] for name in p.shards], np.int32)[p.entries["shard"]] for p in parts]
