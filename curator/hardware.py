@@ -3,12 +3,15 @@
 Everything that could run on a GPU asks ``decide()``. ``CURATOR_DEVICE=cpu|cuda`` overrides the choice.
 """
 
+import hashlib
+import json
 import os
+import platform
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
-
-import torch
 
 from curator.errors import UsageError
 
@@ -32,6 +35,8 @@ class Hardware:
 @cache
 def decide() -> Hardware:
     """The device for torch models, and the precision that is fast on it. Raises UsageError for a bad override."""
+    import torch  # it takes a second, and reading documents needs none
+
     device, device_reason = _device(os.environ.get("CURATOR_DEVICE", ""))
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -51,7 +56,20 @@ def precision(asked: Literal["auto", "fp32", "bf16"]) -> Precision:
     return decide().precision if asked == "auto" else asked
 
 
+def fingerprint() -> str:
+    """Digest of all that ``decide`` looks at, without torch: while it is the same, so is the decision."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf8", "replace").splitlines() if cpuinfo.exists() else []
+    processor = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    variables = [os.environ.get(name) for name in ("CURATOR_DEVICE", "CUDA_VISIBLE_DEVICES", "ONEDNN_MAX_CPU_ISA")]
+    gpus = sorted(path.name for path in Path("/dev").glob("nvidia*"))
+    told = [version("torch"), platform.platform(), processor or platform.processor(), variables, gpus]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
 def _device(override: str) -> tuple[Device, str]:
+    import torch
+
     available = torch.cuda.is_available()
     if override == "cpu":
         return "cpu", "CURATOR_DEVICE=cpu"

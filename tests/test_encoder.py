@@ -356,6 +356,34 @@ def test_the_import_is_cheap():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_finished_command_needs_no_torch(tmp_path):
+    """Importing torch takes longer than all else that a rerun does."""
+    code = """
+import sys
+from curator import Workspace
+ws = Workspace(sys.argv[1])
+ws.add("notes", sys.argv[2])
+ws.embed("notes")
+print(ws.ls()[0]["embedded"], "torch" in sys.modules)
+"""
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "my card was declined"}\n')
+    command = [sys.executable, "-c", code, str(tmp_path / "ws"), str(path)]
+    told = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
+    assert told == [["True", "True"], ["True", "False"]]
+
+
+def test_what_a_machine_is_does_not_need_torch(monkeypatch):
+    here = hardware.fingerprint()
+    assert hardware.fingerprint() == here
+    for name in ("CURATOR_DEVICE", "CUDA_VISIBLE_DEVICES"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "cpu")
+            assert hardware.fingerprint() != here
+    monkeypatch.setattr(hardware, "version", lambda name: "0.0+other")
+    assert hardware.fingerprint() != here
+
+
 class Remembering:
     """New handles on one memory, each as in a process of its own; counts the loads."""
 
@@ -442,6 +470,7 @@ def test_other_settings_places_precision_and_libraries_are_loaded_again(tiny, tm
     assert remembering.loads == []
     for precision in ("fp32", "bf16"):  # as another processor, or CURATOR_DEVICE, would decide
         monkeypatch.setattr(hardware, "precision", lambda asked, found=precision: found)
+        monkeypatch.setattr(hardware, "fingerprint", lambda found=precision: f"a machine for {found}")
         assert f"-{precision}-" in remembering(same).key
     monkeypatch.setattr(identity, "version", lambda name: "99")
     assert remembering(same).key

@@ -9,11 +9,30 @@ Reading order: sentence (texts to vectors), packed (faster layers), identity (wh
 (settings to a model), remembered (a model that is loaded when it must be).
 """
 
-from curator.encoder.loading import embedded_model, load
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from curator.encoder.remembered import RememberedEncoder
-from curator.encoder.sentence import BATCH_TOKENS, SentenceEncoder
 from curator.vectors import Encoded, Encoder
+
+if TYPE_CHECKING:
+    from curator.encoder.loading import embedded_model, load
+    from curator.encoder.sentence import BATCH_TOKENS, SentenceEncoder
 
 __all__ = [
     "BATCH_TOKENS", "Encoded", "Encoder", "RememberedEncoder", "SentenceEncoder", "embedded_model", "load",
 ]  # fmt: skip
+
+_BRING_TORCH = {
+    "embedded_model": "loading",
+    "load": "loading",
+    "BATCH_TOKENS": "sentence",
+    "SentenceEncoder": "sentence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What brings torch along, imported when it is first asked for: torch takes a second."""
+    if name not in _BRING_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_BRING_TORCH[name]}"), name)

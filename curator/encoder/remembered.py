@@ -6,17 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from curator import hardware, recipe
 from curator.encoder import identity
-from curator.encoder.loading import load
-from curator.encoder.sentence import SentenceEncoder
 from curator.errors import UsageError
 from curator.files import read_json, write_json
 from curator.vectors import Encoded
 
+if TYPE_CHECKING:
+    from curator.encoder.sentence import SentenceEncoder
+
 log = logging.getLogger(__name__)
+
+
+MACHINE = "machine"  # beside the encoders: what the machine was, and the precision that was right for it
+
+
+def load(settings: recipe.Encoder) -> "SentenceEncoder":
+    """As ``loading.load``, which imports torch."""
+    from curator.encoder import loading
+
+    return loading.load(settings)
 
 
 @dataclass(frozen=True)
@@ -61,9 +72,10 @@ class RememberedEncoder:
 
     @cached_property
     def _known(self) -> _Known:
-        precision = hardware.precision(self._settings.precision)
-        place = json.dumps([self._settings.model_dump(), precision])
         entries = self._entries()
+        machine = hardware.fingerprint()
+        precision = _precision(self._settings.precision, entries.get(MACHINE), machine)
+        place = json.dumps([self._settings.model_dump(), precision])
         made_from = identity.made_from(self._settings, precision)
         found = _known(entries.get(place))
         if found is not None and made_from and found.made_from == made_from:
@@ -72,12 +84,13 @@ class RememberedEncoder:
         known = _Known(encoder.made_from, encoder.key, encoder.dimension, encoder.revision)
         if known.made_from:
             try:
-                write_json(self._memory, {**entries, place: vars(known)})
+                decided = {MACHINE: {"fingerprint": machine, "precision": hardware.precision("auto")}}
+                write_json(self._memory, {**entries, **decided, place: vars(known)})
             except OSError as error:  # a workspace that may only be read
                 log.debug("%s: not remembered: %s", self._memory, error)
         return known
 
-    def _loaded(self) -> SentenceEncoder:
+    def _loaded(self) -> "SentenceEncoder":
         known, settings = self._known, self._settings
         if self._encoder is not None:
             return self._encoder
@@ -99,6 +112,15 @@ class RememberedEncoder:
         except (OSError, ValueError):
             return {}
         return entries if isinstance(entries, dict) else {}
+
+
+def _precision(asked: Literal["auto", "fp32", "bf16"], entry: Any, machine: str) -> hardware.Precision:
+    """The precision for what is asked; on a machine that is remembered, without torch, which takes a second."""
+    same = isinstance(entry, dict) and entry.get("fingerprint") == machine
+    if asked == "auto" and same and entry.get("precision") in get_args(hardware.Precision):
+        remembered: hardware.Precision = entry["precision"]
+        return remembered
+    return hardware.precision(asked)
 
 
 def _known(entry: Any) -> _Known | None:

@@ -5,8 +5,8 @@ import os
 import shutil
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import bm25s
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -17,7 +17,6 @@ from curator.functions._results import Hits, check_question, ranked_table
 from curator.relation import Relation
 
 log = logging.getLogger(__name__)
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets DEBUG itself, which any handler would then show
 
 K1, B = 1.5, 0.75
 FORMAT = 1  # of the stored index: its files, and how a text is cut into terms
@@ -93,7 +92,15 @@ def _texts(function: str, frame: pl.DataFrame) -> pl.Series:
     return frame["text"]
 
 
-def _build(texts: pl.Series) -> bm25s.BM25 | None:
+def _library() -> Any:
+    """bm25s, which takes a while to import. It sets its log to DEBUG, which any handler would then show."""
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    return bm25s
+
+
+def _build(texts: pl.Series) -> Any:
     """The index of texts, or None where they hold no term."""
     vocabulary: dict[str, int] = {}
     ids = [
@@ -103,12 +110,12 @@ def _build(texts: pl.Series) -> bm25s.BM25 | None:
     ]
     if not vocabulary:
         return None
-    index = bm25s.BM25(k1=K1, b=B, method="lucene", backend="numpy")
-    index.index(bm25s.tokenization.Tokenized(ids, vocabulary), create_empty_token=False, show_progress=False)
+    index = _library().BM25(k1=K1, b=B, method="lucene", backend="numpy")
+    index.index(_library().tokenization.Tokenized(ids, vocabulary), create_empty_token=False, show_progress=False)
     return index
 
 
-def _kept(directory: Path, texts: pl.Series) -> bm25s.BM25 | None:
+def _kept(directory: Path, texts: pl.Series) -> Any:
     """The index stored in a directory, or one built and stored there."""
     index = _opened(directory, len(texts), _stamp(directory))
     if index is None:
@@ -122,10 +129,10 @@ def _kept(directory: Path, texts: pl.Series) -> bm25s.BM25 | None:
 
 
 def _header(documents: int) -> dict[str, object]:
-    return {"format": FORMAT, "bm25s": bm25s.__version__, "k1": K1, "b": B, "documents": documents}
+    return {"format": FORMAT, "bm25s": _library().__version__, "k1": K1, "b": B, "documents": documents}
 
 
-def _store(index: bm25s.BM25, directory: Path, documents: int) -> None:
+def _store(index: Any, directory: Path, documents: int) -> None:
     """Write an index beside its place and rename it into it."""
     beside = directory.with_name(f".{directory.name}.{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -146,7 +153,7 @@ def _stamp(directory: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=8)  # reading checksums and vocabulary takes longer than a query
-def _opened(directory: Path, documents: int, stamp: tuple[tuple[str, int, int], ...]) -> bm25s.BM25 | None:
+def _opened(directory: Path, documents: int, stamp: tuple[tuple[str, int, int], ...]) -> Any:
     """The index in a directory, mapped from disk; None for one that is not whole, or not of this version.
 
     ``stamp`` makes sure that what is remembered is what is on the disk.
@@ -160,7 +167,7 @@ def _opened(directory: Path, documents: int, stamp: tuple[tuple[str, int, int], 
         if manifest != _header(documents):
             return None
         if sums == {name: sha256(directory / name) for name in names - {MANIFEST}}:
-            return bm25s.BM25.load(directory, mmap=True, allow_pickle=False, show_progress=False)
+            return _library().BM25.load(directory, mmap=True, allow_pickle=False, show_progress=False)
         log.warning("the BM25 index in %s is damaged and is built again", directory)
     except (OSError, ValueError) as error:
         log.warning("the BM25 index in %s cannot be read and is built again: %s", directory, error)

@@ -13,7 +13,6 @@ from typing import Literal
 import faiss
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from curator.hardware import decide
 from curator.neighbours.inverted import InvertedFile
@@ -162,6 +161,8 @@ def _products_over(
     rows: Matrix, columns: Matrix, least: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The places and values of the products of two blocks that reach ``least``, by rows. FAISS has none for the GPU."""
+    import torch
+
     on = decide().device
     products = torch.tensor(rows, device=on) @ torch.tensor(columns, device=on).T
     places = (products >= least).nonzero(as_tuple=True)
