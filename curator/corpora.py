@@ -258,7 +258,7 @@ class Corpora:
         done = rows = 0
         for batch in batches:
             done += batch.documents
-            rows += batch.piece.rows
+            rows += batch.rows
             if self._progress:
                 self._progress(f"reading {name}", done, 0)
             yield batch

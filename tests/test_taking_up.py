@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from curator import Workspace
-from curator.documents import ingest, records, tables
+from curator.documents import gather, ingest, records, tables
 from curator.files import sha256
 
 
@@ -18,6 +18,7 @@ from curator.files import sha256
 def small_batches(monkeypatch):
     for module in (records, tables):
         monkeypatch.setattr(module, "ROWS", 4)
+    monkeypatch.setattr(gather, "SMALL", 0)  # every file has batches of its own
 
 
 @pytest.fixture
@@ -158,8 +159,11 @@ def some_file(draw, number):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_files_that_come_change_and_go_give_what_reading_them_anew_gives(tmp_path, seed):
+def test_files_that_come_change_and_go_give_what_reading_them_anew_gives(tmp_path, seed, monkeypatch):
     draw = random.Random(seed)
+    monkeypatch.setattr(gather, "SMALL", draw.choice([0, 2, 4]))
+    monkeypatch.setattr(gather, "TOGETHER", draw.choice([2, 3, 9]))
+    monkeypatch.setattr(records, "ROWS", draw.choice([4, 8]))
     data = tmp_path / "data"
     data.mkdir()
     jsonl(data / "m.jsonl", rows(1))  # so that there always is a document
@@ -178,6 +182,30 @@ def test_files_that_come_change_and_go_give_what_reading_them_anew_gives(tmp_pat
         assert ws.catalogue.corpus("x").damaged() == []
         assert ws.rejects("x").equals(fresh.rejects("x"))
         shutil.rmtree(tmp_path / "fresh")
+
+
+def test_small_files_share_batches_and_few_are_read_again_for_one_more(tmp_path, read_from, monkeypatch):
+    monkeypatch.setattr(gather, "SMALL", 100)
+    monkeypatch.setattr(gather, "TOGETHER", 5)
+    monkeypatch.setattr(records, "ROWS", 1000)
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(200):
+        jsonl(data / f"{number:03}.jsonl", rows(2, 2 * number))
+    ws = Workspace(tmp_path / "ws")
+    ws.add("x", data)
+    corpus = ws.catalogue.corpus("x")
+    assert 20 < len(corpus.shards) < 70
+    assert corpus.frame()["text"].to_list() == [f"text number {i}" for i in range(400)]
+    assert corpus.frame()["id"].to_list() == [f"{i:03}.jsonl:{line}" for i in range(200) for line in (1, 2)]
+    jsonl(data / "0995.jsonl", rows(1, 999))
+    read_from.clear()
+    ws.add("x", data)
+    assert 1 < len(read_from) < 40
+    assert ("0995.jsonl", 0) in read_from
+    fresh = Workspace(tmp_path / "fresh")
+    fresh.add("x", data)
+    assert manifest(ws, "x") == manifest(fresh, "x")
 
 
 def test_a_damaged_part_is_read_again(tmp_path, read_from):

@@ -8,6 +8,7 @@ says that the part is whole; once all are, the manifest holds what these files s
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from curator.catalogue.corpus import MANIFEST, is_whole
-from curator.documents import REJECT_COLUMNS, Batch, Kept, Piece, Reject, runs
+from curator.documents import REJECT_COLUMNS, Batch, Kept, Key, Mark, Piece, Reject, runs
 from curator.errors import DataError
 from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
 from curator.vectors import Matrix
@@ -33,9 +34,21 @@ class KeptPart:
     number: int
     part: Part
 
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(map(Piece.from_json, self.part["pieces"]))
+
     @property
-    def piece(self) -> Piece:
-        return Piece.from_json(self.part["piece"])
+    def is_closed(self) -> bool:
+        return bool(self.part["closed"])
+
+    @property
+    def following(self) -> Key | None:
+        following = self.part["following"]
+        if following is None:
+            return None
+        file, name, stamp, mark = following
+        return file, name, tuple((str(path), int(size), int(time)) for path, size, time in stamp), Mark(*mark)
 
     @property
     def renamed(self) -> tuple[str, ...]:
@@ -72,14 +85,14 @@ class Earlier:
     """The parts of earlier versions and of runs that did not end, by the piece that they were made of."""
 
     def __init__(self, directories: Iterable[Path], settings: dict[str, Any]) -> None:
-        self._kept: dict[tuple[Any, ...], KeptPart] = {}
+        self._kept: dict[Key, KeptPart] = {}
         for directory in directories:
             for number, part in _parts(directory, settings):
                 kept = KeptPart(directory, number, part)
-                self._kept.setdefault(kept.piece.key, kept)
+                self._kept.setdefault(kept.pieces[0].key, kept)
 
-    def get(self, key: tuple[Any, ...]) -> KeptPart | None:
-        """The part that was made of a piece, if it is whole."""
+    def get(self, key: Key, /) -> KeptPart | None:
+        """The part whose first piece this is, if it is whole."""
         kept = self._kept.get(key)
         return kept if kept is not None and kept.is_whole() else None
 
@@ -112,7 +125,8 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
         widths = sorted({part["vectors"] for part in parts if part["vectors"]})
         if len(widths) > 1:
             raise DataError(f"the vectors of corpus {name!r} are not of one length, but of {widths} components")
-        write_json(directory / _name("part", number), part)
+        if kept is None:  # what is taken up still is where it was taken from
+            write_json(directory / _name("part", number), part)
     if not any(part["documents"] for part in parts):
         rejects = sum(part["rejects"] for part in parts)
         raise DataError(
@@ -122,10 +136,10 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
 
 
 def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) -> Part:
-    frame, rejects, piece, matrix = batch.frame, batch.rejects, batch.piece, None
+    frame, rejects, pieces, matrix = batch.frame, batch.rejects, batch.pieces, None
     if apart is not None and len(frame):
         frame, matrix = apart(batch)
-        frame, matrix, piece, bad = _finite(frame, matrix, piece)
+        frame, matrix, pieces, bad = _finite(frame, matrix, pieces)
         rejects = (*rejects, *bad)
     files = []
     if len(frame):
@@ -144,23 +158,31 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) ->
         "columns": {name: str(kind) for name, kind in frame.schema.items() if name != "_row"},
         "renamed": sorted(set(batch.renamed)),
         "vectors": int(matrix.shape[1]) if matrix is not None and len(matrix) else None,
-        "piece": piece.to_json(),
+        "pieces": [piece.to_json() for piece in pieces],
+        "closed": batch.is_closed,
+        "following": batch.following,
         "sha256": {name: sha256(directory / name) for name in files},
     }
 
 
-def _finite(frame: pl.DataFrame, matrix: Matrix, piece: Piece) -> tuple[pl.DataFrame, Matrix, Piece, list[Reject]]:
+def _finite(
+    frame: pl.DataFrame, matrix: Matrix, pieces: tuple[Piece, ...]
+) -> tuple[pl.DataFrame, Matrix, tuple[Piece, ...], list[Reject]]:
     """Documents whose brought vector is finite, and the others as rejects."""
     finite = np.asarray(np.isfinite(matrix).all(axis=1))
     if finite.all():
-        return frame, matrix, piece, []
-    lines = piece.line_numbers()
-    bad = [
-        Reject(piece.file, int(line), "vector with NaN or infinity", text[:80])
-        for line, text in zip(lines[~finite], frame.filter(~finite)["text"], strict=True)
-    ]
-    kept = replace(piece, lines=runs(lines[finite]))
-    return frame.filter(finite), np.ascontiguousarray(matrix[finite]), kept, bad
+        return frame, matrix, pieces, []
+    bad, kept, start = [], [], 0
+    for piece in pieces:
+        lines, own = piece.line_numbers(), slice(start, start + piece.documents)
+        start += piece.documents
+        kept.append(replace(piece, lines=runs(lines[finite[own]])))
+        texts = frame["text"][own].filter(pl.Series(~finite[own]))
+        bad += [
+            Reject(piece.file, int(line), "vector with NaN or infinity", text[:80])
+            for line, text in zip(lines[~finite[own]], texts, strict=True)
+        ]
+    return frame.filter(finite), np.ascontiguousarray(matrix[finite]), tuple(kept), bad
 
 
 def _first_reject(directory: Path, parts: list[Part]) -> str:

@@ -14,6 +14,8 @@ from curator.documents.records import (
     Batch,
     Columns,
     Kept,
+    Key,
+    Mark,
     Origin,
     Piece,
     Reject,
@@ -23,6 +25,6 @@ from curator.documents.texts import normalise
 from curator.documents.values import texts_of
 
 __all__ = [
-    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Origin", "Piece", "Reject", "files",
-    "normalise", "read", "runs", "texts_of",
+    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece", "Reject",
+    "files", "normalise", "read", "runs", "texts_of",
 ]  # fmt: skip

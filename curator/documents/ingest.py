@@ -5,14 +5,15 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import polars as pl
 
+from curator.documents.gather import Gatherer, is_small
 from curator.documents.lines import csv_chunks, csv_header, json_chunks, json_header
 from curator.documents.places import Place, entries, is_hub, names, places
-from curator.documents.records import START, Batch, Chunk, Columns, Kept, Mark, Origin, Reject, Rows, Source
-from curator.documents.shape import Target, shape
+from curator.documents.records import START, Batch, Chunk, Columns, Kept, Key, Mark, Origin, Reject, Rows, Source
+from curator.documents.shape import Stamp, Target, shape
 from curator.documents.tables import (
     dataset_sources,
     frame_source,
@@ -29,10 +30,10 @@ _AS_NAMED = Columns()
 class Earlier(Protocol):
     """What earlier runs wrote, by the key of its piece."""
 
-    def get(self, key: tuple[Any, ...], /) -> Kept | None: ...
+    def get(self, key: Key, /) -> Kept | None: ...
 
 
-_NOTHING: dict[tuple[Any, ...], Kept] = {}
+_NOTHING: dict[Key, Kept] = {}
 
 
 def read(
@@ -164,31 +165,45 @@ def _check(sources: Sequence[Source], columns: Columns) -> None:
         )
 
 
-def _batches(sources: Iterable[Source], corpus: str, columns: Columns, earlier: Earlier) -> Iterator[Batch]:
-    target = Target(corpus, columns.roles)
-    text = target.roles["text"]
-    row = 0
+def _batches(sources: Sequence[Source], corpus: str, columns: Columns, earlier: Earlier) -> Iterator[Batch]:
+    target, gatherer = Target(corpus, columns.roles), Gatherer()
+    keys = [(source.file, source.name, _stamp(source.files)) for source in sources]
+    at, mark, row = 0, START, 0
     last: Kept | None = None
     unbroken = True  # all so far was kept, and is all that the run had written that far
-    for source in sources:
-        stamp = _stamp(source.files)
-        mark: Mark | None = START
-        while mark is not None and stamp and (kept := earlier.get((source.file, source.name, stamp, mark))):
+    while at < len(sources):
+        kept = earlier.get((*keys[at], mark)) if keys[at][2] else None
+        if kept is not None and gatherer and is_small(kept.pieces[0]):
+            kept = None  # what is held would be put together with it
+        after = _after(kept, keys, at, mark) if kept is not None else None
+        if kept is not None and after is not None:
             unbroken = unbroken and kept.follows(last)
-            if not target.admits(kept, unbroken=unbroken):
-                break
-            yield Batch(pl.DataFrame(), (), kept.renamed, kept.piece, kept)
-            row, mark, last = row + kept.piece.rows, kept.piece.end, kept
-        if mark is None:
-            continue
-        for chunk in source.chunks(mark):
-            batch = shape(_with_text(chunk, source, text), source, stamp, mark, row, target)
-            row, mark, unbroken = row + chunk.rows, chunk.end or mark, False
-            if batch.rejects or len(batch.frame):
-                yield batch
+            if target.admits(kept, unbroken=unbroken):
+                yield from gatherer.release(kept.pieces[0].key)
+                yield Batch(pl.DataFrame(), (), kept.renamed, kept.pieces, kept.is_closed, kept.following, kept)
+                row += sum(piece.rows for piece in kept.pieces)
+                last, (at, mark) = kept, after
+                continue
+        unbroken = False
+        for chunk in sources[at].chunks(mark):
+            usable = _with_text(chunk, sources[at], target.roles["text"])
+            yield from gatherer.take(shape(usable, sources[at], keys[at][2], mark, row, target))
+            row, mark = row + chunk.rows, chunk.end or mark
+        at, mark = at + 1, START
+    yield from gatherer.release(None)
 
 
-def _stamp(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+def _after(kept: Kept, keys: Sequence[tuple[str, str, Stamp]], at: int, mark: Mark) -> tuple[int, Mark] | None:
+    """The source and the mark after all pieces of a batch; None where others are there now, or follow."""
+    for piece in kept.pieces:
+        if at == len(keys) or (*keys[at], mark) != piece.key:
+            return None
+        at, mark = (at + 1, START) if piece.end is None else (at, piece.end)
+    following = (*keys[at], mark) if at < len(keys) else None
+    return (at, mark) if kept.is_closed or following == kept.following else None
+
+
+def _stamp(files: Iterable[Path]) -> Stamp:
     """What tells that files are what they were."""
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in ((path, path.stat()) for path in files))
 

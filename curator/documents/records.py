@@ -125,6 +125,10 @@ class Source:
     files: tuple[Path, ...] = ()
 
 
+Key: TypeAlias = tuple[str, str, tuple[tuple[str, int, int], ...], Mark]
+"""File and name of a source, the stamp of its files, and where in it a piece begins."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Of what a batch was made, so that it can be known again in a later run, and reading go on after it.
@@ -143,6 +147,10 @@ class Piece:
     names: dict[str, str]
     duplicates: bool  # some of its rows were rejected for an id that stood before
 
+    @property
+    def documents(self) -> int:
+        return sum(count for _, count in self.lines)
+
     def line_numbers(self) -> npt.NDArray[np.int64]:
         """The line of each document."""
         return np.concatenate(
@@ -150,7 +158,7 @@ class Piece:
         )
 
     @property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> Key:
         """What the same piece has in common from run to run."""
         return self.file, self.name, self.stamp, self.start
 
@@ -176,9 +184,13 @@ class Kept(Protocol):
     """A batch that an earlier run wrote."""
 
     @property
-    def piece(self) -> Piece: ...
+    def pieces(self) -> tuple[Piece, ...]: ...
     @property
     def renamed(self) -> tuple[str, ...]: ...
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def following(self) -> Key | None: ...
     def ids(self) -> pl.Series: ...
     def follows(self, other: "Kept | None") -> bool:
         """Whether it came right after another, or first, in the run that wrote it."""
@@ -190,18 +202,26 @@ class Batch:
 
     ``frame`` has ``id, text, label, source, split``, then the file's other columns, then ``_row``. The other
     columns, and their types in JSONL, are those of this batch: batches of one corpus may differ in them. Of a batch
-    that was ``kept`` from an earlier run there is no frame.
+    that was ``kept`` from an earlier run there is no frame. ``is_closed`` if whatever comes next would not change it;
+    else it is what it is because of what is ``following``, None at the end.
     """
 
     frame: pl.DataFrame
     rejects: tuple[Reject, ...]
     renamed: tuple[str, ...]
-    piece: Piece
+    pieces: tuple[Piece, ...]
+    is_closed: bool = True
+    following: Key | None = None
     kept: Kept | None = None
 
     @property
     def documents(self) -> int:
-        return sum(count for _, count in self.piece.lines)
+        return sum(piece.documents for piece in self.pieces)
+
+    @property
+    def rows(self) -> int:
+        """Rows used up, rejected ones included."""
+        return sum(piece.rows for piece in self.pieces)
 
 
 @dataclass

@@ -60,18 +60,21 @@ class Target:
     names: dict[str, str] = field(default_factory=dict)  # a file's other column → its name here
 
     def admits(self, kept: Kept, *, unbroken: bool) -> bool:
-        """Whether an earlier batch is what reading its piece again would give; its ids and columns are then taken.
+        """Whether an earlier batch is what reading its pieces again would give; its ids and columns are then taken.
 
         It is when all before it is as it was (``unbroken``), or when nothing in it hangs on what was before: no id
         and no column of it is another's, and no row was rejected for an id that may not be there any more.
         """
-        piece = kept.piece
-        names = {**self.names, **_named(piece.names, self.names)}
-        if not unbroken and (piece.duplicates or any(names[name] != new for name, new in piece.names.items())):
-            return False
-        if any(self.holders.claim(kept.ids(), piece.file, pl.Series(piece.line_numbers()))):
-            return False
-        self.names.update(piece.names)
+        ids, names, start = kept.ids(), dict(self.names), 0
+        for piece in kept.pieces:
+            names |= _named(piece.names, names)
+            if not unbroken and (piece.duplicates or any(names[name] != new for name, new in piece.names.items())):
+                return False
+            own = ids.slice(start, piece.documents)
+            start += piece.documents
+            if any(self.holders.claim(own, piece.file, pl.Series(piece.line_numbers()))):
+                return False
+        self.names.update(names)
         return True
 
 
@@ -105,7 +108,7 @@ def shape(chunk: Chunk, source: Source, stamp: Stamp, mark: Mark, row: int, to: 
     piece = Piece(
         source.file, source.name, stamp, mark, chunk.end, chunk.rows, runs(lines.to_numpy()), names, any(held)
     )
-    return Batch(documents, tuple(rejects), (*chunk.renamed, *renamed), piece)
+    return Batch(documents, tuple(rejects), (*chunk.renamed, *renamed), (piece,))
 
 
 def _fields(values: dict[str, pl.Series], lines: pl.Series, source: Source, corpus: str) -> pl.DataFrame:
