@@ -174,7 +174,8 @@ def _in_comment(before: str, last: Word | None) -> bool:
 def _columns_of(corpus: Corpus) -> tuple[str, ...]:
     """The columns of a corpus, from the heads of its files."""
     shards = [corpus.directory / name for name in corpus.manifest["shards"]]
-    return (*dict.fromkeys(column for shard in shards for column in pl.read_parquet_schema(shard)), "embedding")
+    made = ("embedding",) if corpus.has_own_vectors else ("n_tokens", "embedding")
+    return (*dict.fromkeys(column for shard in shards for column in pl.read_parquet_schema(shard)), *made)
 
 
 def _keywords(session: Session) -> tuple[str, ...]:
