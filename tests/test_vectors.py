@@ -293,13 +293,17 @@ def a_checksum_less(path):
     path.write_text(json.dumps(manifest))
 
 
+def other_counts(path):
+    pl.read_parquet(path).with_columns(pl.col("n_tokens") + 1).write_parquet(path)
+
+
 def other_numbers(path):
     np.save(path, np.load(path).astype(np.int32))
 
 
 CHANGES = [
     *((".json", change) for change in (cut, emptied, another_shards, one_row_more, a_checksum_less)),
-    *((".parquet", change) for change in (no_file, cut, emptied, a_byte_changed, another_shards)),
+    *((".parquet", change) for change in (no_file, cut, emptied, a_byte_changed, another_shards, other_counts)),
     *((".npy", change) for change in (no_file, cut, emptied, other_numbers)),
 ]
 

@@ -284,9 +284,14 @@ OF_TOKENS = {
     "in a view of a view": "SELECT * FROM long",
     "vectors in a view": "SELECT id, v[1] > 0 FROM directions",
     "in a macro": "SELECT id FROM longer(2)",
+    "in a scalar macro": "SELECT total()",
+    "in a text": "SELECT * FROM query('SELECT id, n_tokens FROM notes')",
     "of both sides": f"SELECT t.id, p.id, t.n_tokens, p.n_tokens FROM notes t JOIN notes p {BY}",
     "in the filter of a side": f"SELECT t.id, p.id FROM notes t JOIN (SELECT * FROM notes WHERE n_tokens != 3) p {BY}",
     "of a filtered side": f"SELECT p.n_tokens FROM notes t JOIN (SELECT * FROM notes WHERE id > 'b') p {BY}",
+    "of a CTE that is a side": (
+        f"WITH few AS (SELECT * FROM notes LIMIT 9) SELECT p.id, p.n_tokens FROM notes t JOIN few p {BY}"
+    ),
     "in a filter afterwards": f"SELECT t.id, p.id FROM notes t JOIN notes p {BY} WHERE p.n_tokens > t.n_tokens",
     "as a correlation": (
         f"SELECT t.id, p.id FROM notes t JOIN (SELECT * FROM notes c WHERE c.n_tokens = t.n_tokens) p {BY}"
@@ -297,6 +302,7 @@ DEFINED = (
     "CREATE VIEW lengths AS SELECT id, n_tokens AS length FROM notes",
     "CREATE VIEW long AS SELECT * FROM lengths WHERE length > 2",
     "CREATE VIEW directions AS SELECT id, embedding AS v FROM notes",
+    "CREATE MACRO total() AS (SELECT sum(n_tokens) FROM notes)",
     "CREATE MACRO longer(n) AS TABLE SELECT * FROM notes WHERE n_tokens > n",
 )
 
@@ -343,8 +349,17 @@ def test_tokens_are_counted_when_they_are_named_and_no_part_of_a_star(counted, t
     assert "embedding" not in counted.sql("SELECT * FROM notes WHERE n_tokens > 3").columns
 
 
+def test_a_score_called_like_them_is_not_what_a_filter_compares(counted):
+    counted.sql(  # in DuckDB a column of FROM comes before an alias, so no list is cut by a threshold: no warning
+        "SELECT t.id, array_inner_product(t.embedding, p.embedding) AS n_tokens "
+        f"FROM (SELECT id, embedding FROM notes) t JOIN notes p {BY} WHERE n_tokens > 0.5"
+    )
+    assert counted.last_report["rows"] == 8
+
+
 def test_tokens_of_what_has_none_and_of_files_that_call_a_column_so(counted):
     counted.add("own", FRAME, vectors=np.ones((4, 3), np.float32))
+    assert counted.sql("SELECT * FROM own").columns[-1] == "embedding"
     with pytest.raises(QueryError, match='"n_tokens" not found'):
         counted.sql("SELECT n_tokens FROM own")
     beside = counted.sql("SELECT notes.n_tokens FROM own JOIN notes USING (id) WHERE own.embedding IS NOT NULL")
