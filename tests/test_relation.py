@@ -9,7 +9,7 @@ import pytest
 from curator import Workspace
 from curator.catalogue import Corpus
 from curator.relation import Documents, Relation
-from curator.vectors import Vectors
+from curator.vectors import Vectors, text_hash
 
 FRAME = pl.DataFrame({"id": ["a", "b", "c"], "text": ["red", "green", "blue"], "size": [3, 1, 2]})
 NEAREST = (
@@ -82,6 +82,17 @@ def test_a_new_version_and_a_lost_store_are_embedded_again(root, toy):
     assert ws.sql(NEAREST).height == len(more)
     expected = toy.encode(more["text"].to_list()).vectors
     np.testing.assert_array_equal(Workspace(root, encoder=toy)._relations()["notes"].vectors.matrix(), expected)
+
+
+def test_a_store_that_was_tidied_is_looked_through_again(root, toy):
+    ws = Workspace(root, encoder=toy)
+    counts = ws.sql("SELECT id, n_tokens FROM notes")
+    toy.seen.clear()
+    assert ws._corpora.store().forget(text_hash(["red"])).rewritten == 1
+    assert [row["embedded"] for row in ws.ls()] == [False]
+    assert ws.sql("SELECT id, n_tokens FROM notes").equals(counts)
+    assert toy.seen == ["red"]
+    assert Workspace(root, encoder=toy).sql(NEAREST).rows() == [(name, name) for name in FRAME["id"]]
 
 
 def test_shards_whose_columns_differ_are_one_relation(tmp_path, toy):
