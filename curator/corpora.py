@@ -125,6 +125,7 @@ class Corpora:
         return Relation(
             documents,
             load=partial(self._vectors, corpus),
+            count_tokens=partial(self._tokens, corpus),
             embed_query=embed_query,
             home=home,
             vectors_key=self.encoder_key,
@@ -134,7 +135,7 @@ class Corpora:
         """The vector of a query, (d,), by the encoder in use; embedded once per session."""
         known = self._queries.get((self.encoder_key(), text))
         if known is None:
-            known = self.encoder.encode([text], query=True).vectors[0]
+            known = np.asarray(self.encoder.encode([text], query=True).vectors[0], np.float32)
             self._queries[self.encoder_key(), text] = known
         return known
 
@@ -212,8 +213,17 @@ class Corpora:
         """Vectors of some documents of a corpus."""
         if not len(rows):
             return Vectors.of(np.empty((0, self.encoder.dimension), np.float32), unit=True)
+        return self.store().vectors(self._places_of(corpus, rows))
+
+    def _tokens(self, corpus: Corpus, rows: Rows) -> npt.NDArray[np.int32]:
+        """Tokens of the whole texts of some documents of a corpus, as the encoder counted them."""
+        if not len(rows):
+            return np.empty(0, np.int32)
+        return np.ascontiguousarray(self._places_of(corpus, rows).entries["n_tokens"])
+
+    def _places_of(self, corpus: Corpus, rows: Rows) -> Places:
         every = np.array_equal(rows, np.arange(corpus.documents))
-        return self.store().vectors(self.places(corpus, None if every else rows))
+        return self.places(corpus, None if every else rows)
 
     def _known_places(self, corpus: Corpus) -> Places | None:
         """Where all vectors of a corpus are, if that was kept and they still are there."""

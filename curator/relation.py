@@ -1,6 +1,7 @@
 """A relation: documents and, where they have them, their vectors, row by row; each read when it is needed."""
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,15 @@ from curator.vectors import Rows, Vectors
 Load = Callable[[Rows], Vectors]
 """The vectors of some rows of a relation, made (embedded, or read) when they are first asked for."""
 
+Count = Callable[[Rows], npt.NDArray[np.int32]]
+"""Tokens of the whole texts of some rows of a relation, (n,); what is not yet embedded is embedded first."""
+
 EmbedQuery = Callable[[str], npt.NDArray[np.float32]]
 """The vector of a query text, (d,), to be compared with a relation's. Raises UsageError where there can be none."""
+
+EMBEDDING, N_TOKENS = "embedding", "n_tokens"
+DERIVED = frozenset({EMBEDDING, N_TOKENS})
+"""Columns that are made when a query names them: vectors, and how many tokens their encoder counted in each text."""
 
 
 class Documents:
@@ -74,11 +82,13 @@ class Relation:
         vectors: Vectors | None = None,
         *,
         load: Load | None = None,
+        count_tokens: Count | None = None,
         embed_query: EmbedQuery | None = None,
         home: Path | None = None,
         vectors_key: str | Callable[[], str] = "",
     ) -> None:
         self._documents = documents if isinstance(documents, Documents) else Documents.of(documents)
+        self.count_tokens = count_tokens  # None where curator did not embed the texts
         self.embed_query = embed_query
         self.home = home
         self._vectors_key = vectors_key  # a function where finding out takes a while
@@ -111,6 +121,17 @@ class Relation:
         return self._vectors_key if isinstance(self._vectors_key, str) else self._vectors_key()
 
     @property
+    def derived(self) -> frozenset[str]:
+        """The columns that it can make; a column of its own by such a name takes the place of one."""
+        made = ([EMBEDDING] if self.can_embed else []) + ([N_TOKENS] if self.count_tokens else [])
+        return frozenset(made).difference(map(str.lower, self.columns))
+
+    def seen(self, named: AbstractSet[str], *, starred: bool) -> frozenset[str]:
+        """The derived columns in a query that names some; with ``*``, vectors that were brought are seen as well."""
+        brought = {EMBEDDING} if starred and self.brings_vectors else set[str]()
+        return self.derived & (named | brought)
+
+    @property
     def can_embed(self) -> bool:
         """It has vectors or can make them."""
         return self._vectors is not None or self._load is not None
@@ -140,15 +161,21 @@ class Relation:
         """The given rows in the given order."""
         index = np.asarray(rows, dtype=np.int64)
         load = (lambda inner: self.vectors_of(index[inner])) if self.can_embed else None
-        return self._like(Relation(self._documents.take(index), load=load))
+        count = self.count_tokens
+        counted = None if count is None else (lambda inner: count(index[inner]))
+        return self._like(Relation(self._documents.take(index), load=load, count_tokens=counted))
 
     def with_frame(self, frame: pl.DataFrame) -> "Relation":
         """Other columns for the same rows."""
-        return self._like(Relation(frame, load=self.vectors_of if self.can_embed else None))
+        return self._like(self._over(Documents.of(frame)))
 
     def numbered(self, name: str) -> "Relation":
         """With the numbers of the rows, from 0, as another column."""
-        return self._like(Relation(self._documents.numbered(name), load=self.vectors_of if self.can_embed else None))
+        return self._like(self._over(self._documents.numbered(name)))
+
+    def _over(self, documents: Documents) -> "Relation":
+        load = self.vectors_of if self.can_embed else None
+        return Relation(documents, load=load, count_tokens=self.count_tokens)
 
     def _like(self, other: "Relation") -> "Relation":
         other.brings_vectors = self.brings_vectors
@@ -157,31 +184,48 @@ class Relation:
 
     @classmethod
     def concat(cls, parts: Sequence["Relation"], frame: pl.DataFrame) -> "Relation":
-        """Several in order as one, with ``frame`` as their documents. All must be able to have vectors."""
+        """Several in order as one, with ``frame`` as their documents. All must be able to have vectors.
+
+        Tokens are counted where they are in every one.
+        """
         offsets = np.cumsum([0, *(len(part) for part in parts)])
+        counts = [part.count_tokens for part in parts if part.count_tokens is not None]
+
+        def apart(rows: Rows) -> tuple[list[tuple[int, Rows]], Rows]:
+            """The rows of each part in its own numbers, and how to put what is found for them in order again."""
+            owner = np.searchsorted(offsets, rows, side="right") - 1
+            pieces = [(int(number), rows[owner == number] - offsets[number]) for number in np.unique(owner)]
+            return pieces or [(0, rows)], np.argsort(np.argsort(owner, kind="stable"), kind="stable")
 
         def load(rows: Rows) -> Vectors:
-            owner = np.searchsorted(offsets, rows, side="right") - 1
-            order = np.argsort(owner, kind="stable")
-            pieces = [
-                parts[number].vectors_of(rows[owner == number] - offsets[number]) for number in np.unique(owner)
-            ] or [parts[0].vectors_of(rows)]
-            return Vectors.concat(pieces).take(np.argsort(order, kind="stable"))
+            pieces, back = apart(rows)
+            return Vectors.concat([parts[number].vectors_of(own) for number, own in pieces]).take(back)
 
-        return cls(frame, load=load)
+        def count(rows: Rows) -> npt.NDArray[np.int32]:
+            pieces, back = apart(rows)
+            return np.concatenate([counts[number](own) for number, own in pieces])[back]
 
-    def arrow(self, columns: Iterable[str] | None = None, *, embedding: bool) -> pa.Table:
-        """As an Arrow table, of some columns or of all; ``embedding`` adds the vectors as ``embedding FLOAT[d]``."""
+        return cls(frame, load=load, count_tokens=count if len(counts) == len(parts) else None)
+
+    def arrow(self, columns: Iterable[str] | None = None, *, derived: AbstractSet[str] = frozenset()) -> pa.Table:
+        """As an Arrow table, of some columns or of all, and those ``derived`` that are asked for.
+
+        ``n_tokens`` is an INTEGER, ``embedding`` a ``FLOAT[d]``.
+        """
         frame = self.frame if columns is None else self.select(columns)
         table: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
-        return table.append_column("embedding", vector_column(self.vectors)) if embedding else table
+        if N_TOKENS in derived and self.count_tokens:
+            table = table.append_column(N_TOKENS, pa.array(self.count_tokens(np.arange(len(self), dtype=np.int64))))
+        return table.append_column(EMBEDDING, vector_column(self.vectors)) if EMBEDDING in derived else table
 
-    def empty(self, *, embedding: bool) -> pa.Table:
+    def empty(self, *, derived: AbstractSet[str] = frozenset()) -> pa.Table:
         """The columns of ``arrow`` without a row."""
         table: pa.Table = self._documents.schema.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
-        if not embedding:
+        if N_TOKENS in derived:
+            table = table.append_column(N_TOKENS, pa.array([], pa.int32()))
+        if EMBEDDING not in derived:
             return table
-        return table.append_column("embedding", vector_column(Vectors.of(np.empty((0, self.dimension), np.float32))))
+        return table.append_column(EMBEDDING, vector_column(Vectors.of(np.empty((0, self.dimension), np.float32))))
 
     def _checked(self, vectors: Vectors) -> Vectors:
         if len(vectors) != len(self):

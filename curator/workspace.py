@@ -333,9 +333,7 @@ class Workspace:
         words, views = self.session.words(statement), self.session.views()
         words = words.union(*(self.session.words(view) for view in views.values()))
         return {
-            name: (relation.arrow if rows else relation.empty)(
-                embedding=relation.can_embed and (relation.brings_vectors or "embedding" in words)
-            )
+            name: (relation.arrow if rows else relation.empty)(derived=relation.seen(words, starred=True))
             for name, relation in self._relations().items()
             if name.lower() in words
         }

@@ -375,6 +375,15 @@ def test_schema_of_a_corpus(shell):
     types = dict(answers(shell, ".schema l")[0].rows())
     assert types["id"] == "VARCHAR"
     assert types["embedding"].startswith("FLOAT[")
+    assert "n_tokens" not in types  # it came with vectors of its own
+    shell.ws.add("texts", pl.DataFrame({"text": ["one", "two"]}))
+    types = dict(answers(shell, ".schema texts")[0].rows())
+    assert (types["n_tokens"], types["embedding"]) == tuple(
+        f"{kind}, in a query that names it" for kind in ("INTEGER", "FLOAT[n]")
+    )
+    known = vocabulary(shell.ws)
+    assert {"n_tokens", "embedding"} <= set(known.relations["texts"])
+    assert "n_tokens" not in known.relations["l"]
     assert "did you mean" in answers(shell, ".schema rr")[0]
 
 

@@ -387,3 +387,19 @@ def test_scores_against_the_test_set_go_no_further_than_the_ledger(ws, folder):
     (folder / "peek.sql").write_text("SELECT corpus, id, decontaminate_score > 0 AS keep FROM candidates")
     with pytest.raises(QueryError, match="decontaminate_score"):
         ws.mix(recipe(folder, stage=[{"use": "peek.sql"}]))
+
+
+def test_a_stage_can_ask_for_tokens(ws, folder):
+    words = [{"text": f"good thanks {'so ' * (i % 4)}tale {i}", "label": "positive"} for i in range(20)]  # 4 to 7
+    write(folder / "two.jsonl", words)
+    (folder / "first.sql").write_text(
+        "SELECT corpus, id, n_tokens <= 6 AS keep, n_tokens AS score FROM candidates "
+        "WHERE n_tokens < (SELECT max(n_tokens) FROM pool)"
+    )
+    (folder / "second.sql").write_text("SELECT corpus, id, true AS keep, n_tokens AS score FROM candidates")
+    mix = ws.mix(recipe(folder, stage=[{"use": "first.sql"}, {"use": "second.sql"}]))
+    texts = {(row["corpus"], row["id"]): row["text"] for row in mix.frame().iter_rows(named=True)}
+    scored = mix.ledger().filter(pl.col("stage") == "second")
+    assert len(scored) == len(mix) == len(texts) > 9
+    for row in scored.iter_rows(named=True):
+        assert row["score"] == len(texts[row["corpus"], row["id"]].split()) <= 6

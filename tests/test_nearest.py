@@ -41,7 +41,7 @@ def run_here(sql: str, parameters: dict | None = None, tables: dict[str, Relatio
 def run_plain(sql: str, parameters: dict | None = None, tables: dict[str, Relation] | None = None) -> pa.Table:
     connection = duckdb.connect()
     for name, relation in (tables or TABLES).items():
-        connection.register(f"_{name}", relation.arrow(embedding=True))
+        connection.register(f"_{name}", relation.arrow(derived={"embedding"}))
         connection.execute(f"CREATE TABLE {name} AS SELECT * FROM _{name}")
     return connection.sql(sql, params=parameters or None).to_arrow_table()
 

@@ -9,6 +9,7 @@ import pytest
 from curator import Workspace
 from curator.catalogue import Corpus
 from curator.relation import Documents, Relation
+from curator.vectors import Vectors, text_hash
 
 FRAME = pl.DataFrame({"id": ["a", "b", "c"], "text": ["red", "green", "blue"], "size": [3, 1, 2]})
 NEAREST = (
@@ -35,7 +36,7 @@ def test_a_column_is_read_once_and_only_when_it_is_asked_for(watched):
     assert relation.select(["size"]).equals(FRAME.select("size"))
     assert relation.select(["id", "size"]).equals(FRAME.select("id", "size"))
     assert read == [["size"], ["id"]]
-    assert relation.empty(embedding=False).column_names == FRAME.columns
+    assert relation.empty().column_names == FRAME.columns
     assert read == [["size"], ["id"]]
     assert relation.frame.equals(FRAME)
     assert read == [["size"], ["id"], ["text"]]
@@ -83,6 +84,17 @@ def test_a_new_version_and_a_lost_store_are_embedded_again(root, toy):
     np.testing.assert_array_equal(Workspace(root, encoder=toy)._relations()["notes"].vectors.matrix(), expected)
 
 
+def test_a_store_that_was_tidied_is_looked_through_again(root, toy):
+    ws = Workspace(root, encoder=toy)
+    counts = ws.sql("SELECT id, n_tokens FROM notes")
+    toy.seen.clear()
+    assert ws._corpora.store().forget(text_hash(["red"])).rewritten == 1
+    assert [row["embedded"] for row in ws.ls()] == [False]
+    assert ws.sql("SELECT id, n_tokens FROM notes").equals(counts)
+    assert toy.seen == ["red"]
+    assert Workspace(root, encoder=toy).sql(NEAREST).rows() == [(name, name) for name in FRAME["id"]]
+
+
 def test_shards_whose_columns_differ_are_one_relation(tmp_path, toy):
     ws = Workspace(tmp_path / "work", encoder=toy)
     (tmp_path / "a.jsonl").write_text('{"text": "red", "n": 1}\n')
@@ -90,3 +102,22 @@ def test_shards_whose_columns_differ_are_one_relation(tmp_path, toy):
     ws.add("notes", tmp_path / "*.jsonl")
     assert ws.sql("SELECT text, n, more FROM notes").rows() == [("red", 1.0, None), ("blue", 2.5, "x")]
     assert ws.sql("SELECT more FROM notes WHERE n > 2").rows() == [("x",)]
+
+
+def test_tokens_follow_their_rows():
+    def counting(*numbers):
+        frame = pl.DataFrame({"id": [f"{number}" for number in numbers]})
+        counts = np.array(numbers, np.int32)
+        vectors = Vectors.of(np.array(numbers, np.float32)[:, None])
+        return Relation(frame, vectors, count_tokens=lambda rows: counts[rows])
+
+    parts = [counting(1, 2, 3), counting(4, 5).numbered("n"), counting(6).with_frame(pl.DataFrame({"id": ["6"]}))]
+    joined = Relation.concat(parts, pl.concat([part.frame.select("id") for part in parts]))
+    for relation in (joined, joined.take([5, 0, 3, 3, 1]), joined.take([5, 4, 2]).take([2, 0]), joined.take([])):
+        table = relation.arrow(derived={"n_tokens"})
+        assert table.column("n_tokens").to_pylist() == [int(name) for name in relation.frame["id"]]
+        np.testing.assert_array_equal(relation.vectors.matrix()[:, 0], table.column("n_tokens").to_numpy())
+        assert relation.empty(derived={"n_tokens"}).schema == table.schema
+    without = Relation(FRAME, Vectors.of(np.ones((3, 1), np.float32)))
+    assert Relation.concat([parts[0], without], pl.DataFrame({"id": list("abcdef")})).derived == {"embedding"}
+    assert counting(1).with_frame(pl.DataFrame({"N_tokens": [7]})).derived == {"embedding"}

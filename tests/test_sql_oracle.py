@@ -76,7 +76,7 @@ def test_a_stage_has_duckdbs_rows(stage, stage_tables):
     for path in (sql_folder() / "macros").glob("*.sql"):
         connection.execute(path.read_text("utf8"))
     for name, relation in stage_tables.items():
-        connection.register("given", relation.arrow(embedding=True))
+        connection.register("given", relation.arrow(derived={"embedding"}))
         connection.execute(f"CREATE TABLE {name} AS FROM given")
     values = defaults(STAGES[stage])
     sql = re.sub(r"NEAREST \$(\w+)", lambda match: f"NEAREST {values[match[1]]}", STAGES[stage])

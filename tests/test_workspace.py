@@ -1,5 +1,6 @@
 """The front door: adding, searching and querying corpora, with the toy encoder."""
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +9,7 @@ from curator import CuratorWarning, Workspace, recipe
 from curator.corpora import Corpora
 from curator.encoder import RememberedEncoder
 from curator.errors import DataError, QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.vectors import Encoded
 
 FRAME = pl.DataFrame(
     {
@@ -67,6 +69,30 @@ def test_embed_in_sql_is_the_encoders_vector(ws, toy):
     np.testing.assert_allclose(rows["s"], np.sort(truth)[::-1], atol=1e-5)
     with pytest.raises(QueryError, match="embed takes a text"):
         ws.sql("SELECT embed(1)")
+
+
+def test_half_floats_on_disk_are_unit_rows_of_float32_in_sql_and_in_faiss(tmp_path, toy):
+    class Half(type(toy)):
+        def encode(self, texts, **rest):
+            encoded = super().encode(texts, **rest)
+            return Encoded(encoded.vectors.astype(np.float16), encoded.n_tokens, encoded.truncated)
+
+    ws = Workspace(tmp_path / "half", encoder=Half())
+    ws.add("notes", FRAME)
+    exact = toy.encode(FRAME["text"].to_list()).vectors.astype(np.float16).astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    rows = ws.sql("SELECT embedding FROM notes")
+    assert rows.schema["embedding"] == pl.Array(pl.Float32, 64)
+    np.testing.assert_allclose(rows["embedding"].to_numpy(), exact, atol=1e-7)
+    scores = ws.sql(
+        "SELECT array_inner_product(t.embedding, p.embedding) AS s FROM notes t JOIN notes p "
+        "EXACT NEAREST 4 BY SIMILARITY array_inner_product(t.embedding, p.embedding)"
+    )["s"]
+    np.testing.assert_allclose(np.sort(scores), np.sort((exact @ exact.T).ravel()), atol=1e-6)
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    query = ws._corpora.embed_query("card declined")
+    assert query.dtype == np.float32
+    np.testing.assert_allclose(ws.search("notes", "card declined")["score"].max(), (exact @ query).max(), atol=1e-3)
 
 
 def test_embedding_is_lazy_and_only_when_named(ws, toy):
@@ -239,3 +265,105 @@ def test_an_encoder_of_ones_own_that_changes_its_key_makes_other_vectors(ws, toy
     after = ws._corpora.relation(ws.catalogue.corpus("notes"))
     assert after.vectors_key == "shouting"
     assert np.abs(after.vectors.matrix() - first).max() > 0.01
+
+
+# Tokens
+
+COUNTED = FRAME.select("id", "label", pl.Series("text", ["one", "two of two", "two of two", "four words are here"]))
+BY = "EXACT NEAREST 2 BY SIMILARITY array_inner_product(t.embedding, p.embedding)"
+OF_TOKENS = {
+    "named": "SELECT id, n_tokens FROM notes",
+    "in another case": "SELECT N_Tokens FROM notes",
+    "summed": "SELECT sum(n_tokens), max(n_tokens) FROM notes",
+    "by group": "SELECT label, sum(n_tokens) FROM notes GROUP BY label",
+    "in a filter": "SELECT id FROM notes WHERE n_tokens > 2",
+    "through a star": "SELECT id, n_tokens FROM (SELECT * FROM notes WHERE id != 'a')",
+    "in a CTE": "WITH short AS (SELECT * FROM notes WHERE n_tokens < 4) SELECT count(*), sum(n_tokens) FROM short",
+    "as a key": "SELECT a.id, b.id FROM notes a JOIN notes b USING (n_tokens)",
+    "in a view": "SELECT * FROM lengths",
+    "in a view of a view": "SELECT * FROM long",
+    "vectors in a view": "SELECT id, v[1] > 0 FROM directions",
+    "in a macro": "SELECT id FROM longer(2)",
+    "in a scalar macro": "SELECT total()",
+    "in a text": "SELECT * FROM query('SELECT id, n_tokens FROM notes')",
+    "of both sides": f"SELECT t.id, p.id, t.n_tokens, p.n_tokens FROM notes t JOIN notes p {BY}",
+    "in the filter of a side": f"SELECT t.id, p.id FROM notes t JOIN (SELECT * FROM notes WHERE n_tokens != 3) p {BY}",
+    "of a filtered side": f"SELECT p.n_tokens FROM notes t JOIN (SELECT * FROM notes WHERE id > 'b') p {BY}",
+    "of a CTE that is a side": (
+        f"WITH few AS (SELECT * FROM notes LIMIT 9) SELECT p.id, p.n_tokens FROM notes t JOIN few p {BY}"
+    ),
+    "in a filter afterwards": f"SELECT t.id, p.id FROM notes t JOIN notes p {BY} WHERE p.n_tokens > t.n_tokens",
+    "as a correlation": (
+        f"SELECT t.id, p.id FROM notes t JOIN (SELECT * FROM notes c WHERE c.n_tokens = t.n_tokens) p {BY}"
+    ),
+    "PIVOT left whole": "SELECT * FROM (PIVOT (SELECT label, n_tokens FROM notes) ON n_tokens USING count(*))",
+}
+DEFINED = (
+    "CREATE VIEW lengths AS SELECT id, n_tokens AS length FROM notes",
+    "CREATE VIEW long AS SELECT * FROM lengths WHERE length > 2",
+    "CREATE VIEW directions AS SELECT id, embedding AS v FROM notes",
+    "CREATE MACRO total() AS (SELECT sum(n_tokens) FROM notes)",
+    "CREATE MACRO longer(n) AS TABLE SELECT * FROM notes WHERE n_tokens > n",
+)
+
+
+@pytest.fixture
+def counted(tmp_path, toy):
+    workspace = Workspace(tmp_path / "counted", encoder=toy)
+    workspace.add("notes", COUNTED)
+    return workspace
+
+
+@pytest.mark.parametrize("query", OF_TOKENS)
+@pytest.mark.filterwarnings("ignore::curator.CuratorWarning")
+def test_tokens_are_a_column_like_any_other(counted, toy, query):
+    encoded = toy.encode(COUNTED["text"].to_list())
+    assert encoded.n_tokens.tolist() == [1, 3, 3, 4]
+    connection = duckdb.connect()
+    given = counted.sql("SELECT * FROM notes").with_columns(
+        pl.Series("n_tokens", encoded.n_tokens), pl.Series("embedding", encoded.vectors, pl.Array(pl.Float32, 64))
+    )
+    connection.register("given", given.to_arrow(compat_level=pl.CompatLevel.newest()))
+    connection.execute("CREATE TABLE notes AS FROM given")
+    for statement in DEFINED:
+        connection.execute(statement)
+        counted.execute(statement)
+    plain = connection.execute(OF_TOKENS[query]).fetchall()
+    assert plain
+    assert sorted(counted.sql(OF_TOKENS[query]).rows(), key=repr) == sorted(plain, key=repr)
+    assert all(join["engine"] == "faiss" for join in counted.last_report["joins"])
+
+
+def test_tokens_are_counted_when_they_are_named_and_no_part_of_a_star(counted, toy):
+    assert "n_tokens" not in counted.sql("SELECT * FROM notes").columns
+    with pytest.raises(QueryError):
+        counted.sql("SELECT n_tokens, nothing FROM notes")
+    assert toy.seen == []
+    counts = counted.sql("SELECT n_tokens FROM notes WHERE id = 'd'")
+    assert counts.schema == {"n_tokens": pl.Int32}
+    assert counts.rows() == [(4,)]
+    assert toy.seen == ["one", "two of two", "four words are here"]
+    assert counted.sql("SELECT * FROM notes").columns == ["id", "text", "label", "source", "split"]
+    both = counted.sql("SELECT * FROM notes WHERE n_tokens > 3 AND embedding IS NOT NULL")
+    assert both.columns[-2:] == ["n_tokens", "embedding"]
+    assert "embedding" not in counted.sql("SELECT * FROM notes WHERE n_tokens > 3").columns
+
+
+def test_a_score_called_like_them_is_not_what_a_filter_compares(counted):
+    counted.sql(  # in DuckDB a column of FROM comes before an alias, so no list is cut by a threshold: no warning
+        "SELECT t.id, array_inner_product(t.embedding, p.embedding) AS n_tokens "
+        f"FROM (SELECT id, embedding FROM notes) t JOIN notes p {BY} WHERE n_tokens > 0.5"
+    )
+    assert counted.last_report["rows"] == 8
+
+
+def test_tokens_of_what_has_none_and_of_files_that_call_a_column_so(counted):
+    counted.add("own", FRAME, vectors=np.ones((4, 3), np.float32))
+    assert counted.sql("SELECT * FROM own").columns[-1] == "embedding"
+    with pytest.raises(QueryError, match='"n_tokens" not found'):
+        counted.sql("SELECT n_tokens FROM own")
+    beside = counted.sql("SELECT notes.n_tokens FROM own JOIN notes USING (id) WHERE own.embedding IS NOT NULL")
+    assert sorted(beside["n_tokens"]) == [1, 3, 3, 4]
+    added = counted.add("theirs", COUNTED.with_columns(n_tokens=9))
+    assert added.renamed == ("n_tokens",)
+    assert counted.sql("SELECT n_tokens, n_tokens_ FROM theirs WHERE id = 'b'").rows() == [(3, 9)]

@@ -171,7 +171,8 @@ def _in_comment(before: str, last: Word | None) -> bool:
 
 def _columns_of(corpus: Corpus) -> tuple[str, ...]:
     """The columns of a corpus."""
-    return (*corpus.columns(), "embedding")
+    made = ("embedding",) if corpus.has_own_vectors else ("n_tokens", "embedding")
+    return (*corpus.columns(), *made)
 
 
 def _keywords(session: Session) -> tuple[str, ...]:

@@ -150,9 +150,13 @@ class Shell:
             raise UnknownNameError("table", name, known)
         columns = self.ws.sql(f'DESCRIBE "{name}"').select("column_name", "column_type")
         if name in self.ws.catalogue.names() and "embedding" not in columns["column_name"]:
-            columns.extend(
-                pl.DataFrame([("embedding", "FLOAT[n], in a query that names it")], columns.schema, orient="row")
-            )
+            kinds = {"n_tokens": "INTEGER", "embedding": "FLOAT[n]"}
+            made = [
+                (made, f"{kind}, in a query that names it")
+                for made, kind in kinds.items()
+                if made not in columns["column_name"]
+            ]
+            columns.extend(pl.DataFrame(made, columns.schema, orient="row"))
         return [Reply(frame=columns)]
 
     def _mode(self, argument: str) -> Iterable[Reply]:

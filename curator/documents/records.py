@@ -18,6 +18,7 @@ RESERVED = frozenset(  # what SQL, verdicts and candidates call their own column
     [
         "corpus",
         "embedding",
+        "n_tokens",
         "score",
         "rank",
         "keep",

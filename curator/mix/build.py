@@ -100,7 +100,8 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
     ledger, seconds, joins = [first], {}, []
     _require(candidates, LABELS)
     if candidates.can_embed and plan:
-        candidates = Relation(candidates.frame, candidates.vectors)  # embedded here, not inside the first stage
+        # Embedded here, not inside the first stage.
+        candidates = Relation(candidates.frame, candidates.vectors, count_tokens=candidates.count_tokens)
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}

@@ -10,7 +10,7 @@ from curator.errors import QueryError
 from curator.nearest.definitions import Macros
 from curator.nearest.qualified import databases, shorten
 from curator.nearest.tree import Builder, Node, alias_of, column_names, is_column, replace_in_place, shows_rows, walk
-from curator.relation import Relation
+from curator.relation import DERIVED, Relation
 
 
 class Parser(Protocol):
@@ -34,7 +34,7 @@ class Parser(Protocol):
 
 
 class Engine:
-    """Runs trees over relations. A relation's vectors become a column only for a tree that names it."""
+    """Runs trees over relations. What is derived of one becomes a column only for a tree that names that."""
 
     def __init__(
         self, parser: Parser, relations: Mapping[str, Relation], parameters: Mapping[str, Any], shown: str, query: Node,
@@ -51,7 +51,7 @@ class Engine:
         self._materialised: set[int] = set()  # query nodes of CTEs
         self._private: dict[str, str] = {}  # names given to relations so that no CTE takes them → their own
         self.calls: dict[str, pa.Table] = {}  # what table functions returned, by their name
-        self._names_embedding = _names_embedding(query) or "embedding" in parser.mentioned(shown)
+        self._derived = _derived_names(query) | (DERIVED & _reached(parser, shown))
         self.builder = Builder(parser.parse)
 
     def parse(self, sql: str) -> Node:
@@ -184,8 +184,7 @@ class Engine:
         for lower, name in self._by_name.items():
             if not name.startswith("__"):
                 relation = self._relations[name]
-                shown = self._names_embedding or relation.brings_vectors
-                self._parser.register(lower, relation.empty(embedding=relation.can_embed and shown))
+                self._parser.register(lower, relation.empty(derived=relation.seen(self._derived, starred=True)))
         for name, table in self.calls.items():
             self._parser.register(name, table.slice(0, 0))
         used = self._parser.parameter_names(sql)
@@ -216,9 +215,9 @@ class Engine:
         self._by_name[name] = name
 
     def _bind(self, statement: Node) -> None:
-        """Register the relations that a tree names, with vectors where it looks at them.
+        """Register the relations that a tree names, with vectors and other derived columns where it looks at them.
 
-        ``*`` looks at them in a query that names ``embedding`` somewhere, and at vectors that a person brought.
+        ``*`` looks at those that the query names somewhere, and at vectors that a person brought.
         """
         nodes = list(walk(statement))
         calls = any(node.get("type") == "TABLE_FUNCTION" or node.get("class") == "FUNCTION" for node in nodes)
@@ -226,15 +225,14 @@ class Engine:
         for node in nodes:  # query_table(name) takes a name without quotes, too
             if node.get("type") == "TABLE_FUNCTION":
                 reached |= column_names(list(walk(node)))
-        looks = _names_embedding(statement) or "embedding" in reached
+        looks = _derived_names(statement) | (DERIVED & reached)
         starred, columns = shows_rows(nodes), column_names(nodes)
         for lower in sorted((table_names(statement) | reached) & self._by_name.keys()):
             relation = self._relations[self._by_name[lower]]
             whole = starred or lower in reached
-            shown = looks or (whole and (self._names_embedding or relation.brings_vectors))
+            seen = relation.seen(looks | self._derived if whole else looks, starred=whole)
             wanted = None if whole else _wanted(relation, columns)
-            table = relation.arrow(wanted, embedding=relation.can_embed and shown)
-            self._parser.register(self._by_name[lower], table)
+            self._parser.register(self._by_name[lower], relation.arrow(wanted, derived=seen))
 
 
 def _wanted(relation: Relation, names: set[str]) -> list[str]:
@@ -278,7 +276,16 @@ def table_names(tree: Any) -> set[str]:
     return {str(node["table_name"]).lower() for node in walk(tree) if node.get("type") == "BASE_TABLE"}
 
 
-def _names_embedding(tree: Node) -> bool:
-    """Whether a tree names the vectors, as a column or as a key of USING."""
+def _reached(parser: Parser, sql: str) -> set[str]:
+    """The words of the macros and views that a text uses, and of those that they use."""
+    found, new, views = parser.mentioned(sql), parser.words(sql), dict(parser.views())
+    while used := new & views.keys():
+        new = set[str]().union(*(parser.words(views.pop(name)) for name in used))
+        found |= new
+    return found
+
+
+def _derived_names(tree: Node) -> frozenset[str]:
+    """The derived columns that a tree names, as a column or as a key of USING."""
     columns = (node["column_names"][-1:] if is_column(node) else node.get("using_columns", []) for node in walk(tree))
-    return any(str(name).lower() == "embedding" for names in columns for name in names)
+    return DERIVED & {str(name).lower() for names in columns for name in names}

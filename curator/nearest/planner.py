@@ -231,7 +231,7 @@ class Planner:
             return set()
         relation = self.engine.relation(base["table_name"]) if base["type"] == "BASE_TABLE" else None
         if relation is not None and not self._is_cte(base, scope.ctes):
-            return {*map(str.lower, relation.columns), *(["embedding"] if relation.can_embed else [])}
+            return {*map(str.lower, relation.columns), *relation.derived}
         return set(self.engine.columns_of(base, scope.ctes))
 
     def _count(self, table: Node, scope: Scope) -> int | None:

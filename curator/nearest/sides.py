@@ -141,7 +141,7 @@ def _from_relation(table: Node, found: Stored, engine: Engine, inner: tuple[Node
         lambda: relation.vectors,
         lambda: relation.dimension,
         np.arange(len(relation), dtype=np.int64),
-        frozenset(map(str.lower, relation.columns)),
+        frozenset(map(str.lower, relation.columns)) | relation.derived,
         _described(table, engine),
         (alias_of(base_of(table)), inner),
         stored=found,
