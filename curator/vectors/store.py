@@ -9,13 +9,14 @@ interrupted run continues at the shard in flight and ends in the same bytes.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from curator.files import sha256, write_bytes, write_json, write_npy
-from curator.vectors.encoder import Encoder
+from curator.vectors.encoder import Encoded, Encoder, encode_all
 from curator.vectors.hashes import Hashes, Index, Texts, distinct, taken, text_hash
 from curator.vectors.places import ENTRY, Entries, Places
 from curator.vectors.rows import Matrix, Rows, Vectors
@@ -51,9 +52,10 @@ class VectorStore:
         """Where the vectors of the ``texts`` at ``rows`` are; what ``index`` lacks is encoded and added to it."""
         hashes = text_hash(texts, rows)
         missing = distinct(hashes, ~index.find(hashes)[1])
-        for start in range(0, len(missing), SHARD_ROWS):
-            part = missing[start : start + SHARD_ROWS]
-            self._write_shard(taken(texts, rows[part]), hashes[part], encoder, index, progress)
+        parts = [missing[start : start + SHARD_ROWS] for start in range(0, len(missing), SHARD_ROWS)]
+        with closing(encode_all(encoder, (taken(texts, rows[part]) for part in parts), progress)) as encoded:
+            for part, of_part in zip(parts, encoded, strict=True):
+                self._write_shard(hashes[part], of_part, index)
         entries, _ = index.find(hashes)
         used, shard = np.unique(entries["shard"], return_inverse=True)
         entries["shard"] = shard
@@ -102,15 +104,7 @@ class VectorStore:
                     damaged.append(name)
         return damaged
 
-    def _write_shard(
-        self,
-        texts: list[str],
-        hashes: Hashes,
-        encoder: Encoder,
-        index: Index,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        encoded = encoder.encode(texts, progress=progress)
+    def _write_shard(self, hashes: Hashes, encoded: Encoded, index: Index) -> None:
         name = hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
         self.directory.mkdir(parents=True, exist_ok=True)
         vectors, keys = self.directory / f"{name}.npy", self.directory / f"{name}.parquet"
@@ -125,7 +119,7 @@ class VectorStore:
         write_bytes(keys, columns.write_parquet)
         write_json(
             self.directory / f"{name}.json",
-            {"rows": len(texts), "sha256": {path.name: sha256(path) for path in (vectors, keys)}},
+            {"rows": len(hashes), "sha256": {path.name: sha256(path) for path in (vectors, keys)}},
         )
         index.add([name], *_entries(0, columns))
 
