@@ -144,7 +144,10 @@ class Corpora:
         missing = store.missing(_windows(corpus, wanted), index)
         with self._encoding(corpus.name, missing) if missing else nullcontext() as progress:
             index = store.index() if missing else index  # others may have written
+            started, before = time.perf_counter(), index.tokens
             parts = [store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted)]
+            if missing:
+                _log_rates(missing, index.tokens - before, time.perf_counter() - started)
         places = Places.concat(parts)
         if missing and (cut := int(places.entries["truncated"].sum())):
             warnings.warn(
@@ -176,7 +179,7 @@ class Corpora:
     @contextmanager
     def _encoding(self, what: str, new: int) -> Iterator[Callable[[int], None]]:
         """Hold the lock of the workspace while texts are encoded; yields what to call with the number of each batch."""
-        done, started = 0, time.perf_counter()
+        done = 0
 
         def step(count: int) -> None:
             nonlocal done
@@ -187,7 +190,6 @@ class Corpora:
         log.info("embedding %s: %s texts are new", what, f"{new:,}")
         with self.catalogue.writing():
             yield step
-        log.info("embedded %s texts in %.1f s", f"{new:,}", time.perf_counter() - started)
 
     def _vectors(self, corpus: Corpus, rows: Rows) -> Vectors:
         """Vectors of some documents of a corpus."""
@@ -241,6 +243,12 @@ class Corpora:
             if self._progress:
                 self._progress(f"reading {name}", done, 0)
             yield batch
+
+
+def _log_rates(texts: int, tokens: int, seconds: float) -> None:
+    """What was embedded and how fast, reading and writing included."""
+    rates = f"{texts / seconds:,.1f} texts/s, {tokens / seconds:,.0f} tokens/s"
+    log.info("embedded %s texts of %s tokens in %.1f s: %s", f"{texts:,}", f"{tokens:,}", seconds, rates)
 
 
 def _windows(corpus: Corpus, wanted: Rows) -> Iterator[tuple[pl.Series, Rows]]:
