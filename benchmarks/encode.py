@@ -1,14 +1,20 @@
-"""How fast are texts encoded, against ``SentenceTransformer.encode`` with its defaults (fp32, batches of 32)?
+"""How fast are texts encoded, against sentence-transformers and ONNX Runtime?
 
-    python benchmarks/encode.py [--data DIR] [--repeats N] [--out FILE]
+    python benchmarks/encode.py [--data DIR] [--repeats N] [--onnx PYTHON] [--out FILE]
 
-In one process and in turn, so that whoever else uses the machine slows both: at about 25, 108 and 256 tokens,
-documents and tokens per second of both, their ratio per repeat with its spread, and the smallest cosine between a
-vector of ours and the stock one. What the processor gives at best is measured beside it: the rate of a matrix
-product, and from it the ratio that there would be if the linear layers ran at that rate, without padding, and
-everything else cost nothing. DIR holds Parquet files with a column ``text`` (its folder ``bulk`` is used
-when there is one); without it the texts are docstrings of installed packages. The record goes to
-``benchmarks/records/encode.json``.
+In one run and in turn, so that whoever else uses the machine slows all: texts of about 15, 60 and 256 tokens, encoded
+by curator in the precision it chooses and in fp32; by ``SentenceTransformer.encode`` with its defaults (fp32, batches
+of 32) and at its best in either precision; and by ONNX Runtime in fp32 and in dynamic int8 (see encode_onnx.py; PYTHON
+is the interpreter of an environment that has it). "At its best" is the fastest of BATCHES texts a batch, found before
+on other texts of that length. All of them sort texts by length. sentence-transformers runs in curator's process, where
+glibc keeps freed memory, which speeds it up too.
+
+For each are recorded: documents and tokens per second, by how much curator is faster per repeat, the share of the rate
+of a square matrix product in the same precision that its linear layers' products come to, and the least cosine of a
+vector with the one of stock fp32. The bound is what curator's ratio to the stock defaults would be at all of the
+product's rate: without padding, and with everything but linear layers at no cost. DIR holds Parquet files with a
+column ``text`` (its folder ``bulk`` is used when there is one); without it the texts are docstrings of installed
+packages. The record goes to ``benchmarks/records/encode.json``.
 
 What helped, on two cores of an AMD EPYC with AVX-512 bf16 and no AMX, as a factor over the stock encode (least times
 of interleaved runs, on a shared machine):
@@ -31,10 +37,16 @@ What did not help there, and is not done:
   twice as fast as in bf16 (850 against 450 GFLOP/s), but the least cosine to fp32 of 600 real texts is 0.997 (0.978
   unsmoothed; 0.993 with asymmetric activations alone). Attention's projections alone keep 0.999, for at most a tenth
   of the time.
-- Tokenising beside the model was not tried: it took about 0.02 ms a text of 25 tokens, under 1 % of the time.
+- Query, key and value as one linear layer: 1–2 % less time at 15, 60 and 256 tokens. Without the pooler, whose result
+  is not used: 1–3 %. Both on one thread, in time of the processor.
+- Attention as batched bf16 products (``torch.matmul``, softmax, ``torch.matmul``), registered as an attention of
+  transformers: at 8, 12 and 15 tokens 12, 17 and 6 % faster, least cosine lower by 3e-5 at most; from 20 tokens on no
+  gain. On one thread of a busy machine, so not done: it is to be tried again where two can be measured.
+- Tokenising takes about 0.02 ms a text of 25 tokens, under 1 % of the time: on a processor there is no more to be
+  gained by doing it beside the model, which is done for the sake of GPUs.
 
-After packing, 67–79 % of the time is in linear layers and 15–29 % in attention, so the ratio of bf16 to fp32
-products bounds the whole. A processor with AMX has more to give.
+After packing, 67–79 % of the time is in linear layers and 15–29 % in attention, all else is below 10 %; so the ratio of
+bf16 to fp32 products bounds the whole. A processor with AMX has more to give.
 """
 
 import argparse
@@ -47,95 +59,130 @@ import platform
 import random
 import statistics
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from sentence_transformers import SentenceTransformer
+from encoders import BEST_FP32, DEFAULTS, OURS, OURS_FP32, Engine, Matrix, Onnx, curators, stock, stocks, timed
 
 from curator import encoder, hardware, recipe
 
 HERE = Path(__file__).resolve().parent
-# tokens aimed at, how far a text may be from it, texts measured: about two seconds of stock encoding each
-SIZES = {25: (15, 35, 400), 108: (80, 136, 96), 256: (256, 100_000, 48)}
+SIZES = {15: (10, 20, 640), 60: (45, 75, 160), 256: (256, 100_000, 40)}  # tokens: from, to, texts measured
 LIBRARIES = ("numpy", "torch", "polars", "transformers", "scipy", "sklearn")
+
+Row = dict[str, Any]
 
 
 def main() -> None:
     """Measure, print a table and write the record."""
-    parser = argparse.ArgumentParser(description="Encoding speed against SentenceTransformer.encode.")
+    parser = argparse.ArgumentParser(description="Encoding speed against sentence-transformers and ONNX Runtime.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="Parquet files with a column 'text'")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--onnx", metavar="PYTHON", help="interpreter of the environment with ONNX Runtime")
     parser.add_argument("--out", type=Path, default=HERE / "records" / "encode.json")
     arguments = parser.parse_args()
-    stock = SentenceTransformer(str(encoder.embedded_model()), device=hardware.decide().device)
     ours = encoder.load(recipe.Encoder())
     texts = list(docstrings() if arguments.data is None else parquet(arguments.data))
     random.Random(0).shuffle(texts)
+    record = circumstances(arguments) | {"encoder": ours.describe(), "onnx": None}
+    record["batch_tokens"] = encoder.BATCH_TOKENS[hardware.decide().device]
+    engines = [*curators(ours), *stocks(ours.precision)]
     before = product_rates()
-    rows = [measure(chosen, stock, ours, arguments.repeats) for chosen in by_length(texts, ours)]
-    rates = {name: max(rate, before[name]) for name, rate in product_rates().items()}
-    work = 2e-9 * sum(m.weight.numel() for m in stock.modules() if isinstance(m, torch.nn.Linear))  # GFLOP a token
+    with ExitStack() as processes:
+        if arguments.onnx:
+            onnx = processes.enter_context(Onnx(arguments.onnx))
+            record["onnx"], engines = onnx.about, [*engines, *onnx.engines()]
+        else:
+            print("without --onnx: ONNX Runtime is left out", flush=True)
+        rows = [measure(*parts, engines, ours, arguments.repeats) for parts in by_length(texts, ours)]
+    record["matrix_product_gflops"] = {name: max(rate, before[name]) for name, rate in product_rates().items()}
+    record |= {"results": rows, "load_average_after": load()}
     for row in rows:
-        share = row["ours_tokens_per_s"] * work / rates[ours.precision]
-        row["share_of_product_rate"] = round(share, 3)
-        row["ratio_at_product_rate"] = round(row["ratio"] / share, 2)
-    record = {
-        **circumstances(arguments),
-        "encoder": ours.describe(),
-        "batch_tokens": encoder.BATCH_TOKENS[hardware.decide().device],
-        "matrix_product_gflops": rates,
-        "results": rows,
-    }
+        shares(row, linear_gflop(), record["matrix_product_gflops"])
+        show(row)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf8")
-    for row in rows:
-        print(
-            f"{row['tokens_mean']:6.1f} tokens  stock {row['stock_per_s']:7.1f}/s  ours {row['ours_per_s']:7.1f}/s  "
-            f"ratio {row['ratio']:.2f} ({row['ratio_min']:.2f}–{row['ratio_max']:.2f})  "
-            f"{row['ours_tokens_per_s']:,.0f} tokens/s ({row['share_of_product_rate']:.0%} of a product, all of which "
-            f"would be {row['ratio_at_product_rate']:.2f})  least cosine {row['cosine_min']:.5f}"
-        )
 
 
 def measure(
-    texts: list[str], stock: SentenceTransformer, ours: encoder.SentenceEncoder, repeats: int
-) -> dict[str, Any]:
-    """Both encoders in turn on the same texts; which goes first alternates. One run of each before is not counted."""
-    runs: dict[str, Callable[[], Any]] = {"stock": lambda: stock.encode(texts), "ours": lambda: ours.encode(texts)}
-    reference, encoded = runs["stock"](), runs["ours"]()
-    cosine = (reference / np.linalg.norm(reference, axis=1, keepdims=True) * encoded.vectors).sum(1)
-    seconds: dict[str, list[float]] = {"stock": [], "ours": []}
+    texts: list[str], others: list[str], engines: list[Engine], ours: encoder.SentenceEncoder, repeats: int
+) -> Row:
+    """All engines in turn on the same texts; who goes first changes. One run of each before is not counted."""
+    batches = {engine.name: best_batch(engine, others) for engine in engines}
+    seconds: dict[str, list[float]] = {engine.name: [] for engine in engines}
+    vectors = {engine.name: unit(engine.run(texts, batches[engine.name])[1]) for engine in engines}
     for repeat in range(repeats):
-        for name in ("stock", "ours") if repeat % 2 == 0 else ("ours", "stock"):
-            seconds[name].append(timed(runs[name]))
-    ratios = [slow / fast for slow, fast in zip(seconds["stock"], seconds["ours"], strict=True)]
-    tokens = np.minimum(encoded.n_tokens, ours.max_length)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    return {
-        "texts": len(texts),
-        "tokens_mean": round(float(tokens.mean()), 1),
-        "stock_per_s": round(len(texts) / median["stock"], 1),
-        "ours_per_s": round(len(texts) / median["ours"], 1),
-        "ours_tokens_per_s": round(float(tokens.sum()) / median["ours"]),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-        "ratio_of_least_times": round(min(seconds["stock"]) / min(seconds["ours"]), 3),
-        "seconds": {name: [round(value, 4) for value in values] for name, values in seconds.items()},
-        "cosine_min": float(cosine.min()),
-    }
+        first = repeat % len(engines)
+        for engine in engines[first:] + engines[:first]:
+            seconds[engine.name].append(engine.run(texts, batches[engine.name])[0])
+    tokens = np.minimum(ours.encode(texts).n_tokens, ours.max_length)
+    row: Row = {"texts": len(texts), "tokens_mean": round(float(tokens.mean()), 1), "engines": []}
+    for engine in engines:
+        own = seconds[engine.name]
+        row["engines"].append(
+            {
+                "engine": engine.name,
+                "precision": engine.precision,
+                "batch": batches[engine.name],
+                "documents_per_s": round(len(texts) / statistics.median(own), 1),
+                "tokens_per_s": round(float(tokens.sum()) / statistics.median(own)),
+                "curator_is_faster": spread(own, seconds[OURS]),
+                "cosine_min": float((vectors[engine.name] * vectors[DEFAULTS]).sum(1).min()),
+                "seconds": [round(value, 4) for value in own],
+            }
+        )
+    row["fp32_is_faster"] = spread(seconds[BEST_FP32], seconds.get(OURS_FP32, seconds[OURS]))
+    return row
 
 
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def best_batch(engine: Engine, texts: list[str]) -> int:
+    """The number of texts a batch that encodes these the fastest, by the least of two times each; 0 for none."""
+    if len(engine.batches) < 2:
+        return sum(engine.batches)
+    times = {batch: min(engine.run(texts, batch)[0] for _ in range(2)) for batch in engine.batches}
+    return min(times, key=lambda batch: times[batch])
+
+
+def spread(slow: list[float], fast: list[float]) -> dict[str, float]:
+    """How many times as fast, repeat by repeat: median, least and largest."""
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
+
+
+def unit(vectors: Matrix) -> Matrix:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def shares(row: Row, gflop: float, rates: dict[str, float]) -> None:
+    """Add each engine's share of the product's rate in its precision, and what would be ours at all of it."""
+    by = {one["engine"]: one for one in row["engines"]}
+    for one in row["engines"]:
+        rate = rates.get(one["precision"])
+        one["share_of_product_rate"] = None if rate is None else round(one["tokens_per_s"] * gflop / rate, 3)
+    row["bound"] = round(by[DEFAULTS]["curator_is_faster"]["median"] / by[OURS]["share_of_product_rate"], 2)
+
+
+def linear_gflop() -> float:
+    """GFLOP of all linear layers a token."""
+    return 2e-9 * sum(m.weight.numel() for m in stock("fp32").modules() if isinstance(m, torch.nn.Linear))
+
+
+def show(row: Row) -> None:
+    print(f"{row['tokens_mean']:.1f} tokens, {row['texts']:,} texts")
+    for one in row["engines"]:
+        share, faster = one["share_of_product_rate"], one["curator_is_faster"]
+        print(
+            f"  {one['engine']:42} {one['batch'] or '':>4} {one['documents_per_s']:8.1f}/s "
+            f"{one['tokens_per_s']:8,} tokens/s  curator {faster['median']:.2f} ({faster['min']:.2f} to "
+            f"{faster['max']:.2f})  {'' if share is None else f'{share:.0%}':>4}  cosine {one['cosine_min']:.5f}"
+        )
+    fp32 = row["fp32_is_faster"]
+    print(f"  bound {row['bound']}; in fp32 {fp32['median']:.2f} ({fp32['min']:.2f} to {fp32['max']:.2f})", flush=True)
 
 
 def product_rates() -> dict[str, float]:
@@ -143,18 +190,19 @@ def product_rates() -> dict[str, float]:
     rates = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         square = torch.randn(1024, 1024).to(kind)
-        rates[name] = round(2 * 1.024**3 / min(timed(lambda square=square: square @ square) for _ in range(30)), 1)
+        rates[name] = round(2 * 1.024**3 / min(timed(lambda square=square: square @ square)[0] for _ in range(30)), 1)
     return rates
 
 
-def by_length(texts: list[str], ours: encoder.SentenceEncoder) -> Iterator[list[str]]:
-    """For each size, its texts, as they come. Raises SystemExit when there are too few."""
+def by_length(texts: list[str], ours: encoder.SentenceEncoder) -> Iterator[tuple[list[str], list[str]]]:
+    """For each size, its texts as they come, and others to try batches on. Raises SystemExit for too few."""
     counts = [len(tokens) for tokens in ours._tokenise(texts)]
     for size, (low, high, number) in SIZES.items():
-        chosen = [text for text, count in zip(texts, counts, strict=True) if low <= count <= high][:number]
-        if len(chosen) < number:
-            raise SystemExit(f"only {len(chosen)} texts of about {size} tokens, {number} are needed; give other --data")
-        yield chosen
+        needed = number + max(number // 4, 32)
+        chosen = [text for text, count in zip(texts, counts, strict=True) if low <= count <= high][:needed]
+        if len(chosen) < needed:
+            raise SystemExit(f"only {len(chosen)} texts of about {size} tokens, {needed} are needed; give other --data")
+        yield chosen[:number], chosen[number:]
 
 
 def parquet(folder: Path) -> Iterator[str]:
@@ -182,13 +230,14 @@ def distribution(module: str) -> str:
 
 def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
     """When, from which code, on what. Without any path of this machine."""
-    command = ["python", "benchmarks/encode.py", *(["--data", "DIR"] if arguments.data else [])]
+    flags = {"--data DIR": arguments.data, "--onnx PYTHON": arguments.onnx}
+    command = ["python benchmarks/encode.py", *[flag for flag, given in flags.items() if given]]
     processor = Path("/proc/cpuinfo")
     lines = processor.read_text("utf8").splitlines() if processor.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join([*command, "--repeats", str(arguments.repeats)]),
+        "command": " ".join([*command, f"--repeats {arguments.repeats}"]),
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain")),
         "versions": {
@@ -198,9 +247,13 @@ def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
         "machine": names[0] if names else platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load_average": [round(value, 1) for value in os.getloadavg()],
+        "load_average": load(),
         "repeats": arguments.repeats,
     }
+
+
+def load() -> list[float]:
+    return [round(value, 1) for value in os.getloadavg()]
 
 
 def git(*words: str) -> str:

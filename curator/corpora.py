@@ -157,7 +157,10 @@ class Corpora:
         missing = store.missing(_windows(corpus, wanted), index)
         with self._encoding(corpus.name, missing) if missing else nullcontext() as progress:
             index = store.index() if missing else index  # others may have written
+            started, before = time.perf_counter(), index.tokens
             parts = [store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted)]
+            if missing:
+                _log_rates(missing, index.tokens - before, time.perf_counter() - started)
         places = Places.concat(parts)
         if missing and (cut := int(places.entries["truncated"].sum())):
             warnings.warn(
@@ -195,7 +198,7 @@ class Corpora:
     @contextmanager
     def _encoding(self, what: str, new: int) -> Iterator[Callable[[int], None]]:
         """Hold the lock of the workspace while texts are encoded; yields what to call with the number of each batch."""
-        done, started = 0, time.perf_counter()
+        done = 0
 
         def step(count: int) -> None:
             nonlocal done
@@ -207,7 +210,6 @@ class Corpora:
         with self.catalogue.writing():
             sweep(self.store().directory)
             yield step
-        log.info("embedded %s texts in %.1f s", f"{new:,}", time.perf_counter() - started)
 
     def _vectors(self, corpus: Corpus, rows: Rows) -> Vectors:
         """Vectors of some documents of a corpus."""
@@ -274,6 +276,12 @@ class Corpora:
             yield batch
         if own is not None:
             own.check(rows)
+
+
+def _log_rates(texts: int, tokens: int, seconds: float) -> None:
+    """What was embedded and how fast, reading and writing included."""
+    rates = f"{texts / seconds:,.1f} texts/s, {tokens / seconds:,.0f} tokens/s"
+    log.info("embedded %s texts of %s tokens in %.1f s: %s", f"{texts:,}", f"{tokens:,}", seconds, rates)
 
 
 def _windows(corpus: Corpus, wanted: Rows) -> Iterator[tuple[pl.Series, Rows]]:

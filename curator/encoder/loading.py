@@ -14,7 +14,7 @@ import torch
 from curator import hardware, recipe
 from curator.encoder import identity
 from curator.encoder.packed import keep_freed_memory, pack
-from curator.encoder.sentence import Prompts, SentenceEncoder, count_tokens, whole
+from curator.encoder.sentence import BATCH_TOKENS, Prompts, SentenceEncoder, count_tokens, whole
 from curator.errors import DataError, UsageError
 from curator.files import sha256
 
@@ -83,8 +83,17 @@ def load(settings: recipe.Encoder) -> SentenceEncoder:
         made_from=after if after == before or not name.is_dir() else "",
         _model=model,
     )
-    log.info("%s on %s", encoder, hardware.decide())
+    _log_choice(encoder)
     return encoder
+
+
+def _log_choice(encoder: SentenceEncoder) -> None:
+    place = hardware.decide()
+    log.info(
+        "%s on %s (%s) in %s (%s), %s padded tokens a batch",
+        *(encoder, place.device, place.device_reason, encoder.precision, encoder.precision_reason),
+        f"{BATCH_TOKENS[place.device]:,}",
+    )
 
 
 def _read(name: str, revision: str | None, precision: hardware.Precision) -> "SentenceTransformer":

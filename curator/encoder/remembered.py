@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,12 @@ class RememberedEncoder:
     ) -> Encoded:
         """As ``SentenceEncoder.encode``. Raises UsageError when the model changed after its key was told."""
         return self._loaded().encode(texts, query=query, progress=progress)
+
+    def encode_all(
+        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
+    ) -> Generator[Encoded]:
+        """As ``SentenceEncoder.encode_all``. Raises UsageError when the model changed after its key was told."""
+        return self._loaded().encode_all(parts, progress=progress)
 
     @cached_property
     def _known(self) -> _Known:

@@ -1,7 +1,9 @@
 """A model's texts become its vectors: tokenised, cut or chunked, batched by length, run and normalised."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from curator import hardware
+from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
 from curator.vectors import Encoded, Matrix
 
@@ -28,6 +31,16 @@ class Prompts:
 
     passage: str = ""
     query: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Tokenised:
+    """Texts as the model reads them: each in one chunk or, with ``long_texts = "mean"``, in several."""
+
+    chunks: list[Tokens]
+    ends: npt.NDArray[np.int64]  # (n,) where the chunks of each text end
+    n_tokens: npt.NDArray[np.int32]  # (n,) of each whole text
+    before: int  # tokens of each chunk that come before the text's own
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -83,21 +96,37 @@ class SentenceEncoder:
         after each batch with the number of texts it finished. Token counts include the prompt and special tokens.
         Raises UsageError for a single string, DataError when the model returns something that is not a number.
         """
+        return self._vectors(self._tokenised(texts, query=query), "float32" if query else self.storage, progress)
+
+    def encode_all(
+        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
+    ) -> Generator[Encoded]:
+        """What ``encode`` returns for each part, in order; the next is tokenised in a thread while one is run.
+
+        Each part's vectors are the bytes that ``encode`` gives. Raises as it does, when the part's turn has come.
+        """
+        with closing(ahead(partial(self._tokenised, query=False), parts)) as tokenised:
+            for part in tokenised:
+                yield self._vectors(part, self.storage, progress)
+
+    def _tokenised(self, texts: Sequence[str], *, query: bool) -> _Tokenised:
         if isinstance(texts, str):
             raise UsageError(f"encode takes a list of texts, not the text {texts[:40]!r}; put it in a list")
         prompt = self.prompts.query if query else self.prompts.passage
-        before, after = self.specials[0] + count_tokens(self._model.tokenizer, prompt), self.specials[1]
+        before = self.specials[0] + count_tokens(self._model.tokenizer, prompt)
         ids = list(self._tokenise([prompt + text for text in texts]))
-        n_tokens = np.fromiter(map(len, ids), np.int32, len(ids))
         chunks = [self._chunks(tokens, before) for tokens in ids]
         ends = np.cumsum([len(of_text) for of_text in chunks], dtype=np.int64)
-        pieces = list(chain.from_iterable(chunks))
-        vectors = self._forward(pieces, before, ends - 1, progress)
-        if len(pieces) > len(ids):
-            own = np.fromiter(map(len, pieces), np.float32, len(pieces)) - before - after
-            vectors = _weighted_mean(vectors, np.maximum(own, 1), ends)
-        cut = (n_tokens > self.max_length) & (self.long_texts == "truncate")
-        return Encoded(vectors if query else vectors.astype(self.storage, copy=False), n_tokens, cut)
+        n_tokens = np.fromiter(map(len, ids), np.int32, len(ids))
+        return _Tokenised(list(chain.from_iterable(chunks)), ends, n_tokens, before)
+
+    def _vectors(self, of: _Tokenised, storage: str, progress: Callable[[int], None] | None) -> Encoded:
+        vectors = self._forward(of, progress)
+        if len(of.chunks) > len(of.ends):
+            own = np.fromiter(map(len, of.chunks), np.float32, len(of.chunks)) - of.before - self.specials[1]
+            vectors = _weighted_mean(vectors, np.maximum(own, 1), of.ends)
+        cut = (of.n_tokens > self.max_length) & (self.long_texts == "truncate")
+        return Encoded(vectors.astype(storage, copy=False), of.n_tokens, cut)
 
     def _tokenise(self, texts: list[str]) -> Iterator[Tokens]:
         """Token ids of each whole text, special tokens included."""
@@ -122,26 +151,25 @@ class SentenceEncoder:
         return [tokens[: start + size] + tokens[end:]]
 
     @torch.inference_mode()
-    def _forward(
-        self, chunks: list[Tokens], before: int, last: npt.NDArray[np.int64], progress: Callable[[int], None] | None
-    ) -> Matrix:
-        """One unit vector per chunk, (m, d) float32. ``last``: each text's last chunk, which is the last one read."""
+    def _forward(self, of: _Tokenised, progress: Callable[[int], None] | None) -> Matrix:
+        """One unit vector per chunk, (m, d) float32. They stay on the device until all are there: it never waits."""
         device = hardware.decide().device
-        lengths = np.fromiter(map(len, chunks), np.int64, len(chunks))
-        vectors = np.empty((len(chunks), self.dimension), np.float32)
+        lengths = np.fromiter(map(len, of.chunks), np.int64, len(of.chunks))
+        results = torch.empty(len(of.chunks), self.dimension, device=device)
         for rows in _batches(lengths, BATCH_TOKENS[device]):
-            tensors = self._features([chunks[row] for row in rows], lengths[rows])
-            features: dict[str, Any] = {name: tensor.to(device) for name, tensor in tensors.items()}
-            if before > self.specials[0]:  # pooling that leaves the prompt out wants to know where it ends
-                features["prompt_length"] = before
+            tensors = self._features([of.chunks[row] for row in rows], lengths[rows])
+            features: dict[str, Any] = {name: _moved(tensor, device) for name, tensor in tensors.items()}
+            if of.before > self.specials[0]:  # pooling that leaves the prompt out wants to know where it ends
+                features["prompt_length"] = of.before
             pooled = self._model(features)["sentence_embedding"][:, : self.dimension].float()
-            vectors[rows] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+            results[_moved(torch.from_numpy(rows), device)] = torch.nn.functional.normalize(pooled, dim=1)
             if progress is not None:
-                progress(int(np.isin(rows, last).sum()))
+                progress(int(np.isin(rows, of.ends - 1).sum()))  # of a text's chunks, the last is the last one read
+        vectors: Matrix = results.cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise DataError(
-                f"{self.model}: {len(bad):,} of {len(chunks):,} vectors are not finite; are its weights whole?"
+                f"{self.model}: {len(bad):,} of {len(of.chunks):,} vectors are not finite; are its weights whole?"
             )
         return vectors
 
@@ -155,6 +183,11 @@ class SentenceEncoder:
         ids = np.full(mask.shape, tokenizer.pad_token_id or 0, np.int64)
         ids[mask] = np.fromiter(chain.from_iterable(batch), np.int64, lengths.sum())
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+
+
+def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """A tensor on the device. To a GPU it goes from pinned memory, so that nobody waits for the copy."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
 
 
 def _batches(lengths: npt.NDArray[np.int64], tokens: int) -> Iterator[npt.NDArray[np.int64]]:

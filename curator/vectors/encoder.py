@@ -1,8 +1,8 @@
 """What makes vectors of texts: the part that a person may replace by their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +46,24 @@ class Encoder(Protocol):
         self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
     ) -> Encoded:
         """Vectors of ``texts`` in their order, a function of these texts alone."""
+
+
+@runtime_checkable
+class ManyEncoder(Protocol):
+    """What an encoder may have beside ``encode``, to prepare one list of texts while another is run."""
+
+    def encode_all(
+        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Encoded]:
+        """What ``encode`` returns for each list of texts, in order."""
+
+
+def encode_all(
+    encoder: Encoder, parts: Iterable[Sequence[str]], progress: Callable[[int], None] | None = None
+) -> Generator[Encoded]:
+    """What ``encode`` returns for each list of texts, in order, by the encoder's own way for many if it has one."""
+    if isinstance(encoder, ManyEncoder):
+        yield from encoder.encode_all(parts, progress=progress)
+    else:
+        for texts in parts:
+            yield encoder.encode(texts, progress=progress)

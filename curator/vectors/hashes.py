@@ -108,12 +108,14 @@ class Index:
 
     def __init__(self) -> None:
         self.shards: list[str] = []
+        self.tokens = 0  # of all texts in it
         self._runs: list[_Run] = []
 
     def add(self, shards: Sequence[str], hashes: Hashes, entries: Entries) -> None:
         """Add shards, of which the entries' numbers speak as 0, 1, …."""
         entries["shard"] += len(self.shards)
         self.shards += shards
+        self.tokens += int(entries["n_tokens"].sum(dtype=np.int64))
         run = _Run.of(hashes, entries)
         while self._runs and len(self._runs[-1]) <= 4 * len(run):
             run = run.after(self._runs.pop())

@@ -6,6 +6,7 @@ more is collected: a shard is then replaced by one with the vectors that are lef
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.vectors.encoder import Encoder
+from curator.vectors.encoder import Encoder, encode_all
 from curator.vectors.hashes import Hashes, HashSet, Index, Texts, distinct, taken, text_hash
 from curator.vectors.places import ENTRY, Entries, Places
 from curator.vectors.rows import Half, Matrix, Rows, Vectors
@@ -65,11 +66,11 @@ class VectorStore:
         """Where the vectors of the ``texts`` at ``rows`` are; what ``index`` lacks is encoded and added to it."""
         hashes = text_hash(texts, rows)
         missing = distinct(hashes, ~index.find(hashes)[1])
-        for start in range(0, len(missing), SHARD_ROWS):
-            part = missing[start : start + SHARD_ROWS]
-            encoded = encoder.encode(taken(texts, rows[part]), progress=progress)
-            keys = keys_of(hashes[part], encoded)
-            index.add([self._write(keys, encoded.vectors)], *_entries(0, keys))
+        parts = [missing[start : start + SHARD_ROWS] for start in range(0, len(missing), SHARD_ROWS)]
+        with closing(encode_all(encoder, (taken(texts, rows[part]) for part in parts), progress)) as encoded:
+            for part, of_part in zip(parts, encoded, strict=True):
+                keys = keys_of(hashes[part], of_part)
+                index.add([self._write(keys, of_part.vectors)], *_entries(0, keys))
         entries, _ = index.find(hashes)
         used, shard = np.unique(entries["shard"], return_inverse=True)
         entries["shard"] = shard
