@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,7 +64,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON with stable formatting."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _json(value))
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as JSON with a checksum of them, ``seal``, among them."""
+    write_json(path, {**values, "seal": _seal(values)})
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is there with the bytes that ``write_sealed`` wrote."""
+    try:
+        text = path.read_text("utf8")
+        values = json.loads(text)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return False
+    return isinstance(values, dict) and values.get("seal") == _seal(values) and text == _json(values)
 
 
 def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
@@ -86,6 +101,15 @@ def link(path: Path, to: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text("utf8"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _seal(values: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in values.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from curator.files import read_json, sha256
 from curator.vectors import Matrix, Vectors
 
 MANIFEST = "manifest.json"
+COPY = "manifest.copy.json"  # of all that a version needs, only its manifest could not be made again
 WINDOW_ROWS = 65_536  # documents whose texts are held together to be embedded; 16 shards of vectors
 
 

@@ -6,7 +6,7 @@ import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tab
 """
 
 from curator.documents.ingest import read
-from curator.documents.places import files
+from curator.documents.places import asked, files
 from curator.documents.records import (
     READER,
     REJECT_COLUMNS,
@@ -22,6 +22,6 @@ from curator.documents.records import (
 from curator.documents.texts import normalise
 
 __all__ = [
-    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Origin", "Piece", "Reject", "files",
+    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Origin", "Piece", "Reject", "asked", "files",
     "normalise", "read", "runs",
 ]  # fmt: skip
