@@ -135,7 +135,7 @@ class Corpora:
         """The vector of a query, (d,), by the encoder in use; embedded once per session."""
         known = self._queries.get((self.encoder_key(), text))
         if known is None:
-            known = self.encoder.encode([text], query=True).vectors[0]
+            known = np.asarray(self.encoder.encode([text], query=True).vectors[0], np.float32)
             self._queries[self.encoder_key(), text] = known
         return known
 

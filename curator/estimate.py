@@ -17,16 +17,15 @@ def embedding(corpora: Corpora, texts: Texts) -> dict[str, Any]:
     """Seconds, memory and disk to embed those of ``texts`` that have no vector yet."""
     store = corpora.store()
     missing = store.missing([(texts, np.arange(len(texts)))], store.index())
-    seconds = 0.0
+    seconds, vector_bytes = 0.0, 0
     if missing:
         sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()]
         corpora.encoder.encode(sample[:8])  # the first call warms the model up
         started = time.perf_counter()
-        corpora.encoder.encode(sample)
+        vector_bytes = corpora.encoder.encode(sample).vectors[0].nbytes
         # By characters rather than texts: a sample of a few dozen may miss the long ones.
         share = sum(map(len, texts)) * (missing / len(texts)) / max(1, sum(map(len, sample)))
         seconds = (time.perf_counter() - started) * share
-    vector_bytes = 4 * corpora.encoder.dimension
     return {
         "texts": len(texts),
         "to embed": missing,

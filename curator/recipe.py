@@ -88,6 +88,9 @@ class Encoder(_Settings):
     max_length: int | None = Field(default=None, ge=8)  # tokens; None: the model's own
     long_texts: Literal["truncate", "mean"] = "truncate"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    # How vectors lie on disk; FAISS and SQL always get float32. The default is left out of what is written down, so
+    # that mixes and keys from before there was a choice stay what they are.
+    storage: Literal["float32", "float16"] = Field(default="float32", exclude_if=lambda storage: storage == "float32")
 
 
 class Train(_Settings):

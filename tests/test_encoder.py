@@ -229,6 +229,24 @@ def test_families_that_want_prompts_get_them_unless_configured(tiny, tmp_path, n
     assert (prompts.passage, prompts.query) == (passage, query)
 
 
+def test_half_floats_are_the_passages_vectors_rounded_under_a_key_of_their_own(tiny):
+    single, half = load(tiny), load(tiny, storage="float16")
+    encoded = half.encode(TEXTS)
+    assert encoded.vectors.dtype == np.float16
+    np.testing.assert_array_equal(encoded.vectors, single.encode(TEXTS).vectors.astype(np.float16))
+    assert half.encode(["dog"], query=True).vectors.dtype == np.float32
+    *before, digest = single.key.split("-")
+    assert half.key == "-".join([*before, "f16", digest])
+    assert (single.describe()["storage"], half.describe()["storage"]) == ("float32", "float16")
+
+
+def test_settings_from_before_there_was_a_choice_of_storage_are_written_as_they_were():
+    before = {"model": "embedded", "revision": None, "max_length": None, "long_texts": "truncate", "precision": "auto"}
+    assert recipe.Encoder().model_dump() == before
+    half = recipe.Encoder(storage="float16")
+    assert recipe.Encoder(**half.model_dump()) == half != recipe.Encoder(**before)
+
+
 def test_the_key_tells_apart_what_makes_other_vectors(tiny, tmp_path):
     (tmp_path / "weights").mkdir()
     weights = copy(tiny, tmp_path / "weights" / "tiny")
@@ -461,7 +479,8 @@ def test_files_that_change_behind_its_back_are_loaded_again(tiny, tmp_path, reme
 def test_other_settings_places_precision_and_libraries_are_loaded_again(tiny, tmp_path, remembering, monkeypatch):
     same = copy(tiny, tmp_path / "m")
     plain = remembering(same).key
-    for settings in ({"max_length": 12}, {"long_texts": "mean"}, {"precision": "bf16"}, {"precision": "fp32"}):
+    others = [{"max_length": 12}, {"long_texts": "mean"}, {"precision": "bf16"}, {"precision": "fp32"}]
+    for settings in (*others, {"storage": "float16"}):
         assert remembering(same, **settings).key == load_uncached(recipe.Encoder(model=str(same), **settings)).key
         assert len(remembering.loads) == 1
     assert remembering(copy(tiny, tmp_path / "p" / "m")).key == plain

@@ -8,6 +8,7 @@ from curator import CuratorWarning, Workspace, recipe
 from curator.corpora import Corpora
 from curator.encoder import RememberedEncoder
 from curator.errors import DataError, QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.vectors import Encoded
 
 FRAME = pl.DataFrame(
     {
@@ -67,6 +68,30 @@ def test_embed_in_sql_is_the_encoders_vector(ws, toy):
     np.testing.assert_allclose(rows["s"], np.sort(truth)[::-1], atol=1e-5)
     with pytest.raises(QueryError, match="embed takes a text"):
         ws.sql("SELECT embed(1)")
+
+
+def test_half_floats_on_disk_are_unit_rows_of_float32_in_sql_and_in_faiss(tmp_path, toy):
+    class Half(type(toy)):
+        def encode(self, texts, **rest):
+            encoded = super().encode(texts, **rest)
+            return Encoded(encoded.vectors.astype(np.float16), encoded.n_tokens, encoded.truncated)
+
+    ws = Workspace(tmp_path / "half", encoder=Half())
+    ws.add("notes", FRAME)
+    exact = toy.encode(FRAME["text"].to_list()).vectors.astype(np.float16).astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    rows = ws.sql("SELECT embedding FROM notes")
+    assert rows.schema["embedding"] == pl.Array(pl.Float32, 64)
+    np.testing.assert_allclose(rows["embedding"].to_numpy(), exact, atol=1e-7)
+    scores = ws.sql(
+        "SELECT array_inner_product(t.embedding, p.embedding) AS s FROM notes t JOIN notes p "
+        "EXACT NEAREST 4 BY SIMILARITY array_inner_product(t.embedding, p.embedding)"
+    )["s"]
+    np.testing.assert_allclose(np.sort(scores), np.sort((exact @ exact.T).ravel()), atol=1e-6)
+    assert ws.last_report["joins"][0]["engine"] == "faiss"
+    query = ws._corpora.embed_query("card declined")
+    assert query.dtype == np.float32
+    np.testing.assert_allclose(ws.search("notes", "card declined")["score"].max(), (exact @ query).max(), atol=1e-3)
 
 
 def test_embedding_is_lazy_and_only_when_named(ws, toy):

@@ -20,7 +20,8 @@ def key(settings: recipe.Encoder, identity: str, precision: str, max_length: int
     short = "minilm-l6-v2" if settings.model == "embedded" else settings.model.rstrip("/").rpartition("/")[2].lower()
     slug = re.sub(r"[^a-z0-9]+", "-", short)[:40].strip("-") or "model"
     mean = ["mean"] if settings.long_texts == "mean" else []
-    return "-".join([slug, precision, str(max_length), *mean, hashlib.sha256(identity.encode()).hexdigest()[:8]])
+    half = ["f16"] if settings.storage == "float16" else []
+    return "-".join([slug, precision, str(max_length), *mean, *half, hashlib.sha256(identity.encode()).hexdigest()[:8]])
 
 
 def _parts(directory: Path) -> Iterator[Path]:

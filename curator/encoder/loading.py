@@ -75,6 +75,7 @@ def load(settings: recipe.Encoder) -> SentenceEncoder:
         dimension=int(model.get_embedding_dimension() or 0),
         max_length=max_length,
         long_texts=settings.long_texts,
+        storage=settings.storage,
         precision=precision,
         precision_reason=hardware.decide().precision_reason if asked == "auto" else f"encoder.precision = {asked!r}",
         prompts=prompts,

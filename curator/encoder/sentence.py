@@ -44,6 +44,7 @@ class SentenceEncoder:
     dimension: int
     max_length: int
     long_texts: str
+    storage: str  # the type of passages' vectors
     precision: hardware.Precision
     precision_reason: str
     prompts: Prompts
@@ -65,6 +66,7 @@ class SentenceEncoder:
             "dimension": self.dimension,
             "max_length": self.max_length,
             "long_texts": self.long_texts,
+            "storage": self.storage,
             "precision": self.precision,
             "precision_reason": self.precision_reason,
             "prompts": {"passage": self.prompts.passage, "query": self.prompts.query},
@@ -75,7 +77,7 @@ class SentenceEncoder:
     def encode(
         self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
     ) -> Encoded:
-        """Vectors of ``texts`` in their order: (n, d) float32, unit rows, C-contiguous.
+        """Vectors of ``texts`` in their order: (n, d) float32, unit rows, C-contiguous; passages' in ``storage``.
 
         ``query`` puts the model's query prompt before each text instead of its passage prompt. ``progress`` is called
         after each batch with the number of texts it finished. Token counts include the prompt and special tokens.
@@ -95,7 +97,7 @@ class SentenceEncoder:
             own = np.fromiter(map(len, pieces), np.float32, len(pieces)) - before - after
             vectors = _weighted_mean(vectors, np.maximum(own, 1), ends)
         cut = (n_tokens > self.max_length) & (self.long_texts == "truncate")
-        return Encoded(vectors, n_tokens, cut)
+        return Encoded(vectors if query else vectors.astype(self.storage, copy=False), n_tokens, cut)
 
     def _tokenise(self, texts: list[str]) -> Iterator[Tokens]:
         """Token ids of each whole text, special tokens included."""

@@ -7,18 +7,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curator.vectors.rows import Matrix
+from curator.vectors.rows import Half, Matrix
 
 
 @dataclass(frozen=True)
 class Encoded:
     """What an encoder returns for n texts: vectors, and how much of each text it read.
 
-    ``vectors``: (n, d) float32, unit rows; ``n_tokens``: (n,) int32, tokens of each whole text; ``truncated``:
-    (n,) bool, something of the text did not reach the model.
+    ``vectors``: (n, d) float32, unit rows, or the same rounded to float16, which a store then keeps in half the
+    space; ``n_tokens``: (n,) int32, tokens of each whole text; ``truncated``: (n,) bool, something of the text did
+    not reach the model.
     """
 
-    vectors: Matrix
+    vectors: Matrix | Half
     n_tokens: npt.NDArray[np.int32]
     truncated: npt.NDArray[np.bool_]
 
@@ -35,7 +36,7 @@ class Encoder(Protocol):
 
     @property
     def key(self) -> str:
-        """Names the vectors: model, weights, settings and precision. Safe as a file name."""
+        """Names the vectors: model, weights, settings, precision and storage. Safe as a file name."""
 
     @property
     def dimension(self) -> int:

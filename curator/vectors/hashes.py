@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,22 +35,27 @@ def taken(texts: Texts, rows: Rows) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """Entries in the order of their hashes, of equal hashes the first added first. Arrays of one length."""
+class HashSet:
+    """Hashes in order, 16 bytes each; ``one`` and ``two`` are their halves. The same may be there more than once."""
 
     one: npt.NDArray[np.uint64]
     two: npt.NDArray[np.uint64]
-    entries: Entries
 
     @classmethod
-    def of(cls, hashes: Hashes, entries: Entries) -> "_Run":
-        order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-        return cls(hashes[order, 0], hashes[order, 1], entries[order])
+    def of(cls, hashes: Hashes) -> Self:
+        """Those of an array in any order."""
+        return cls.ordered(hashes, _order(hashes))
 
-    def after(self, other: "_Run") -> "_Run":
-        """Both as one, ``other`` before this."""
-        hashes = np.stack([np.concatenate([other.one, self.one]), np.concatenate([other.two, self.two])], axis=1)
-        return self.of(hashes, np.concatenate([other.entries, self.entries]))
+    @classmethod
+    def ordered(cls, hashes: Hashes, order: Rows) -> Self:
+        return cls(hashes[order, 0], hashes[order, 1])
+
+    def __len__(self) -> int:
+        return len(self.one)
+
+    def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Which of some hashes are among them."""
+        return self.find(hashes) >= 0
 
     def find(self, hashes: Hashes) -> Rows:
         """The first place of each hash; -1 where there is none."""
@@ -64,6 +70,33 @@ class _Run:
             at[open_] += 1
             open_ = open_[at[open_] < len(self.one)]
         return places
+
+
+def _order(hashes: Hashes) -> Rows:
+    order: Rows = np.lexsort((hashes[:, 1], hashes[:, 0]))
+    return order
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Entries in the order of their hashes, of equal hashes the first added first."""
+
+    hashes: HashSet
+    entries: Entries
+
+    @classmethod
+    def of(cls, hashes: Hashes, entries: Entries) -> "_Run":
+        order = _order(hashes)
+        return cls(HashSet.ordered(hashes, order), entries[order])
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def after(self, other: "_Run") -> "_Run":
+        """Both as one, ``other`` before this."""
+        halves = [(run.hashes.one, run.hashes.two) for run in (other, self)]
+        hashes = np.stack([np.concatenate(half) for half in zip(*halves, strict=True)], axis=1)
+        return self.of(hashes, np.concatenate([other.entries, self.entries]))
 
 
 class Index:
@@ -82,7 +115,7 @@ class Index:
         entries["shard"] += len(self.shards)
         self.shards += shards
         run = _Run.of(hashes, entries)
-        while self._runs and len(self._runs[-1].one) <= 4 * len(run.one):
+        while self._runs and len(self._runs[-1]) <= 4 * len(run):
             run = run.after(self._runs.pop())
         self._runs.append(run)
 
@@ -90,7 +123,7 @@ class Index:
         """The entry first added of each hash, and whether there is one."""
         entries, found = np.zeros(len(hashes), ENTRY), np.zeros(len(hashes), np.bool_)
         for run in self._runs:
-            places = run.find(hashes)
+            places = run.hashes.find(hashes)
             new = (places >= 0) & ~found
             entries[new] = run.entries[places[new]]
             found |= new

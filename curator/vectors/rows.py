@@ -1,4 +1,4 @@
-"""Rows of float32 vectors in memory or on disk."""
+"""Rows of vectors in memory or on disk, read as float32."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float32]
+Half = npt.NDArray[np.float16]
 Rows = npt.NDArray[np.int64]
 
 
@@ -15,10 +16,11 @@ class Vectors:
     """Rows of float32 vectors by position, gathered from arrays that may lie on disk.
 
     ``len(vectors)`` rows of ``dimension`` components. Nothing is copied until a block is read; a run of rows that
-    lie side by side in one array is a view of it.
+    lie side by side in one array of float32 is a view of it. An array of float16 holds rows that had length one before
+    they were rounded, and have it again when they are read.
     """
 
-    def __init__(self, arrays: Sequence[Matrix], array: npt.NDArray[np.int32], row: Rows, *, unit: bool) -> None:
+    def __init__(self, arrays: Sequence[Matrix | Half], array: npt.NDArray[np.int32], row: Rows, *, unit: bool) -> None:
         self._arrays = tuple(arrays)
         self._array = array
         self._row = row
@@ -65,21 +67,21 @@ class Vectors:
         return Vectors(self._arrays, self._array[index], self._row[index], unit=self.is_unit)
 
     def block(self, start: int, stop: int) -> Matrix:
-        """Rows ``start:stop`` as (m, d) float32, C-contiguous. A view where they lie side by side."""
+        """Rows ``start:stop`` as (m, d) float32, C-contiguous. A view where they lie side by side as float32."""
         array, row = self._array[start:stop], self._row[start:stop]
         if not len(row):
             return np.empty((0, self.dimension), np.float32)
         if array[0] == array[-1] and row[-1] - row[0] == len(row) - 1 and _ascending(array, row):
-            return np.ascontiguousarray(self._arrays[array[0]][row[0] : row[-1] + 1])
+            return np.ascontiguousarray(_single(self._arrays[array[0]][row[0] : row[-1] + 1]))
         out = np.empty((len(row), self.dimension), np.float32)
         runs = np.flatnonzero((np.diff(array) != 0) | (np.diff(row) != 1)) + 1
         if len(runs) < len(row) // 8:  # rows that lie side by side are copied together
             for first, end in itertools.pairwise([0, *runs.tolist(), len(row)]):
-                out[first:end] = self._arrays[array[first]][row[first] : row[first] + end - first]
+                out[first:end] = _single(self._arrays[array[first]][row[first] : row[first] + end - first])
             return out
         for number in np.unique(array):
             here = array == number
-            out[here] = self._arrays[number][row[here]]
+            out[here] = _single(self._arrays[number][row[here]])
         return out
 
     def blocks(self, size: int) -> Iterator[tuple[int, Matrix]]:
@@ -104,10 +106,21 @@ class Vectors:
         """The same directions with length one (a zero row stays zero). Reads everything unless already so."""
         if self.is_unit:
             return self
-        matrix = self.matrix()
-        length = np.linalg.norm(matrix, axis=1, keepdims=True)
-        return Vectors.of(np.divide(matrix, length, out=np.zeros_like(matrix), where=length > 0), unit=True)
+        return Vectors.of(_unit(self.matrix()), unit=True)
 
 
 def _ascending(array: npt.NDArray[np.int32], row: Rows) -> bool:
     return bool((array == array[0]).all() and (np.diff(row) == 1).all())
+
+
+def _single(rows: Matrix | Half) -> Matrix:
+    """Rows of float32 as they are; those of float16, which the rounding made longer or shorter, as unit rows."""
+    single = rows.astype(np.float32, copy=False)
+    return single if single is rows else _unit(single)
+
+
+def _unit(matrix: Matrix) -> Matrix:
+    """Rows of length one; a zero row stays zero."""
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Matrix = np.divide(matrix, length, out=np.zeros_like(matrix), where=length > 0)
+    return unit

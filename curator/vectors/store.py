@@ -1,43 +1,57 @@
 """The store of vectors on disk: a directory of shards, one vector per distinct text.
 
-A shard is written once and whole: ``<name>.npy`` (n, d) float32, ``<name>.parquet`` (the hash, token count and
-truncation of each text) and, written last, ``<name>.json`` with their checksums. A shard without its ``.json`` does
-not exist. Its name is a hash of the texts it holds, and its vectors are a function of those texts alone, so an
-interrupted run continues at the shard in flight and ends in the same bytes.
+A shard is written once and whole (see shards.py). The vectors that a run makes are a function of the texts of their
+shard alone, so an interrupted run continues at the shard in flight and ends in the same bytes. What no text uses any
+more is collected: a shard is then replaced by one with the vectors that are left, or goes.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from curator.files import sha256, write_bytes, write_json, write_npy
 from curator.vectors.encoder import Encoder
-from curator.vectors.hashes import Hashes, Index, Texts, distinct, taken, text_hash
+from curator.vectors.hashes import Hashes, HashSet, Index, Texts, distinct, taken, text_hash
 from curator.vectors.places import ENTRY, Entries, Places
-from curator.vectors.rows import Matrix, Rows, Vectors
+from curator.vectors.rows import Half, Matrix, Rows, Vectors
+from curator.vectors.shards import DamagedError, Shard, hashes_of, keys_of, name_of
 
 SHARD_ROWS = 4096  # about ten seconds of encoding on two cores: what a kill can cost
 HELD_BYTES = 2 << 30  # vectors that are read into memory together; more are left to the operating system, mapped
+LEAST_LIVE = 0.5  # share of a shard's texts that must be in use for the others to stay with them
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What tidying a store did: shards that went, shards that others with fewer texts took the place of, and bytes."""
+
+    removed: int
+    rewritten: int
+    bytes: int
 
 
 class VectorStore:
-    """All vectors made by one encoder with one set of settings: one per distinct text."""
+    """All vectors made by one encoder with one set of settings: one per distinct text.
+
+    One process at a time may change it. Others may go on reading what they have opened.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def index(self) -> Index:
-        """What it holds now. It must be written to by one process at a time, with an index read since it may."""
-        index = Index()
-        names = sorted(path.stem for path in self.directory.glob("*.json"))
-        if names:
-            frames = [pl.read_parquet(self.directory / f"{name}.parquet") for name in names]
-            parts = [_entries(number, frame) for number, frame in enumerate(frames)]
-            index.add(names, np.concatenate([hashes for hashes, _ in parts]), np.concatenate([e for _, e in parts]))
+        """What it holds now. Texts are to be placed with an index read since the right to write was got.
+
+        Raises WorkspaceError, naming the file, where a manifest or the keys of a shard are damaged.
+        """
+        index, shards = Index(), self._shards()
+        if shards:
+            parts = [_entries(number, shard.read_keys()) for number, shard in enumerate(shards)]
+            hashes, entries = zip(*parts, strict=True)
+            index.add([shard.name for shard in shards], np.concatenate(hashes), np.concatenate(entries))
         return index
 
     def place(
@@ -53,7 +67,9 @@ class VectorStore:
         missing = distinct(hashes, ~index.find(hashes)[1])
         for start in range(0, len(missing), SHARD_ROWS):
             part = missing[start : start + SHARD_ROWS]
-            self._write_shard(taken(texts, rows[part]), hashes[part], encoder, index, progress)
+            encoded = encoder.encode(taken(texts, rows[part]), progress=progress)
+            keys = keys_of(hashes[part], encoded)
+            index.add([self._write(keys, encoded.vectors)], *_entries(0, keys))
         entries, _ = index.find(hashes)
         used, shard = np.unique(entries["shard"], return_inverse=True)
         entries["shard"] = shard
@@ -72,62 +88,108 @@ class VectorStore:
 
     def holds(self, places: Places) -> bool:
         """Whether the shards that these places name are there."""
-        return all((self.directory / f"{name}.json").exists() for name in places.shards)
+        return all(self._shard(name).manifest.exists() for name in places.shards)
 
     def vectors(self, places: Places) -> Vectors:
-        """The vectors in one or more places, unit rows: in memory up to ``HELD_BYTES``, beyond that mapped."""
+        """The vectors in one or more places, unit rows: in memory up to ``HELD_BYTES``, beyond that mapped.
+
+        Raises WorkspaceError, naming the file, where the vectors of a shard are damaged.
+        """
         names = places.shards
         shard, row = np.ascontiguousarray(places.entries["shard"]), places.entries["row"].astype(np.int64)
-        dimension = int(self._shard(names[0]).shape[1])
+        dimension = self._mapped(names[0]).shape[1]
         if len(places) * dimension * 4 > HELD_BYTES:
-            return Vectors(list(map(self._shard, names)), shard, row, unit=True)
+            return Vectors([self._mapped(name, dimension) for name in names], shard, row, unit=True)
         held = np.empty((len(places), dimension), np.float32)
         order = np.argsort(shard, kind="stable")
         ends = np.searchsorted(shard, np.arange(len(names)), side="right", sorter=order)
         for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
-            held[rows] = self._shard(name)[row[rows]]  # and closed: what is mapped counts as memory in use
+            mapped = self._mapped(name, dimension)  # and closed: what is mapped counts as memory in use
+            held[rows] = Vectors([mapped], np.zeros(len(rows), np.int32), row[rows], unit=True).matrix()
         return Vectors.of(held, unit=True)
 
-    def _shard(self, name: str) -> Matrix:
-        mapped: Matrix = np.load(self.directory / f"{name}.npy", mmap_mode="r")
-        return mapped
+    # Upkeep
 
     def verify(self) -> list[str]:
-        """Names of the shards whose bytes are not those that were written."""
-        damaged = []
-        for manifest in sorted(self.directory.glob("*.json")):
-            for name, checksum in json.loads(manifest.read_text("utf8"))["sha256"].items():
-                path = self.directory / name
-                if not path.exists() or sha256(path) != checksum:
-                    damaged.append(name)
-        return damaged
+        """Names of the files of shards that cannot be read or are not what was written."""
+        return [name for shard in self._shards() for name in shard.damaged()]
 
-    def _write_shard(
-        self,
-        texts: list[str],
-        hashes: Hashes,
-        encoder: Encoder,
-        index: Index,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        encoded = encoder.encode(texts, progress=progress)
-        name = hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove shards, named by any of their files, so that their texts are encoded again when they are needed."""
+        for name in dict.fromkeys(Path(name).stem for name in names):
+            self._shard(name).remove()
+
+    def collect(self, live: HashSet) -> Freed:
+        """Remove shards without a ``live`` text; of those with less than half live, keep a copy of what is.
+
+        Nothing is encoded again. Killed at any instant it leaves every live text with its vector, and the same call
+        ends the work. Raises WorkspaceError, naming the file, for damaged keys, and for damage in what it would copy.
+        """
+
+        def wanted(hashes: Hashes) -> npt.NDArray[np.bool_]:
+            used = live.holds(hashes)
+            return used if used.mean() < LEAST_LIVE else np.ones(len(hashes), np.bool_)
+
+        return self._keep(wanted)
+
+    def forget(self, hashes: Hashes) -> Freed:
+        """Remove the vectors of some texts from every shard. As safe as ``collect``."""
+        gone = HashSet.of(hashes)
+        return self._keep(lambda stored: ~gone.holds(stored))
+
+    def _keep(self, wanted: Callable[[Hashes], npt.NDArray[np.bool_]]) -> Freed:
+        """Replace each shard of which not all is wanted, and remove what killed runs have left."""
+        before, removed, rewritten = self._bytes(), 0, 0
+        for shard in self._shards():
+            keys = shard.read_keys()
+            kept = wanted(hashes_of(keys))
+            if kept.all():
+                continue
+            if kept.any():
+                rewritten += 1
+                self._copy(shard, keys, kept)
+            else:
+                removed += 1
+            shard.remove()
+        for path in self._leftovers():
+            path.unlink(missing_ok=True)
+        return Freed(removed, rewritten, before - self._bytes())
+
+    def _copy(self, shard: Shard, keys: pl.DataFrame, kept: npt.NDArray[np.bool_]) -> None:
+        """Write some rows of a shard as another."""
+        if damaged := shard.damaged():  # which would get checksums of its own
+            raise DamagedError(self.directory / damaged[0], "it is not what was written")
+        some = keys.filter(kept)
+        copy = self._shard(name_of(some))
+        if not copy.manifest.exists() or copy.damaged():  # else a run that was killed has written it
+            self._write(some, shard.read_vectors()[kept])
+
+    def _write(self, keys: pl.DataFrame, vectors: Matrix | Half) -> str:
         self.directory.mkdir(parents=True, exist_ok=True)
-        vectors, keys = self.directory / f"{name}.npy", self.directory / f"{name}.parquet"
-        write_npy(vectors, encoded.vectors)
-        columns = pl.DataFrame(
-            [
-                pl.Series("hash", [row.tobytes() for row in hashes], dtype=pl.Binary),
-                pl.Series("n_tokens", encoded.n_tokens, dtype=pl.Int32),
-                pl.Series("truncated", encoded.truncated, dtype=pl.Boolean),
-            ]
-        )
-        write_bytes(keys, columns.write_parquet)
-        write_json(
-            self.directory / f"{name}.json",
-            {"rows": len(texts), "sha256": {path.name: sha256(path) for path in (vectors, keys)}},
-        )
-        index.add([name], *_entries(0, columns))
+        shard = self._shard(name_of(keys))
+        shard.write(keys, vectors)
+        return shard.name
+
+    def _shards(self) -> list[Shard]:
+        return [self._shard(path.stem) for path in sorted(self.directory.glob("*.json"))]
+
+    def _shard(self, name: str) -> Shard:
+        return Shard(self.directory, name)
+
+    def _mapped(self, name: str, dimension: int | None = None) -> Matrix | Half:
+        shard = self._shard(name)
+        mapped = shard.read_vectors()
+        if dimension not in (None, mapped.shape[1]):
+            raise DamagedError(shard.vectors, f"vectors of {mapped.shape[1]} components among those of {dimension}")
+        return mapped
+
+    def _leftovers(self) -> list[Path]:
+        """Files of shards that never became complete or are half removed, and files half written."""
+        files = [path for kind in ("*.npy", "*.parquet") for path in self.directory.glob(kind)]
+        return [path for path in files if not path.with_suffix(".json").exists()] + list(self.directory.glob(".*.part"))
+
+    def _bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.directory.glob("*") if path.is_file())
 
 
 def _entries(shard: int, keys: pl.DataFrame) -> tuple[Hashes, Entries]:
@@ -135,4 +197,4 @@ def _entries(shard: int, keys: pl.DataFrame) -> tuple[Hashes, Entries]:
     entries = np.empty(len(keys), ENTRY)
     entries["shard"], entries["row"] = shard, np.arange(len(keys))
     entries["n_tokens"], entries["truncated"] = keys["n_tokens"].to_numpy(), keys["truncated"].to_numpy()
-    return np.frombuffer(b"".join(keys["hash"].to_list()), np.uint64).reshape(-1, 2), entries
+    return hashes_of(keys), entries
