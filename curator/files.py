@@ -40,9 +40,21 @@ def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 def sweep(directory: Path) -> None:
     """Remove what writers that were killed have left half-written in a folder."""
-    for path in directory.glob(".*.part"):
-        if not _is_running(path.suffixes[-2].removeprefix(".")):
-            path.unlink(missing_ok=True)
+    for path in leftovers(directory):
+        remove(path)
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """What in a folder is half-written by a process that runs no more."""
+    return [path for path in directory.glob(".*.part") if not _is_running(path.suffixes[-2].removeprefix("."))]
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, where it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_running(process: str) -> bool:
@@ -74,12 +86,21 @@ def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
 
 def is_sealed(path: Path) -> bool:
     """Whether a file is there with the bytes that ``write_sealed`` wrote."""
+    return is_written(path) and isinstance(values := read_json(path), dict) and values.get("seal") == _seal(values)
+
+
+def is_older(path: Path) -> bool:
+    """Whether it is JSON of ours from before there were checksums in it."""
+    return is_written(path) and "seal" not in read_json(path)
+
+
+def is_written(path: Path) -> bool:
+    """Whether a file is there and could be what ``write_json`` wrote."""
     try:
         text = path.read_text("utf8")
-        values = json.loads(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return text == _json(json.loads(text))
+    except (OSError, ValueError):
         return False
-    return isinstance(values, dict) and values.get("seal") == _seal(values) and text == _json(values)
 
 
 def write_npy(path: Path, array: npt.NDArray[Any]) -> None:

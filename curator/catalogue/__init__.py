@@ -32,7 +32,18 @@ from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
 from curator.files import read_json, sweep, write_json, write_sealed
 
-__all__ = ["FORMAT", "IDENTIFIER", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name"]
+__all__ = [
+    "COPY",
+    "FORMAT",
+    "IDENTIFIER",
+    "MANIFEST",
+    "SQL_NAMES",
+    "Catalogue",
+    "Corpus",
+    "Read",
+    "check_name",
+    "version_of",
+]
 
 FORMAT = 2
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -159,11 +170,15 @@ class Catalogue:
 
     def make_present(self, name: str, version: str) -> None:
         """Let a name mean a version that there is; what was not finished is of no use any more."""
-        home = self.root / "corpora" / name
         if self.present(name) != version:
-            write_sealed(home / "current.json", {"version": version, "created": datetime.now(UTC).isoformat()})
+            self.point(name, version)
         for directory in self._unfinished(name):
             shutil.rmtree(directory)
+
+    def point(self, name: str, version: str) -> None:
+        """Write down that a name means a version."""
+        now = datetime.now(UTC).isoformat()
+        write_sealed(self.root / "corpora" / name / "current.json", {"version": version, "created": now})
 
     def is_settled(self, name: str, version: str) -> bool:
         """Whether a name means a version, and no run that writes another was killed, or is at it."""

@@ -30,9 +30,9 @@ class Corpus:
     manifest: dict[str, Any]
 
     @classmethod
-    def open(cls, name: str, version: str, directory: Path) -> "Corpus":
-        """Read its manifest. Raises WorkspaceError where it is gone or damaged."""
-        path = directory / MANIFEST
+    def open(cls, name: str, version: str, directory: Path, file: str = MANIFEST) -> "Corpus":
+        """Read its manifest, or the copy of that. Raises WorkspaceError where it is gone or damaged."""
+        path = directory / file
         if not path.exists():
             raise WorkspaceError(f"{directory}: this version of corpus {name!r} is not there any more")
         try:

@@ -72,7 +72,7 @@ class RememberedEncoder:
 
     @cached_property
     def _known(self) -> _Known:
-        entries = self._entries()
+        entries = _entries(self._memory)
         machine = hardware.fingerprint()
         precision = _precision(self._settings.precision, entries.get(MACHINE), machine)
         place = json.dumps([self._settings.model_dump(), precision])
@@ -106,12 +106,22 @@ class RememberedEncoder:
         self._encoder = encoder
         return encoder
 
-    def _entries(self) -> dict[str, Any]:
-        try:
-            entries = read_json(self._memory)
-        except (OSError, ValueError):
-            return {}
-        return entries if isinstance(entries, dict) else {}
+
+def _entries(memory: Path) -> dict[str, Any]:
+    try:
+        entries = read_json(memory)
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
+def encoder_of(memory: Path, key: str) -> RememberedEncoder | None:
+    """The encoder of a key, by the settings that ``memory`` has; None where it has none, or they mean another now."""
+    for place, entry in _entries(memory).items():
+        if (known := _known(entry)) is not None and known.key == key:
+            encoder = RememberedEncoder(recipe.Encoder(**json.loads(place)[0]), memory)
+            return encoder if encoder.key == key else None
+    return None
 
 
 def _precision(asked: Literal["auto", "fp32", "bf16"], entry: Any, machine: str) -> hardware.Precision:

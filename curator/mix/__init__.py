@@ -14,7 +14,7 @@ from curator.errors import UnknownNameError, UsageError, VerificationError, Work
 from curator.files import read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
-from curator.mix.lock import digest, inputs, lock, locked_recipe, locked_steps, version
+from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
 from curator.mix.task import Task, evaluation_truth, prepare
 from curator.recipe import Recipe
@@ -22,8 +22,8 @@ from curator.session import Session
 from curator.vectors import Encoded, Encoder
 
 __all__ = [
-    "FILES", "LOCK", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build", "evaluation_truth",
-    "make", "prepare", "seal", "steps", "version",
+    "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build",
+    "evaluation_truth", "make", "prepare", "seal", "steps", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -59,8 +59,11 @@ class Places:
     @classmethod
     def load(cls, path: Path) -> Self | None:
         """Read what ``save`` wrote; None where that is not whole."""
-        if cls.damaged(path):
-            return None
+        return None if cls.damaged(path) else cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what ``save`` wrote and is known to be whole."""
         frame = pl.read_parquet(path)
         names = frame.schema["shard"]
         assert isinstance(names, pl.Enum)
