@@ -19,7 +19,7 @@ test: $(READY)
 
 # Every fault at every point: some 40 minutes. `make test` has a few of each kind.
 torture: $(READY)
-	CURATOR_TORTURE=1 $(BIN)/python -m pytest tests/test_faults.py
+	CURATOR_TORTURE=1 $(BIN)/python -m pytest tests/test_faults.py tests/test_upkeep.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ import polars as pl
 
 from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
-from curator.documents import READER, Batch, Columns, Origin, files, read
+from curator.documents import READER, Batch, Columns, Origin, asked, files, read
 from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, UsageError
 from curator.files import sha256, sweep
@@ -88,9 +88,10 @@ class Corpora:
             return self.catalogue.add(
                 name,
                 lambda earlier: self._watched(name, read_again(earlier=earlier), own),
-                origin=[_fingerprint(path, known) for path in paths or []],
+                origin=[fingerprint(path, known) for path in paths or []],
                 settings=settings,
                 apart=None if own is None else own.apart,
+                asked=None if paths is None else asked(origin, base),
             )
 
     def _present(self, corpus: Corpus) -> Corpus:
@@ -230,10 +231,14 @@ class Corpora:
     def _known_places(self, corpus: Corpus) -> Places | None:
         """Where all vectors of a corpus are, if that was kept and they still are there."""
         key = (corpus.name, corpus.version, self.encoder_key())
-        if key not in self._places and self._places_file(corpus).exists():
-            self._places[key] = Places.load(self._places_file(corpus))
-        places = self._places.get(key)
-        return places if places is not None and self.store().holds(places) else None
+        known = self._places.get(key)
+        if known is not None and self.store().holds(known):
+            return known
+        kept = Places.load(self._places_file(corpus))
+        if kept is None or not self.store().holds(kept):
+            return None
+        self._places[key] = kept
+        return kept
 
     def _keep_places(self, corpus: Corpus, places: Places) -> None:
         self._places[corpus.name, corpus.version, self.encoder_key()] = places
@@ -309,7 +314,7 @@ def _stat_of(entry: Mapping[str, Any]) -> tuple[int, int]:
     return entry["size"], entry["mtime_ns"]
 
 
-def _fingerprint(path: Path, known: Iterable[Corpus]) -> dict[str, Any]:
+def fingerprint(path: Path, known: Iterable[Corpus]) -> dict[str, Any]:
     """What a file is; its checksum from a version that was read from it, where neither size nor time has changed."""
     size, mtime = _stat(path)
     entries = (entry for corpus in known for entry in corpus.manifest["origin"])

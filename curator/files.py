@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,9 +40,21 @@ def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 def sweep(directory: Path) -> None:
     """Remove what writers that were killed have left half-written in a folder."""
-    for path in directory.glob(".*.part"):
-        if not _is_running(path.suffixes[-2].removeprefix(".")):
-            path.unlink(missing_ok=True)
+    for path in leftovers(directory):
+        remove(path)
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """What in a folder is half-written by a process that runs no more."""
+    return [path for path in directory.glob(".*.part") if not _is_running(path.suffixes[-2].removeprefix("."))]
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, where it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_running(process: str) -> bool:
@@ -64,7 +76,31 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON with stable formatting."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _json(value))
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as JSON with a checksum of them, ``seal``, among them."""
+    write_json(path, {**values, "seal": _seal(values)})
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is there with the bytes that ``write_sealed`` wrote."""
+    return is_written(path) and isinstance(values := read_json(path), dict) and values.get("seal") == _seal(values)
+
+
+def is_older(path: Path) -> bool:
+    """Whether it is JSON of ours from before there were checksums in it."""
+    return is_written(path) and "seal" not in read_json(path)
+
+
+def is_written(path: Path) -> bool:
+    """Whether a file is there and could be what ``write_json`` wrote."""
+    try:
+        text = path.read_text("utf8")
+        return text == _json(json.loads(text))
+    except (OSError, ValueError):
+        return False
 
 
 def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
@@ -86,6 +122,15 @@ def link(path: Path, to: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text("utf8"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _seal(values: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in values.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

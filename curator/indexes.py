@@ -1,7 +1,7 @@
 """Approximate indexes of corpora, kept on disk with the recall that they were measured to have.
 
-An index belongs to one version of a corpus and one kind of vectors. ``index.json`` is written last: without it there
-is no index. A search uses one where that is the faster way, and the report says so.
+An index belongs to one version of a corpus and one kind of vectors. ``index.json`` is written last, with the
+checksum of the index: without it there is none. A search uses one where that is the faster way, and the report says so.
 """
 
 import time
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from curator import neighbours
 from curator.errors import UsageError
-from curator.files import read_json, write_bytes, write_json
+from curator.files import read_json, sha256, write_bytes, write_sealed
 from curator.neighbours import Edges, InvertedFile
 from curator.relation import Relation
 from curator.vectors import Vectors
@@ -109,8 +109,9 @@ def build(relation: Relation, recall: float) -> Measured:
     measured = _measured(file, vectors, recall)
     folder = _folder(relation)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.json").unlink(missing_ok=True)  # it must not speak of another file
     write_bytes(folder / "index.faiss", file.save)
-    write_json(folder / "index.json", asdict(measured))
+    write_sealed(folder / "index.json", {**asdict(measured), "sha256": sha256(folder / "index.faiss")})
     return measured
 
 
@@ -123,7 +124,7 @@ def find(relation: Relation) -> Index | None:
 
 @lru_cache(maxsize=8)
 def _opened(manifest: Path, _changed: int) -> Index:
-    told = read_json(manifest)
+    told = {name: value for name, value in read_json(manifest).items() if name not in ("sha256", "seal")}
     measured = Measured(
         **{**told, "index_seconds": tuple(told["index_seconds"]), "exact_seconds": tuple(told["exact_seconds"])}
     )

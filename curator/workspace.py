@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator import encoder as encoders
-from curator import estimate, indexes, neighbours, recipe
+from curator import estimate, indexes, neighbours, recipe, upkeep
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
@@ -253,6 +253,20 @@ class Workspace:
             pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
             pl.Series("probability", probabilities[np.arange(len(best)), best]),
         ).select("id", "label", "probability", "text")
+
+    # Upkeep
+
+    def check(self) -> list[upkeep.Damage]:
+        """The files that are not what was written, each with what mends it."""
+        return upkeep.check(self.catalogue)
+
+    def repair(self) -> upkeep.Repaired:
+        """Mend what ``check`` finds: read, embed, build again; what cannot be is said, with what is lost."""
+        return upkeep.repair(self._workshop(None))
+
+    def gc(self, *, dry_run: bool = False) -> upkeep.Collected:
+        """Remove what nothing refers to: versions that are neither present nor in a mix, their vectors, leftovers."""
+        return upkeep.gc(self.catalogue, dry_run=dry_run)
 
     # Estimates
 

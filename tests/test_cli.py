@@ -124,3 +124,29 @@ def test_doctor_and_stages(run):
     out = run("stages")[1]
     for name in ("decontaminate", "deduplicate", "pairing", "quality", "ratio", "relevance"):
         assert name in out
+
+
+def test_check_repair_and_gc(run):
+    run("add", "notes", run.folder / "notes.jsonl")
+    run("embed", "notes")
+    assert run("check")[:2] == (0, "nothing is damaged\n")
+    manifest = next((run.folder / "work" / "corpora" / "notes").glob("*/manifest.json"))
+    manifest.write_text("{")
+    code, out, _ = run("check")
+    assert code == 1
+    assert f"{manifest.parent.name}/manifest.json is not what was written: it is written again" in out
+    code, out, _ = run("check", "--json")
+    assert code == 1
+    assert [row["path"] for row in json.loads(out)["rows"]] == [str(manifest.relative_to(run.folder / "work"))]
+    code, out, _ = run("check", "--repair")
+    assert code == 0
+    assert "written again" in out
+    assert json.loads(run("check", "--json")[1])["rows"] == []
+    (run.folder / "notes.jsonl").write_text('{"id": "a", "text": "other"}\n')
+    run("add", "notes", run.folder / "notes.jsonl")
+    code, dry, _ = run("gc", "--dry-run", "--json")
+    assert json.loads(dry)["report"]["versions"] == 1
+    code, out, _ = run("gc")
+    assert code == 0
+    assert "removed 1 versions of corpora" in out
+    assert run("gc")[1] == "everything is in use\n"

@@ -247,7 +247,7 @@ def test_an_index_that_cannot_be_kept_is_still_used(kept, monkeypatch, tmp_path,
     def full(*_, **__):
         raise OSError("no space left")
 
-    monkeypatch.setattr(module, "write_json", full)
+    monkeypatch.setattr(module, "write_sealed", full)
     assert found(bm25(kept(), "card")) == ["d02", "d00"]
     assert "no space left" in caplog.text
     assert list((tmp_path / "home").iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 
 import curator.vectors
 from curator.errors import WorkspaceError
-from curator.files import sha256
+from curator.files import sha256, write_sealed
 from curator.vectors import Encoded, Freed, HashSet, Places, Vectors, VectorStore, hashes, text_hash
 from curator.vectors import store as stores
 from curator.vectors.places import ENTRY
@@ -337,7 +337,7 @@ def test_keys_that_do_not_fit_their_name_are_damage_though_the_manifest_agrees(t
     another_shards(keys)
     told = json.loads(manifest.read_text())
     told["sha256"][keys.name] = sha256(keys)
-    manifest.write_text(json.dumps(told))
+    write_sealed(manifest, told)
     assert store.verify() == [keys.name]
     with pytest.raises(WorkspaceError, match="texts of its name"):
         store.index()

@@ -3,7 +3,7 @@
     curator.json                           the format version
     corpora/<name>/current.json            which version the name means now
     corpora/<name>/<version>/              documents-*.parquet, rejects-*.parquet, vectors-*.npy if a person brought
-                                           them, and manifest.json, written last
+                                           them, and manifest.json, written last, with a copy
     corpora/<name>/.writing, .earlier-*    a version that is being written, and those that were not finished
     vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
     indexes/<name>/<version>/              what is derived from a version: where its vectors are, approximate indexes
@@ -26,13 +26,24 @@ from typing import Any
 
 import filelock
 
-from curator.catalogue.corpus import MANIFEST, Corpus, version_of
+from curator.catalogue.corpus import COPY, MANIFEST, Corpus, version_of
 from curator.catalogue.parts import Apart, Earlier, Part, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
-from curator.files import read_json, sweep, write_json
+from curator.files import read_json, sweep, write_json, write_sealed
 
-__all__ = ["FORMAT", "IDENTIFIER", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name"]
+__all__ = [
+    "COPY",
+    "FORMAT",
+    "IDENTIFIER",
+    "MANIFEST",
+    "SQL_NAMES",
+    "Catalogue",
+    "Corpus",
+    "Read",
+    "check_name",
+    "version_of",
+]
 
 FORMAT = 2
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -49,7 +60,10 @@ class Catalogue:
         self.root = root
         marker = root / "curator.json"
         if marker.exists():
-            found = read_json(marker).get("format")
+            try:
+                found = read_json(marker).get("format")
+            except (ValueError, AttributeError):
+                raise WorkspaceError(f'{marker} is damaged; write {{"format": {FORMAT}}} into it') from None
             if found != FORMAT:
                 raise WorkspaceError(
                     f"{root} has workspace format {found!r}, this curator reads {FORMAT}; use the curator that wrote it"
@@ -102,7 +116,10 @@ class Catalogue:
     def present(self, name: str) -> str | None:
         """The present version of a corpus."""
         path = self.root / "corpora" / name / "current.json"
-        return str(read_json(path)["version"]) if path.exists() else None
+        try:
+            return str(read_json(path)["version"]) if path.exists() else None
+        except (ValueError, KeyError, TypeError):
+            raise WorkspaceError(f"{path} is damaged; curator check --repair mends it") from None
 
     def created(self, name: str) -> str:
         """When the present version of a corpus became that, in UTC."""
@@ -116,12 +133,15 @@ class Catalogue:
         origin: list[dict[str, Any]],
         settings: dict[str, Any],
         apart: Apart | None = None,
+        asked: dict[str, Any] | None = None,
+        present: bool = True,
     ) -> Corpus:
-        """Write a version of a corpus and make it the present one.
+        """Write a version of a corpus and, unless it is not to be ``present``, make it that.
 
-        ``origin`` lists the files it is read from, ``settings`` say how; ``apart`` takes a person's own vectors out
-        of the batches. What a run that did not end has written, and what the present version has of files that are
-        as they were, is taken up and not read again. Raises DataError when no document could be read.
+        ``origin`` lists the files it is read from, ``asked`` says how a person named them, ``settings`` how they are
+        read; ``apart`` takes a person's own vectors out of the batches. What a run that did not end has written, and
+        what known versions have of files that are as they were, is taken up and not read again. Raises DataError
+        when no document could be read.
         """
         check_name(name)
         alike = [other for other in self.names() if other.lower() == name.lower() and other != name]
@@ -143,16 +163,22 @@ class Catalogue:
         except DataError:  # what is wrong with the origin will be wrong the next time
             shutil.rmtree(beside)
             raise
-        self._complete(name, beside, _manifest(name, parts, origin, settings))
-        return self.corpus(name)
+        version = self._complete(name, beside, {**_manifest(name, parts, origin, settings), "asked": asked})
+        if present:
+            self.make_present(name, version)
+        return self.corpus(name, version)
 
     def make_present(self, name: str, version: str) -> None:
         """Let a name mean a version that there is; what was not finished is of no use any more."""
-        home = self.root / "corpora" / name
         if self.present(name) != version:
-            write_json(home / "current.json", {"version": version, "created": datetime.now(UTC).isoformat()})
+            self.point(name, version)
         for directory in self._unfinished(name):
             shutil.rmtree(directory)
+
+    def point(self, name: str, version: str) -> None:
+        """Write down that a name means a version."""
+        now = datetime.now(UTC).isoformat()
+        write_sealed(self.root / "corpora" / name / "current.json", {"version": version, "created": now})
 
     def is_settled(self, name: str, version: str) -> bool:
         """Whether a name means a version, and no run that writes another was killed, or is at it."""
@@ -162,20 +188,22 @@ class Catalogue:
         home = self.root / "corpora" / name
         return [*sorted(home.glob(".earlier-*")), *home.glob(".writing")]
 
-    def _complete(self, name: str, beside: Path, manifest: dict[str, Any]) -> None:
-        """Turn what was written into a version, and the present one."""
+    def _complete(self, name: str, beside: Path, manifest: dict[str, Any]) -> str:
+        """Turn what was written into a version."""
         version = str(manifest["version"])
         place = beside.parent / version
-        write_json(beside / MANIFEST, manifest)
+        for file in (COPY, MANIFEST):
+            write_sealed(beside / file, manifest)
         for path in (*beside.glob("part-*.json"), beside / "settings.json"):
             path.unlink()
         if (place / MANIFEST).exists() and not Corpus(name, version, place, manifest).damaged():
-            (beside / MANIFEST).replace(place / MANIFEST)  # the same documents: only where they came from may be new
+            for file in (COPY, MANIFEST):  # the same documents: only where they came from may be new
+                (beside / file).replace(place / file)
             shutil.rmtree(beside)
         else:
             shutil.rmtree(place, ignore_errors=True)
             beside.rename(place)
-        self.make_present(name, version)
+        return version
 
 
 def check_name(name: str) -> None:

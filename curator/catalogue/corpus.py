@@ -19,6 +19,7 @@ from curator.files import read_json, sha256
 from curator.vectors import Matrix, Vectors
 
 MANIFEST = "manifest.json"
+COPY = "manifest.copy.json"  # of all that a version needs, only its manifest could not be made again
 WINDOW_ROWS = 65_536  # documents whose texts are held together to be embedded; 16 shards of vectors
 
 
@@ -32,9 +33,9 @@ class Corpus:
     manifest: dict[str, Any]
 
     @classmethod
-    def open(cls, name: str, version: str, directory: Path) -> "Corpus":
-        """Read its manifest. Raises WorkspaceError where it is gone or damaged."""
-        path = directory / MANIFEST
+    def open(cls, name: str, version: str, directory: Path, file: str = MANIFEST) -> "Corpus":
+        """Read its manifest, or the copy of that. Raises WorkspaceError where it is gone or damaged."""
+        path = directory / file
         if not path.exists():
             raise WorkspaceError(f"{directory}: this version of corpus {name!r} is not there any more")
         try:

@@ -6,7 +6,7 @@ import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tab
 """
 
 from curator.documents.ingest import read
-from curator.documents.places import files
+from curator.documents.places import asked, files
 from curator.documents.records import (
     READER,
     REJECT_COLUMNS,
@@ -26,5 +26,5 @@ from curator.documents.values import texts_of
 
 __all__ = [
     "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece", "Reject",
-    "files", "normalise", "read", "runs", "texts_of",
+    "asked", "files", "normalise", "read", "runs", "texts_of",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from curator.documents.lines import CODECS
 from curator.documents.records import Origin
@@ -36,6 +36,13 @@ def files(origin: Origin, base: Path | None = None) -> list[Path]:
     found = [place for entry in entries(origin) if not is_hub(entry) for place in places(entry, base)]
     inside = [sorted(place.path.rglob("*")) if place.format == "dataset" else [place.path] for place in found]
     return list(dict.fromkeys(path for paths in inside for path in paths if path.is_file()))
+
+
+def asked(origin: Origin, base: Path | None) -> dict[str, Any]:
+    """How a person named files, as plain values that mean the same in another current directory where they can."""
+    if base is not None:
+        return {"base": str(base), "origin": [str(entry) for entry in entries(origin)]}
+    return {"base": None, "origin": [str(Path.cwd() / Path(entry).expanduser()) for entry in entries(origin)]}
 
 
 def entries(origin: Origin) -> list[str | Path]:

@@ -13,7 +13,7 @@ Reading order: ahead (a thread for what comes next), sentence (texts to vectors)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from curator.encoder.remembered import RememberedEncoder
+from curator.encoder.remembered import RememberedEncoder, encoder_of
 from curator.vectors import Encoded, Encoder
 
 if TYPE_CHECKING:
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from curator.encoder.sentence import BATCH_TOKENS, SentenceEncoder
 
 __all__ = [
-    "BATCH_TOKENS", "Encoded", "Encoder", "RememberedEncoder", "SentenceEncoder", "embedded_model", "load",
+    "BATCH_TOKENS",
+    "Encoded",
+    "Encoder",
+    "RememberedEncoder",
+    "SentenceEncoder",
+    "embedded_model",
+    "encoder_of",
+    "load",
 ]  # fmt: skip
 
 _BRING_TORCH = {

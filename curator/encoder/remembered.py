@@ -13,6 +13,7 @@ from curator.encoder import identity
 from curator.errors import UsageError
 from curator.files import read_json, write_json
 from curator.vectors import Encoded
+from curator.vectors.encoder import encode_all
 
 if TYPE_CHECKING:
     from curator.encoder.sentence import SentenceEncoder
@@ -74,11 +75,11 @@ class RememberedEncoder:
         self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
     ) -> Generator[Encoded]:
         """As ``SentenceEncoder.encode_all``. Raises UsageError when the model changed after its key was told."""
-        return self._loaded().encode_all(parts, progress=progress)
+        return encode_all(self._loaded(), parts, progress)
 
     @cached_property
     def _known(self) -> _Known:
-        entries = self._entries()
+        entries = _entries(self._memory)
         machine = hardware.fingerprint()
         precision = _precision(self._settings.precision, entries.get(MACHINE), machine)
         place = json.dumps([self._settings.model_dump(), precision])
@@ -112,12 +113,22 @@ class RememberedEncoder:
         self._encoder = encoder
         return encoder
 
-    def _entries(self) -> dict[str, Any]:
-        try:
-            entries = read_json(self._memory)
-        except (OSError, ValueError):
-            return {}
-        return entries if isinstance(entries, dict) else {}
+
+def _entries(memory: Path) -> dict[str, Any]:
+    try:
+        entries = read_json(memory)
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
+def encoder_of(memory: Path, key: str) -> RememberedEncoder | None:
+    """The encoder of a key, by the settings that ``memory`` has; None where it has none, or they mean another now."""
+    for place, entry in _entries(memory).items():
+        if (known := _known(entry)) is not None and known.key == key:
+            encoder = RememberedEncoder(recipe.Encoder(**json.loads(place)[0]), memory)
+            return encoder if encoder.key == key else None
+    return None
 
 
 def _precision(asked: Literal["auto", "fp32", "bf16"], entry: Any, machine: str) -> hardware.Precision:

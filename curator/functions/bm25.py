@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
-from curator.files import read_json, sha256, write_json
+from curator.files import read_json, sha256, write_sealed
 from curator.functions._results import Hits, check_question, ranked_table
 from curator.relation import Relation
 
@@ -139,7 +139,7 @@ def _store(index: Any, directory: Path, documents: int) -> None:
     try:
         index.save(beside, allow_pickle=False, show_progress=False)
         sums = {path.name: sha256(path) for path in sorted(beside.iterdir())}
-        write_json(beside / MANIFEST, {**_header(documents), "sha256": sums})
+        write_sealed(beside / MANIFEST, {**_header(documents), "sha256": sums})
         shutil.rmtree(directory, ignore_errors=True)  # what is damaged, or of another version
         beside.rename(directory)
     finally:
@@ -163,7 +163,9 @@ def _opened(directory: Path, documents: int, stamp: tuple[tuple[str, int, int], 
         return None
     try:
         manifest = read_json(directory / MANIFEST)
-        sums = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+        sums, _ = (
+            (manifest.pop(name, None) for name in ("sha256", "seal")) if isinstance(manifest, dict) else (None, None)
+        )
         if manifest != _header(documents):
             return None
         if sums == {name: sha256(directory / name) for name in names - {MANIFEST}}:

@@ -8,23 +8,25 @@ from typing import IO, Any
 
 import polars as pl
 
+from curator.catalogue import Corpus
 from curator.corpora import Corpora, Stale
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import read_json, sweep, write_bytes, write_json
+from curator.files import read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
-from curator.mix.lock import digest, inputs, lock, locked_recipe, locked_steps, version
-from curator.mix.summary import summarise
-from curator.mix.task import Task, describe, evaluation_truth, prepare
+from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
+from curator.mix.stored import FILES, LOCK, seal, store
+from curator.mix.task import Task, evaluation_truth, prepare
 from curator.recipe import Recipe
 from curator.session import Session
-from curator.vectors import Encoded
+from curator.vectors import Encoded, Encoder
 
-__all__ = ["Built", "Mix", "Task", "Verification", "Workshop", "build", "evaluation_truth", "make", "prepare", "steps"]
+__all__ = [
+    "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build",
+    "evaluation_truth", "make", "prepare", "seal", "steps", "version",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
-
-LOCK_SECONDS = 600.0  # how long a finished mix waits for another writer, rather than being thrown away
 
 
 @dataclass(frozen=True)
@@ -62,43 +64,14 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     made_from = inputs(task, plan, workshop.corpora.encoder_key())
     home = workshop.corpora.catalogue.root / "mixes" / name
     directory = home / version(made_from)
-    if (directory / "lock.json").exists():
+    if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
         built = build(task, plan, workshop.session)
-        _store(directory, name, built, task, made_from, workshop)
+        store(directory, lock(name, made_from, built.frame), built, task, workshop.corpora)
     sweep(home)
-    write_json(home / "current.json", {"version": directory.name})
+    write_sealed(home / "current.json", {"version": directory.name})
     return Mix(directory, workshop)
-
-
-def _store(directory: Path, name: str, built: Built, task: Task, made_from: dict[str, Any], workshop: Workshop) -> None:
-    pool = task.pool.frame.select("corpus", "id", "text", "label", "source_label", "source")
-    partners = _partner_texts(built.ledger, task)
-    values = lock(name, made_from, built.frame)
-    summary = {
-        "name": name,
-        "seed": task.seed,
-        "created": values["created"],
-        "digest": values["ids_sha256"],
-        **summarise(built.ledger, pool, built.frame, partners, built.seconds),
-        "warnings": list(task.warnings),
-        "sources": _sources(task, workshop.corpora),
-        "joins": list(built.joins),
-    }
-    texts = pl.DataFrame(
-        [(*key, text) for key, text in partners.items()],
-        schema={"corpus": pl.String, "id": pl.String, "text": pl.String},
-        orient="row",
-    )
-    with workshop.corpora.catalogue.writing(wait=LOCK_SECONDS):
-        sweep(directory)
-        write_bytes(directory / "mix.parquet", built.frame.write_parquet)
-        write_bytes(directory / "ledger.parquet", built.ledger.write_parquet)
-        write_bytes(directory / "pool.parquet", pool.write_parquet)
-        write_bytes(directory / "partners.parquet", texts.write_parquet)
-        write_json(directory / "summary.json", summary)
-        write_json(directory / "lock.json", values)  # its presence means complete
 
 
 class Mix:
@@ -110,7 +83,7 @@ class Mix:
     def __init__(self, directory: Path, workshop: Workshop) -> None:
         self._directory = directory
         self._workshop = workshop
-        self.lock: dict[str, Any] = read_json(directory / "lock.json")
+        self.lock: dict[str, Any] = read_json(directory / LOCK)
 
     @classmethod
     def open(cls, name: str, workshop: Workshop) -> "Mix":
@@ -165,29 +138,48 @@ class Mix:
 
         Raises VerificationError when the result differs or, with ``origin``, when a file it came from has changed.
         """
+        built, _ = self.rebuild()
+        corpora = self._workshop.corpora
+        stale = tuple(corpora.stale(self._corpora()))
+        if origin and stale:
+            listed = "; ".join(f"{item.path} has {item.change}" for item in stale)
+            raise VerificationError(f"{self.name} rebuilds, but its origin is not what it was: {listed}")
+        return Verification(self.name, len(built.frame), stale)
+
+    def rebuild(self, encoder: Encoder | None = None) -> tuple[Built, Task]:
+        """The mix built anew in memory. Without an ``encoder``, of the stored vectors alone.
+
+        Raises VerificationError when it is not what the lockfile says, WorkspaceError when what it needs is damaged.
+        """
         catalogue = self._workshop.corpora.catalogue
-        used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
-        pairs = sorted({(entry["corpus"], entry["version"]) for entry in self.lock["corpora"]})
-        stored = [catalogue.corpus(name, number) for name, number in pairs]
-        damaged = [f"{corpus.name}/{name}" for corpus in stored for name in corpus.damaged()]
+        damaged = [f"{corpus.name}/{name}" for corpus in self._corpora() for name in corpus.damaged()]
         if damaged:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
-        encoder = _Stored(self.lock["encoder"], catalogue.root)
-        corpora = Corpora(catalogue, lambda: encoder)
+        made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
+        used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
+        corpora = Corpora(catalogue, lambda: made_with)
         session = self._workshop.session
         task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
-        again = build(task, locked_steps(self.lock), session).frame
-        if digest(again) != self.lock["ids_sha256"]:
-            changes = len(_changes(self.frame(), again))
+        again = build(task, locked_steps(self.lock), session)
+        if digest(again.frame) != self.lock["ids_sha256"]:
+            changes = len(_changes(self.frame(), again.frame))
             raise VerificationError(
                 f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; "
                 f"it was made with {_listed(self.lock['versions'])}"
             )
-        stale = tuple(corpora.stale(stored))
-        if origin and stale:
-            listed = "; ".join(f"{item.path} has {item.change}" for item in stale)
-            raise VerificationError(f"{self.name} rebuilds, but its origin is not what it was: {listed}")
-        return Verification(self.name, len(again), stale)
+        return again, task
+
+    def restore(self) -> None:
+        """Write its files again, from the stored versions and vectors. Raises as ``rebuild`` does."""
+        built, task = self.rebuild()
+        catalogue = self._workshop.corpora.catalogue
+        encoder = StoredEncoder(self.lock["encoder"], catalogue.root)
+        store(self._directory, self.lock, built, task, Corpora(catalogue, lambda: encoder))
+
+    def _corpora(self) -> list[Corpus]:
+        """The versions of corpora that it was made from."""
+        pairs = sorted({(entry["corpus"], entry["version"]) for entry in self.lock["corpora"]})
+        return [self._workshop.corpora.catalogue.corpus(name, number) for name, number in pairs]
 
     def diff(self, other: "Mix") -> pl.DataFrame:
         """What differs from ``other``: ``corpus, id, source, label, change``, and the stage, rule and reason
@@ -223,7 +215,7 @@ class Mix:
         return path
 
 
-class _Stored:
+class StoredEncoder:
     """Stands for the encoder of a lockfile: its vectors are in the store, and nothing is encoded again."""
 
     def __init__(self, key: str, root: Path) -> None:
@@ -247,24 +239,6 @@ def _changes(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     relabelled = both.filter(pl.col("label").ne_missing(pl.col("label_other"))).select(shown)
     parts = [("removed", removed), ("added", added), ("label", relabelled)]
     return pl.concat([part.with_columns(pl.lit(change).alias("change")) for change, part in parts])
-
-
-def _partner_texts(ledger: pl.DataFrame, task: Task) -> dict[tuple[str, str], str]:
-    """Texts of the documents that verdicts name, so that an explanation can show them."""
-    wanted = (
-        ledger.select(pl.col("partner_corpus").alias("corpus"), pl.col("partner_id").alias("id")).drop_nulls().unique()
-    )
-    everything = pl.concat([r.frame.select("corpus", "id", "text") for r in task.relations.values()])
-    found = everything.join(wanted, on=["corpus", "id"], how="semi")
-    return {(corpus, name): text for corpus, name, text in found.iter_rows()}
-
-
-def _sources(task: Task, corpora: Corpora) -> list[dict[str, Any]]:
-    """The sources with how many of their texts the encoder cut short."""
-    rows = []
-    for use, row in zip(task.used, describe(task.used), strict=True):
-        rows.append({**row, "truncated": corpora.truncated(use.corpus), "origin": ", ".join(row["origin"])})
-    return rows
 
 
 def _listed(versions: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from curator.recipe import Recipe
 from curator.stages import Stage
 
 FORMAT = 1
+MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages")  # of a lockfile: what names the version
 PACKAGES = (
     "curator",
     "duckdb",

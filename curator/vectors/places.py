@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.files import write_bytes
+from curator.files import is_sealed, read_json, sha256, write_bytes, write_sealed
 from curator.vectors.rows import Rows
 
 ENTRY = np.dtype([("shard", "i4"), ("row", "i4"), ("n_tokens", "i4"), ("truncated", "?")])
@@ -42,14 +42,28 @@ class Places:
         return cls(shards, entries)
 
     def save(self, path: Path) -> None:
-        """Write them to a Parquet file, a column for each field of an entry, shards by name."""
+        """Write them to a Parquet file, a column for each field of an entry, with its checksum beside it."""
         columns = [pl.Series(name, np.ascontiguousarray(self.entries[name])) for name in ENTRY.names or ()]
         names = columns[0].cast(pl.UInt32).cat.to(pl.Enum(self.shards))
         write_bytes(path, pl.DataFrame([names, *columns[1:]]).write_parquet)
+        write_sealed(path.with_suffix(".json"), {"sha256": sha256(path)})
+
+    @staticmethod
+    def damaged(path: Path) -> Path | None:
+        """Of the two files that ``save`` wrote, one that is gone or not what was written."""
+        seal = path.with_suffix(".json")
+        if not is_sealed(seal):
+            return seal
+        return None if path.exists() and sha256(path) == read_json(seal)["sha256"] else path
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote."""
+    def load(cls, path: Path) -> Self | None:
+        """Read what ``save`` wrote; None where that is not whole."""
+        return None if cls.damaged(path) else cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what ``save`` wrote and is known to be whole."""
         frame = pl.read_parquet(path)
         names = frame.schema["shard"]
         assert isinstance(names, pl.Enum)

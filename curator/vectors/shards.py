@@ -7,6 +7,7 @@ the texts it holds, so that it is known by what is in it.
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from curator.errors import WorkspaceError
-from curator.files import read_json, sha256, write_bytes, write_json, write_npy
+from curator.files import is_older, is_sealed, read_json, sha256, write_bytes, write_npy, write_sealed
 from curator.vectors.encoder import Encoded
 from curator.vectors.hashes import Hashes
 from curator.vectors.rows import Half, Matrix
@@ -56,7 +57,23 @@ class Shard:
         write_npy(self.vectors, np.ascontiguousarray(vectors, kind))
         write_bytes(self.keys, keys.write_parquet)
         checksums = {path.name: sha256(path) for path in (self.vectors, self.keys)}
-        write_json(self.manifest, {"rows": len(keys), "sha256": checksums})
+        write_sealed(self.manifest, {"rows": len(keys), "sha256": checksums})
+
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(path.stat().st_size for path in (self.manifest, self.keys, self.vectors))
+
+    def size_of(self, keys: pl.DataFrame) -> int:
+        """Bytes of the files of a shard with some of its keys, as it would be written; none for no keys."""
+        if not len(keys):
+            return 0
+        rows = self.read_manifest()["rows"]
+        vectors = self.read_vectors()
+        written = BytesIO()
+        keys.write_parquet(written)
+        manifest = self.manifest.stat().st_size - len(str(rows)) + len(str(len(keys)))
+        gone = (rows - len(keys)) * int(vectors.shape[1]) * vectors.itemsize
+        return int(manifest) + len(written.getvalue()) + self.vectors.stat().st_size - int(gone)
 
     def remove(self) -> None:
         """Delete its files, the manifest first."""
@@ -107,6 +124,8 @@ class Shard:
 
     def damaged(self) -> list[str]:
         """Names of its files that cannot be read or are not what was written."""
+        if not (is_sealed(self.manifest) or is_older(self.manifest)):
+            return [self.manifest.name]
         try:
             checksums = self.read_manifest()["sha256"]
             differ = [name for name, checksum in checksums.items() if not _is(self.directory / name, checksum)]

@@ -8,6 +8,7 @@ more is collected: a shard is then replaced by one with the vectors that are lef
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,12 +127,18 @@ class VectorStore:
         Nothing is encoded again. Killed at any instant it leaves every live text with its vector, and the same call
         ends the work. Raises WorkspaceError, naming the file, for damaged keys, and for damage in what it would copy.
         """
+        return self._keep(partial(_wanted, live))
 
-        def wanted(hashes: Hashes) -> npt.NDArray[np.bool_]:
-            used = live.holds(hashes)
-            return used if used.mean() < LEAST_LIVE else np.ones(len(hashes), np.bool_)
-
-        return self._keep(wanted)
+    def would_free(self, live: HashSet) -> Freed:
+        """What ``collect`` would do."""
+        removed, rewritten, freed = 0, 0, sum(path.stat().st_size for path in self._leftovers())
+        for shard in self._shards():
+            keys = shard.read_keys()
+            kept = _wanted(live, hashes_of(keys))
+            if not kept.all():
+                removed, rewritten = removed + (not kept.any()), rewritten + bool(kept.any())
+                freed += shard.size() - shard.size_of(keys.filter(kept))
+        return Freed(removed, rewritten, freed)
 
     def forget(self, hashes: Hashes) -> Freed:
         """Remove the vectors of some texts from every shard. As safe as ``collect``."""
@@ -191,6 +198,12 @@ class VectorStore:
 
     def _bytes(self) -> int:
         return sum(path.stat().st_size for path in self.directory.glob("*") if path.is_file())
+
+
+def _wanted(live: HashSet, hashes: Hashes) -> npt.NDArray[np.bool_]:
+    """Which texts of a shard stay: all, unless less than half of them are live."""
+    used = live.holds(hashes)
+    return used if used.mean() < LEAST_LIVE else np.ones(len(hashes), np.bool_)
 
 
 def _entries(shard: int, keys: pl.DataFrame) -> tuple[Hashes, Entries]:

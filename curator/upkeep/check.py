@@ -1,0 +1,165 @@
+"""What of a workspace is not what was written: every file that has a checksum is compared with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from curator.catalogue import COPY, MANIFEST, Catalogue, Corpus
+from curator.errors import WorkspaceError
+from curator.files import is_older, is_sealed, is_written, read_json, sha256
+from curator.mix import LOCK
+from curator.upkeep.layout import CURRENT, folders, lock_of, manifest_of
+from curator.vectors import Places, VectorStore
+
+GONE, CHANGED, OLDER = "is gone", "is not what was written", "has no checksum: it is of an older format"
+
+ADD_AGAIN = "add the corpus again, and what is whole will be kept"
+FROM_OTHER = "it is written again, from the manifest or its copy"
+FROM_ORIGIN = "it is read again from its origin, where that is as it was"
+EMBED = "its texts are embedded again"
+MADE_AGAIN = "it is made again"
+INDEX = "the index is built again"
+NEWEST = "the name comes to mean what was written last"
+REBUILD = "it is rebuilt from the lockfile"
+DROP = "the mix is dropped: curator mix, with its recipe, makes it again"
+RACE = "curator race, with its recipe, makes it again"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that is not what was written."""
+
+    path: str  # relative to the workspace
+    what: str
+    remedy: str  # what repair does; else what a person can do
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.what}: {self.remedy}"
+
+
+def check(catalogue: Catalogue) -> list[Damage]:
+    """The damaged files of a workspace, by path. Reads all of it; models have no checksum, and are not looked at."""
+    root, found = catalogue.root, dict[str, Damage]()
+    parts = [_corpora, _vectors, _derived, _mixes, _races]
+    if _is_idle(catalogue):
+        parts.append(_shards_without_manifest)
+    for part in parts:
+        for path, remedy in part(root):
+            what = GONE if not path.exists() else OLDER if is_older(path) else CHANGED
+            damage = Damage(path.relative_to(root).as_posix(), what, remedy)
+            found.setdefault(damage.path, damage)
+    return [found[path] for path in sorted(found)]
+
+
+Found = Iterator[tuple[Path, str]]  # a damaged file, and its remedy
+
+
+def _corpora(root: Path) -> Found:
+    for home in folders(root / "corpora"):
+        versions = folders(home)
+        if not is_sealed(home / CURRENT):
+            if versions or (home / CURRENT).exists():
+                yield home / CURRENT, NEWEST if versions else ADD_AGAIN
+        elif (present := home / read_json(home / CURRENT)["version"]) not in versions:
+            yield present / MANIFEST, ADD_AGAIN
+        for directory in versions:
+            yield from _version(home.name, directory)
+
+
+def _version(name: str, directory: Path) -> Found:
+    whole = [file for file in (MANIFEST, COPY) if manifest_of(directory, file)]
+    for file in (MANIFEST, COPY):
+        if file not in whole:
+            yield directory / file, FROM_OTHER if whole or is_older(directory / MANIFEST) else ADD_AGAIN
+    if whole:
+        corpus = Corpus.open(name, directory.name, directory, whole[0])
+        yield from ((directory / file, FROM_ORIGIN) for file in corpus.damaged())
+
+
+def _vectors(root: Path) -> Found:
+    for directory in folders(root / "vectors"):
+        yield from ((directory / name, EMBED) for name in VectorStore(directory).verify())
+    memory = root / "vectors" / "encoders.json"
+    if memory.exists() and not is_written(memory):
+        yield memory, MADE_AGAIN
+
+
+def _shards_without_manifest(root: Path) -> Found:
+    """Shards that are there but for what is written last; such as a run that was killed may leave, too."""
+    for directory in folders(root / "vectors"):
+        for vectors in directory.glob("[!.]*.npy"):
+            manifest = vectors.with_suffix(".json")
+            if not manifest.exists() and vectors.with_suffix(".parquet").exists():
+                yield manifest, EMBED
+
+
+def _is_idle(catalogue: Catalogue) -> bool:
+    """Whether nobody is writing."""
+    try:
+        with catalogue.writing():
+            return True
+    except WorkspaceError:
+        return False
+    except OSError:  # a workspace that may only be read
+        return True
+
+
+def _derived(root: Path) -> Found:
+    for home in (version for corpus in folders(root / "indexes") for version in folders(corpus)):
+        for path in {path.with_suffix(".parquet") for path in home.glob("places-*")}:
+            if (damaged := Places.damaged(path)) is not None:
+                yield damaged, MADE_AGAIN
+                continue
+            store = root / "vectors" / path.stem.removeprefix("places-")
+            manifests = [store / f"{shard}.json" for shard in Places.read(path).shards]
+            yield from ((manifest, EMBED) for manifest in manifests if not manifest.exists())
+        for folder in home.glob("ivf-*"):
+            told, file = folder / "index.json", folder / "index.faiss"
+            if not is_sealed(told):
+                yield told, INDEX
+            elif not _has(file, read_json(told)["sha256"]):
+                yield file, INDEX
+        if (home / "bm25").is_dir():
+            yield from _bm25(home / "bm25")
+
+
+def _bm25(folder: Path) -> Found:
+    manifest = folder / "manifest.json"
+    if not is_sealed(manifest):
+        yield manifest, MADE_AGAIN
+        return
+    for name, checksum in read_json(manifest)["sha256"].items():
+        if not _has(folder / name, checksum):
+            yield folder / name, MADE_AGAIN
+
+
+def _mixes(root: Path) -> Found:
+    for home in folders(root / "mixes"):
+        stored = [directory for directory in folders(home) if (directory / LOCK).exists()]
+        pointer = home / CURRENT
+        if is_sealed(pointer):
+            stored = sorted({*stored, home / read_json(pointer)["version"]})
+        elif stored or pointer.exists():
+            yield pointer, NEWEST if stored else DROP
+        for directory in stored:
+            values = lock_of(directory)
+            if values is None:
+                yield directory / LOCK, DROP
+                continue
+            for name, checksum in values["sha256"].items():
+                if not _has(directory / name, checksum):
+                    yield directory / name, REBUILD
+            for entry in values["corpora"]:
+                version = root / "corpora" / entry["corpus"] / entry["version"]
+                if not version.exists():
+                    yield version / MANIFEST, f"the mix {values['name']} cannot be rebuilt; {ADD_AGAIN}"
+
+
+def _races(root: Path) -> Found:
+    for home in folders(root / "races"):
+        files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
+        yield from ((path, RACE) for path in files if not is_written(path))
+
+
+def _has(path: Path, checksum: str) -> bool:
+    return path.is_file() and sha256(path) == checksum
