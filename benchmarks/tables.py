@@ -187,6 +187,28 @@ def _memory(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def corpora() -> str:
+    path = HERE / "records" / "corpora.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = [
+        "| step | documents | seconds | peak memory, GiB | not mapped files | before it, GiB | 2 GiB asked |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in record["steps"]:
+        peak, anonymous, before = (row[key] / 2**30 for key in ("peak", "peak_anonymous", "before"))
+        lines.append(
+            f"| {row['step']}, {row['what']} | {row['documents']:,} | {row['seconds']:,.2f} | {peak:.2f} | "
+            f"{anonymous:.2f} | {before:.2f} | {_met(peak <= 2)} |"
+        )
+    where = (
+        f"Files of {record['bytes'] / 2**20:,.0f} MiB; a workspace of {record['workspace_bytes'] / 2**20:,.0f} MiB. "
+        f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
+    )
+    return "\n".join([*lines, "", f"{where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
+
+
 def _met(met: bool) -> str:
     return "met" if met else "**not met**"
 
@@ -208,7 +230,7 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
     return f"{points(interval.low, sign)} to {points(interval.high, sign)}" if interval else ""
 
 
-TABLES = {"races": races, "encode": encode, "nearest": nearest}
+TABLES = {"races": races, "encode": encode, "nearest": nearest, "corpora": corpora}
 
 if __name__ == "__main__":
     main()
