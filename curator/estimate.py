@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.recipe import Recipe
@@ -24,14 +25,15 @@ def embedding(corpora: Corpora, texts: Texts) -> dict[str, Any]:
         started = time.perf_counter()
         vector_bytes = corpora.encoder.encode(sample).vectors[0].nbytes
         # By characters rather than texts: a sample of a few dozen may miss the long ones.
-        share = sum(map(len, texts)) * (missing / len(texts)) / max(1, sum(map(len, sample)))
+        share = characters * (missing / len(texts)) / max(1, sum(map(len, sample)))
         seconds = (time.perf_counter() - started) * share
+    held = len(texts) if isinstance(texts, list) else min(len(texts), WINDOW_ROWS)  # a corpus is read window by window
     return {
         "texts": len(texts),
         "to embed": missing,
         "estimated seconds": seconds,
         "disk MiB": missing * (vector_bytes + 24) / 2**20,
-        "memory MiB": (len(texts) * 200 + sum(map(len, texts))) / 2**20,
+        "memory MiB": (held * (200 + characters / max(1, len(texts))) + 70 * len(texts)) / 2**20,
     }
 
 
