@@ -37,7 +37,7 @@ class Corpus:
             raise WorkspaceError(f"{directory}: this version of corpus {name!r} is not there any more")
         try:
             manifest = read_json(path)
-            whole = version_of(manifest) == version
+            whole = fits(manifest, version)
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
@@ -125,6 +125,11 @@ def version_of(manifest: Mapping[str, Any]) -> str:
     """A version is named by a hash of what it holds."""
     sums = checksums(manifest)
     return hashlib.sha256("".join(sums[name] for name in sorted(sums)).encode()).hexdigest()[:12]
+
+
+def fits(manifest: Mapping[str, Any], version: str) -> bool:
+    """Whether it is the manifest of a version; where documents were forgotten, ``content`` names what is left."""
+    return bool(manifest["version"] == version and manifest.get("content", version) == version_of(manifest))
 
 
 def is_whole(path: Path, checksum: str) -> bool:

@@ -18,7 +18,10 @@ from curator.catalogue.corpus import MANIFEST, is_whole
 from curator.documents import REJECT_COLUMNS, Batch, Kept, Piece, Reject, runs
 from curator.errors import DataError
 from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
-from curator.vectors import Matrix
+from curator.vectors import HashSet, Matrix, text_hash
+
+FORGOTTEN = "forgotten.json"
+FORGOTTEN_REASON = "forgotten"
 
 Part = dict[str, Any]
 Apart = Callable[[Batch], tuple[pl.DataFrame, Matrix]]
@@ -43,10 +46,10 @@ class KeptPart:
 
     def ids(self) -> pl.Series:
         """The ids of its documents."""
-        name = _name("documents", self.number)
-        if name not in self.part["sha256"]:
+        names = [name for name in self.part["sha256"] if name.startswith("documents-")]
+        if not names:
             return pl.Series(dtype=pl.String)
-        return pl.read_parquet(self.directory / name, columns=["id"])["id"]
+        return pl.read_parquet(self.directory / names[0], columns=["id"])["id"]
 
     def follows(self, other: Kept | None) -> bool:
         """Whether it came right after another in the run that wrote it; after None, first."""
@@ -97,8 +100,17 @@ def _parts(directory: Path, settings: dict[str, Any]) -> Iterable[tuple[int, Par
         return []
 
 
-def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None) -> list[Part]:
-    """Write a version's parts. Raises DataError when there is no document: an empty corpus is always a mistake."""
+def forgotten(home: Path) -> HashSet:
+    """The texts that a corpus is not to have again."""
+    listed = read_json(home / FORGOTTEN)["texts"] if (home / FORGOTTEN).exists() else []
+    return HashSet.of(np.frombuffer(bytes.fromhex("".join(listed)), np.uint64).reshape(-1, 2))
+
+
+def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None, gone: HashSet) -> list[Part]:
+    """Write a version's parts, without texts that are ``gone``.
+
+    Raises DataError when there is no document: an empty corpus is always a mistake.
+    """
     parts: list[Part] = []
     for batch in batches:
         number = len(parts)
@@ -106,7 +118,7 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
         part = (
             kept.taken_up(directory, number)
             if isinstance(kept, KeptPart)
-            else _written(directory, number, batch, apart)
+            else _written(directory, number, batch, apart, gone)
         )
         parts.append(part)
         widths = sorted({part["vectors"] for part in parts if part["vectors"]})
@@ -121,12 +133,18 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
     return parts
 
 
-def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) -> Part:
+def _written(directory: Path, number: int, batch: Batch, apart: Apart | None, gone: HashSet) -> Part:
     frame, rejects, piece, matrix = batch.frame, batch.rejects, batch.piece, None
     if apart is not None and len(frame):
         frame, matrix = apart(batch)
         frame, matrix, piece, bad = _finite(frame, matrix, piece)
         rejects = (*rejects, *bad)
+    if len(gone) and len(frame):
+        kept = ~gone.holds(text_hash(frame["text"]))
+        lines = piece.line_numbers()
+        rejects = by_line([*rejects, *(Reject(piece.file, int(line), FORGOTTEN_REASON) for line in lines[~kept])])
+        matrix = matrix if matrix is None else np.ascontiguousarray(matrix[kept])
+        frame, piece = frame.filter(kept), replace(piece, lines=runs(lines[kept]))
     files = []
     if len(frame):
         files.append(_name("documents", number))
@@ -146,6 +164,11 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) ->
         "piece": piece.to_json(),
         "sha256": {name: sha256(directory / name) for name in files},
     }
+
+
+def by_line(rejects: Iterable[Reject]) -> tuple[Reject, ...]:
+    """Rejects in the order of their lines."""
+    return tuple(sorted(rejects, key=lambda reject: reject.line or 0))
 
 
 def _finite(frame: pl.DataFrame, matrix: Matrix, piece: Piece) -> tuple[pl.DataFrame, Matrix, Piece, list[Reject]]:
