@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 
 from curator import Workspace, recipe
-from curator.encoder import load
 from curator.vectors import Encoded
 
 TARGET = 1_000
@@ -71,6 +70,8 @@ def peak(folder: Path, base: Path, rows: int) -> dict[str, Any]:
 
 
 def build(folder: Path, base: Path, rows: int) -> None:
+    from curator.encoder import load  # not where memory is measured
+
     encoder = Tiled(base, load(recipe.Encoder()).key)  # stored as if the real one had made them
     ws = Workspace(folder, encoder=encoder)
     filler = ("words " * 100)[: CHARACTERS[folder.name]]

@@ -177,6 +177,12 @@ class Corpora:
             return 0
         return self.store().missing(_windows(corpus, np.arange(corpus.documents)), self.store().index())
 
+    def is_embedded(self, corpus: Corpus) -> bool:
+        """Whether every text of a corpus has a vector."""
+        if corpus.has_own_vectors or self._known_places(corpus) is not None:
+            return True
+        return any(self.store().directory.glob("*.json")) and self.missing(corpus) == 0
+
     def truncated(self, corpus: Corpus) -> int:
         """How many documents of a corpus have a vector of a part of their text; none of one that came with its own."""
         if corpus.has_own_vectors:

@@ -123,7 +123,9 @@ class Workspace:
         return self.catalogue.corpus(name).rejected()
 
     def ls(self) -> list[dict[str, Any]]:
-        """The corpora: name, version, documents, rejects, embedded or not, dimension of one's own vectors."""
+        """The corpora: name, version, documents, rejects, whether embedded, key of the vectors, bytes on disk (without
+        those), how many versions there are, files read, and when the present version became that.
+        """
         return [self._row(self.catalogue.corpus(name)) for name in self.catalogue.names()]
 
     # SQL
@@ -378,8 +380,10 @@ class Workspace:
             "version": corpus.version,
             "documents": corpus.documents,
             "rejects": corpus.rejects,
-            "embedded": self._corpora.missing(corpus) == 0,
+            "embedded": self._corpora.is_embedded(corpus),
             "vectors": "its own" if corpus.has_own_vectors else self._corpora.encoder_key(),
+            "bytes": corpus.size(),
+            "versions": len(self.catalogue.versions(corpus.name)),
             "files": len(corpus.manifest["origin"]),
             "created": self.catalogue.created(corpus.name),
         }

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from curator.catalogue.columns import common, converted
 from curator.documents import REJECT_COLUMNS
 from curator.errors import WorkspaceError
 from curator.files import read_json, sha256
@@ -67,8 +70,13 @@ class Corpus:
 
     def scan(self) -> pl.LazyFrame:
         """The same, read when it is collected."""
-        shards = [pl.scan_parquet(self.directory / name) for name in self.shards]
-        return pl.concat(shards, how="diagonal_relaxed")
+        groups = [
+            (columns, pl.scan_parquet([self.directory / name for name, _ in group]))
+            for columns, group in groupby(zip(self.shards, self._columns(), strict=True), key=itemgetter(1))
+        ]
+        schemas = {columns: scan.collect_schema() for columns, scan in dict(groups).items()}  # a file of each is read
+        to = common(schemas.values())
+        return pl.concat([converted(scan, schemas[columns], to) for columns, scan in groups], how="diagonal")
 
     def texts(self, shards: Sequence[str] | None = None) -> pl.Series:
         """The texts of all documents, or of those of some shards."""
@@ -110,7 +118,15 @@ class Corpus:
 
     def size(self) -> int:
         """Bytes of its files on disk."""
-        return sum((self.directory / name).stat().st_size for name in (*checksums(self.manifest), MANIFEST))
+        return sum(path.stat().st_size for path in self.directory.iterdir())
+
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return list(dict.fromkeys(name for columns in self._columns() for name, _ in columns))
+
+    def _columns(self) -> list[tuple[tuple[str, str], ...]]:
+        """The columns of each shard and their types, in words."""
+        return [tuple(part["columns"].items()) for part in self.manifest["parts"] if part["documents"]]
 
     def _files(self, kind: str) -> list[str]:
         return [name for name in checksums(self.manifest) if name.startswith(f"{kind}-")]

@@ -159,6 +159,7 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None, go
     return {
         "documents": len(frame),
         "rejects": len(rejects),
+        "columns": {name: str(kind) for name, kind in frame.schema.items() if name != "_row"},
         "renamed": sorted(set(batch.renamed)),
         "vectors": int(matrix.shape[1]) if matrix is not None and len(matrix) else None,
         "piece": piece.to_json(),

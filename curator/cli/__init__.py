@@ -221,7 +221,8 @@ def ls(as_json: Json = False) -> None:
             print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
             return
         if len(corpora):
-            print_table(corpora.select("corpus", "documents", "rejects", "embedded", "vectors"))
+            size = (pl.col("bytes") / 2**20).alias("MiB")
+            print_table(corpora.select("corpus", "version", "versions", "documents", "rejects", "embedded", size))
         out.print(
             f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
         )

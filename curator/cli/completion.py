@@ -4,8 +4,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import polars as pl
-
 from curator.catalogue import Corpus
 from curator.functions import FUNCTIONS
 from curator.session import Session
@@ -172,9 +170,8 @@ def _in_comment(before: str, last: Word | None) -> bool:
 
 
 def _columns_of(corpus: Corpus) -> tuple[str, ...]:
-    """The columns of a corpus, from the heads of its files."""
-    shards = [corpus.directory / name for name in corpus.shards]
-    return (*dict.fromkeys(column for shard in shards for column in pl.read_parquet_schema(shard)), "embedding")
+    """The columns of a corpus."""
+    return (*corpus.columns(), "embedding")
 
 
 def _keywords(session: Session) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ from curator.documents.records import (
     runs,
 )
 from curator.documents.texts import normalise
+from curator.documents.values import texts_of
 
 __all__ = [
     "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Origin", "Piece", "Reject", "asked", "files",
-    "normalise", "read", "runs",
+    "normalise", "read", "runs", "texts_of",
 ]  # fmt: skip

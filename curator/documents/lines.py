@@ -173,7 +173,7 @@ def _json_object(line: bytes) -> tuple[Any, str]:
         if b"\\u" in line and b"\\ud" in line.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
-        return None, f"bad UTF-8 at byte {error.start + 1} of the line"
+        return None, _not_utf8(line, error, "line")
     except UnicodeEncodeError as error:
         return None, f"a lone surrogate \\u{ord(error.object[error.start]):04x}, which is no character"
     except json.JSONDecodeError as error:
@@ -253,8 +253,13 @@ def _bad_utf8(raw: bytes) -> str:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        return f"bad UTF-8 at byte {error.start + 1} of the record"
+        return _not_utf8(raw, error, "record")
     return ""
+
+
+def _not_utf8(raw: bytes, error: UnicodeDecodeError, what: str) -> str:
+    hint = "; the file is UTF-16: convert it to UTF-8" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+    return f"bad UTF-8 at byte {error.start + 1} of the {what}{hint}"
 
 
 def _of_width(records: Iterator[Record], width: int) -> Iterator[Record]:

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 def column(name: str, values: Sequence[object]) -> pl.Series:
     """A column of Python values, in their own type; values that fit no common type become strings."""
     kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {str}:
+    if not kinds:
+        return pl.Series(name, values, dtype=pl.Null)
+    if kinds == {str}:
         return pl.Series(name, values, dtype=pl.String)
     if len(kinds) == 1 or kinds == {int, float}:
         try:
@@ -84,6 +86,13 @@ def as_text(value: object) -> str | None:
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
+
+
+def texts_of(series: pl.Series) -> pl.Series:
+    """The values of a column of any type as strings, lists and structs as JSON."""
+    if series.dtype.is_nested():
+        return pl.Series(series.name, [as_text(value) for value in series.to_list()], dtype=pl.String)
+    return strings(series)
 
 
 def _texts(values: Sequence[object]) -> list[str | None]:
