@@ -268,6 +268,12 @@ class Workspace:
         """Remove what nothing refers to: versions that are neither present nor in a mix, their vectors, leftovers."""
         return upkeep.gc(self.catalogue, dry_run=dry_run)
 
+    def forget(self, *documents: str) -> list[upkeep.Forgotten]:
+        """Remove documents (``corpus:id``) from every version, mix and store; says where else they may be."""
+        forgotten = upkeep.forget(self.catalogue, documents)
+        self._corpora = self._corpora_with(self._encoder)  # which has rows and vectors in memory
+        return forgotten
+
     # Estimates
 
     def estimate(self, name: str) -> dict[str, Any]:

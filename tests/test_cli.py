@@ -150,3 +150,15 @@ def test_check_repair_and_gc(run):
     assert code == 0
     assert "removed 1 versions of corpora" in out
     assert run("gc")[1] == "everything is in use\n"
+
+
+def test_forget(run):
+    run("add", "notes", run.folder / "notes.jsonl")
+    code, out, _ = run("forget", "notes:a")
+    assert code == 0
+    assert "notes:a: forgotten in 1 versions" in out
+    assert str(run.folder / "notes.jsonl") in out
+    assert json.loads(run("sql", "SELECT id FROM notes", "--json")[1])["rows"] == [{"id": "b"}]
+    code, _, err = run("forget", "notes:a", "--json")
+    assert code == 2
+    assert "no document named 'a'" in err

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import conftest
@@ -15,7 +16,7 @@ from faulty import contents
 
 from curator import Recipe, Workspace, indexes
 from curator.documents import records, tables
-from curator.errors import WorkspaceError
+from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.vectors import store
 
 MOODS = {"positive": "good thanks", "negative": "bad late"}
@@ -373,3 +374,238 @@ def test_vectors_of_another_encoder_are_made_again_by_it(tmp_path, toy, monkeypa
     assert Workspace(tmp_path / "ws", encoder=other).repair().left == ()
     assert shard.read_bytes() == before
     assert other.seen == []
+
+
+# Forgetting
+
+SECRET = "xylophone7"
+
+
+def strings(path):
+    """All that can be read in a file."""
+    if path.suffix == ".parquet":
+        return str(pl.read_parquet(path).rows())
+    return path.read_bytes().decode("utf8", "replace")
+
+
+def telling(root, *words):
+    """The files of a workspace in which one of some words can be read."""
+    found = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return [str(path.relative_to(root)) for path in found if any(word in strings(path) for word in words)]
+
+
+def has_vector(root, vector):
+    arrays = [np.load(path) for path in root.rglob("*.npy")]
+    return any((array == vector).all(axis=1).any() for array in arrays if array.shape[1:] == vector.shape)
+
+
+def secret(tmp_path, whole):
+    """A workspace with a document that is in two versions of a corpus, in a mix, a partner, an example, a reject."""
+    data = tmp_path / "data"
+    shutil.copytree(whole / "data", data)
+    text = f"good thanks card {SECRET} a4242 b4343 c1 d2 e3 f4 g5 h6"
+    mine = [{"id": f"n{row['text'].split()[3]}", **row} for row in rows(900, 25)]
+    mine.insert(12, {"id": "the-id", "text": text, "label": "positive"})
+    mine.insert(13, {"id": "zz-near", "text": text, "label": "positive"})
+    mine.append({"id": "the-id", "text": f"again {text}"[6:50], "label": "positive"})
+    for row in mine:
+        row["v"] = [float(len(row["text"])), 1.0]
+    mine[13]["text"] = mine[13]["text"].replace(SECRET, "another")
+    write(data / "mine.jsonl", mine)
+    ws = Workspace(tmp_path / "ws", encoder=conftest.ToyEncoder())
+    ws.add("mine", data / "mine.jsonl")
+    ws.embed("mine")
+    values = recipe(data).model_dump(mode="json", by_alias=True, exclude_none=True)
+    values = {
+        **values,
+        "pool": {"called": {"corpus": "mine"}},
+        "stage": [{"use": "deduplicate", "min_similarity": 0.65}],
+    }
+    mix = ws.mix(Recipe.parse(values, folder=data))
+    write(data / "mine.jsonl", mine[:-3])
+    ws.add("mine", data / "mine.jsonl")
+    ws.embed("mine")
+    ws.sql("SELECT id FROM bm25('mine', 'card', k := 3)")
+    return ws, mix, data, text
+
+
+def test_a_document_is_forgotten_everywhere(whole, tmp_path):
+    ws, mix, data, text = secret(tmp_path, whole)
+    ledger = mix.ledger()
+    assert "the-id" in ledger["partner_id"].to_list()
+    assert SECRET in mix.frame()["text"].str.join(" ")[0]
+    assert len(telling(ws.root, SECRET)) > 6
+    others = ws.sql("SELECT id, text, embedding FROM mine WHERE id <> 'the-id'")
+    row = ws._corpora.encoder.encode([text]).vectors[0]
+    assert has_vector(ws.root, row)
+    [told] = ws.forget("mine:the-id")
+    assert telling(ws.root, SECRET, "the-id") == []
+    assert not has_vector(ws.root, row)
+    assert ws.check() == []
+    assert len(told.versions) == 2
+    assert [name.split()[0] for name in told.mixes] == ["small"]
+    assert told.origin == (str(data / "mine.jsonl"),)
+    assert told.same_text == ()
+    ws._corpora.encoder.seen.clear()
+    after = ws.sql("SELECT id, text, embedding FROM mine")
+    assert after.equals(others)
+    assert ws._corpora.encoder.seen == []
+    again = ws.mix("small")
+    assert again.lock["forgotten"] == 1
+    assert len(again.frame()) == len(again) == len(mix) - 1
+    changed = ("partner_corpus", "partner_id", "reason")
+    assert again.ledger().drop(changed).equals(ledger.filter(pl.col("id") != "the-id").drop(changed))
+    fate = again.explain("called:zz-near")
+    assert "deduplicate" in str(fate)
+    with pytest.raises(UnknownNameError, match="no document named 'the-id'"):
+        ws.forget("mine:the-id")
+
+
+def test_what_was_forgotten_is_not_read_again(whole, tmp_path):
+    ws, _, data, _ = secret(tmp_path, whole)
+    ws.forget("mine:the-id")
+    before = ws.catalogue.corpus("mine")
+    assert ws.add("mine", data / "mine.jsonl").version == before.version  # nothing changed, nothing is read
+    with (data / "mine.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "new", "text": "one more"}) + "\n")
+    ws.add("mine", data / "mine.jsonl")
+    corpus = ws.catalogue.corpus("mine")
+    assert "new" in corpus.frame()["id"].to_list()
+    assert telling(ws.root, SECRET, "the-id") == []
+    told = corpus.rejected().filter(reason="forgotten")
+    assert told.select("line", "excerpt").rows() == [(13, "")]
+    ws.add("elsewhere", data / "mine.jsonl")
+    assert "the-id" in ws.catalogue.corpus("elsewhere").frame()["id"].to_list()
+
+
+def test_a_text_that_another_document_has_keeps_its_vector(whole, tmp_path):
+    ws, _, _, text = secret(tmp_path, whole)
+    ws.add("other", pl.DataFrame({"id": ["mine-too"], "text": [text]}))
+    [told] = ws.forget("mine:the-id")
+    assert told.same_text == ("other:mine-too",)
+    assert "other:mine-too" in str(told)
+    ws._corpora.encoder.seen.clear()
+    ws.embed("other")
+    assert ws._corpora.encoder.seen == []
+
+
+def test_brought_vectors_go_with_their_document(whole, tmp_path):
+    ws, _, data, _ = secret(tmp_path, whole)
+    ws.add("brought", data / "mine.jsonl", vectors="v")
+    before = ws.sql("SELECT id, text, embedding FROM brought WHERE id <> 'the-id'")
+    ws.forget("brought:the-id")
+    assert ws.sql("SELECT id, text, embedding FROM brought").equals(before)
+    assert ws.check() == []
+
+
+def test_forget_refuses_what_it_does_not_know(whole, tmp_path):
+    ws, *_ = secret(tmp_path, whole)
+    before = contents(ws.root)
+    with pytest.raises(UnknownNameError, match="did you mean 'the-id'"):
+        ws.forget("mine:zz-near", "mine:the-ie")
+    with pytest.raises(UnknownNameError, match="did you mean 'mine'"):
+        ws.forget("mime:the-id")
+    with pytest.raises(UsageError, match="corpus:id"):
+        ws.forget("the-id")
+    assert contents(ws.root) == before
+    ws.add("single", pl.DataFrame({"id": ["x"], "text": ["alone"]}))
+    with pytest.raises(UsageError, match="is all that version"):
+        ws.forget("single:x")
+
+
+def test_a_killed_forgetting_leaves_a_workspace_that_opens_and_is_ended_by_the_same_call(whole, tmp_path, monkeypatch):
+    ws, mix, _, _ = secret(tmp_path, whole)
+    start = tmp_path / "start"
+    shutil.copytree(ws.root, start, copy_function=shutil.copy2)
+    ws.forget("mine:the-id")
+    expected = contents(ws.root)
+    replace, unlink = Path.replace, Path.unlink
+    stop = 0
+    while True:
+        shutil.rmtree(ws.root)
+        shutil.copytree(start, ws.root, copy_function=shutil.copy2)
+        calls = itertools.count()
+
+        def counted(function, stop=stop, calls=calls):
+            def call(path, *args, **kwargs):
+                if next(calls) == stop:
+                    raise KeyboardInterrupt
+                return function(path, *args, **kwargs)
+
+            return call
+
+        again = Workspace(ws.root, encoder=conftest.ToyEncoder())
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, "replace", counted(replace))
+                patch.setattr(Path, "unlink", counted(unlink))
+                again.forget("mine:the-id")
+            break
+        except KeyboardInterrupt:
+            pass
+        again = Workspace(ws.root, encoder=conftest.ToyEncoder())
+        assert again.sql("SELECT count(*) AS n FROM mine")["n"][0] > 20
+        assert len(again.mix("small").frame()) >= len(mix) - 1
+        with suppress(UnknownNameError):  # it was all but done
+            again.forget("mine:the-id")
+        assert telling(ws.root, SECRET, "the-id") == [], stop
+        assert again.check() == [], stop
+        found = contents(ws.root)
+        assert {name: sums for name, sums in found.items() if "/manifest" not in name} == {
+            name: sums for name, sums in expected.items() if "/manifest" not in name
+        }, stop
+        stop += 3
+    assert stop > 30
+
+
+def test_an_example_of_the_task_is_forgotten_and_its_models_are_named(ws):
+    (ws.root / "models" / "small").mkdir(parents=True)
+    mix = ws.mix("small")
+    named = mix.ledger().drop_nulls("partner_id").filter(pl.col("partner_corpus") == "target")["partner_id"]
+    key = named[0]
+    [text] = ws.sql("SELECT text FROM small_target WHERE id = $key", key=key)["text"]
+    record = {
+        "evaluation": {"ids": [key, "other"]},
+        "mix": {"examples": [*mix.summary()["examples"], {**mix.summary()["examples"][0], "partner_text": text}]},
+    }
+    (ws.root / "races" / "small").mkdir(parents=True)
+    (ws.root / "races" / "small" / "record.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    (ws.root / "races" / "small" / "report.html").write_text(text)
+    [told] = ws.forget(f"small_target:{key}")
+    assert told.models == ("models/small",)
+    assert told.mixes == ()
+    assert len(told.pools) == 1
+    word = text.split()[-1]
+    assert telling(ws.root, word) == []
+    assert telling(ws.root, f'"{key}"', f"'{key}'") == []
+    kept = json.loads((ws.root / "races" / "small" / "record.json").read_text())
+    assert kept["evaluation"]["ids"] == ["forgotten", "other"]
+    assert 0 < len(kept["mix"]["examples"]) < len(record["mix"]["examples"])
+    again = ws.mix("small")
+    assert len(again) == len(mix)
+    assert ws.check() == []
+    with suppress(VerificationError):
+        assert again.verify().documents == len(mix)
+
+
+def test_a_mix_that_does_not_rebuild_any_more_says_why(ws):
+    mix = ws.mix("small")
+    kept = mix.frame().filter(corpus="notes")["id"].to_list()
+    ws.forget(*(f"notes:{key}" for key in kept[:3]))
+    again = ws.mix("small")
+    assert len(again) == len(mix) - 3
+    with pytest.raises(VerificationError, match="3 documents were forgotten since"):
+        again.verify()
+
+
+def test_rejects_that_quote_a_document_are_forgotten(tmp_path, toy):
+    write(
+        tmp_path / "a.jsonl",
+        [{"id": "a", "text": "the first"}, {"id": "b", "text": "kept"}, {"id": "a", "text": SECRET}],
+    )
+    ws = Workspace(tmp_path / "ws", encoder=toy)
+    ws.add("notes", tmp_path / "a.jsonl")
+    assert "duplicate id 'a'" in ws.rejects("notes")["reason"][0]
+    ws.forget("notes:a")
+    assert ws.rejects("notes")["reason"].to_list() == ["forgotten"]
+    assert telling(ws.root, SECRET, "the first", "'a'") == []

@@ -4,6 +4,7 @@
     corpora/<name>/current.json            which version the name means now
     corpora/<name>/<version>/              documents-*.parquet, rejects-*.parquet, vectors-*.npy if a person brought
                                            them, and manifest.json, written last, with a copy
+    corpora/<name>/forgotten.json          hashes of texts that are not to be read again (see upkeep/forget.py)
     corpora/<name>/.writing, .earlier-*    a version that is being written, and those that were not finished
     vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
     indexes/<name>/<version>/              what is derived from a version: where its vectors are, approximate indexes
@@ -26,24 +27,16 @@ from typing import Any
 
 import filelock
 
-from curator.catalogue.corpus import COPY, MANIFEST, Corpus, version_of
-from curator.catalogue.parts import Apart, Earlier, Part, write_parts
+from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
+from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
 from curator.files import read_json, sweep, write_json, write_sealed
 
 __all__ = [
-    "COPY",
-    "FORMAT",
-    "IDENTIFIER",
-    "MANIFEST",
-    "SQL_NAMES",
-    "Catalogue",
-    "Corpus",
-    "Read",
-    "check_name",
-    "version_of",
-]
+    "COPY", "FORGOTTEN", "FORMAT", "IDENTIFIER", "MANIFEST", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name",
+    "fits", "forgotten", "version_of",
+]  # fmt: skip
 
 FORMAT = 2
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -159,7 +152,7 @@ class Catalogue:
         write_json(beside / "settings.json", settings)
         whole = [corpus.directory for corpus in self.known(name)]
         try:
-            parts = write_parts(name, beside, read(Earlier([*unfinished, *whole], settings)), apart)
+            parts = write_parts(name, beside, read(Earlier([*unfinished, *whole], settings)), apart, forgotten(home))
         except DataError:  # what is wrong with the origin will be wrong the next time
             shutil.rmtree(beside)
             raise

@@ -40,7 +40,7 @@ class Corpus:
             raise WorkspaceError(f"{directory}: this version of corpus {name!r} is not there any more")
         try:
             manifest = read_json(path)
-            whole = version_of(manifest) == version
+            whole = fits(manifest, version)
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
@@ -118,7 +118,7 @@ class Corpus:
 
     def size(self) -> int:
         """Bytes of its files on disk."""
-        return sum((self.directory / name).stat().st_size for name in (*checksums(self.manifest), MANIFEST))
+        return sum(path.stat().st_size for path in self.directory.iterdir())
 
     def columns(self) -> list[str]:
         """The names of its columns."""
@@ -141,6 +141,11 @@ def version_of(manifest: Mapping[str, Any]) -> str:
     """A version is named by a hash of what it holds."""
     sums = checksums(manifest)
     return hashlib.sha256("".join(sums[name] for name in sorted(sums)).encode()).hexdigest()[:12]
+
+
+def fits(manifest: Mapping[str, Any], version: str) -> bool:
+    """Whether it is the manifest of a version; where documents were forgotten, ``content`` names what is left."""
+    return bool(manifest["version"] == version and manifest.get("content", version) == version_of(manifest))
 
 
 def is_whole(path: Path, checksum: str) -> bool:

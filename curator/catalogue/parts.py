@@ -6,20 +6,24 @@ says that the part is whole; once all are, the manifest holds what these files s
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from curator.catalogue.corpus import MANIFEST, is_whole
 from curator.documents import REJECT_COLUMNS, Batch, Kept, Key, Mark, Piece, Reject, runs
 from curator.errors import DataError
 from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
-from curator.vectors import Matrix
+from curator.vectors import HashSet, Matrix, text_hash
+
+FORGOTTEN = "forgotten.json"
+FORGOTTEN_REASON = "forgotten"
 
 Part = dict[str, Any]
 Apart = Callable[[Batch], tuple[pl.DataFrame, Matrix]]
@@ -56,10 +60,10 @@ class KeptPart:
 
     def ids(self) -> pl.Series:
         """The ids of its documents."""
-        name = _name("documents", self.number)
-        if name not in self.part["sha256"]:
+        names = [name for name in self.part["sha256"] if name.startswith("documents-")]
+        if not names:
             return pl.Series(dtype=pl.String)
-        return pl.read_parquet(self.directory / name, columns=["id"])["id"]
+        return pl.read_parquet(self.directory / names[0], columns=["id"])["id"]
 
     def follows(self, other: Kept | None) -> bool:
         """Whether it came right after another in the run that wrote it; after None, first."""
@@ -110,8 +114,17 @@ def _parts(directory: Path, settings: dict[str, Any]) -> Iterable[tuple[int, Par
         return []
 
 
-def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None) -> list[Part]:
-    """Write a version's parts. Raises DataError when there is no document: an empty corpus is always a mistake."""
+def forgotten(home: Path) -> HashSet:
+    """The texts that a corpus is not to have again."""
+    listed = read_json(home / FORGOTTEN)["texts"] if (home / FORGOTTEN).exists() else []
+    return HashSet.of(np.frombuffer(bytes.fromhex("".join(listed)), np.uint64).reshape(-1, 2))
+
+
+def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None, gone: HashSet) -> list[Part]:
+    """Write a version's parts, without texts that are ``gone``.
+
+    Raises DataError when there is no document: an empty corpus is always a mistake.
+    """
     parts: list[Part] = []
     for batch in batches:
         number = len(parts)
@@ -119,7 +132,7 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
         part = (
             kept.taken_up(directory, number)
             if isinstance(kept, KeptPart)
-            else _written(directory, number, batch, apart)
+            else _written(directory, number, batch, apart, gone)
         )
         parts.append(part)
         widths = sorted({part["vectors"] for part in parts if part["vectors"]})
@@ -135,12 +148,21 @@ def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apa
     return parts
 
 
-def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) -> Part:
+def _written(directory: Path, number: int, batch: Batch, apart: Apart | None, gone: HashSet) -> Part:
     frame, rejects, pieces, matrix = batch.frame, batch.rejects, batch.pieces, None
+    aside: list[Reject] = []
     if apart is not None and len(frame):
         frame, matrix = apart(batch)
-        frame, matrix, pieces, bad = _finite(frame, matrix, pieces)
-        rejects = (*rejects, *bad)
+        finite = np.asarray(np.isfinite(matrix).all(axis=1))
+        excerpts = frame["text"].str.head(80).filter(pl.Series(~finite)).to_list()
+        pieces, aside = set_aside(pieces, finite, "vector with NaN or infinity", excerpts)
+        frame, matrix = frame.filter(finite), np.ascontiguousarray(matrix[finite])
+    if len(gone) and len(frame):
+        kept = ~gone.holds(text_hash(frame["text"]))
+        pieces, more = set_aside(pieces, kept, FORGOTTEN_REASON)
+        aside += more
+        frame, matrix = frame.filter(kept), matrix if matrix is None else np.ascontiguousarray(matrix[kept])
+    rejects = by_line([*rejects, *aside], pieces)
     files = []
     if len(frame):
         files.append(_name("documents", number))
@@ -165,24 +187,25 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None) ->
     }
 
 
-def _finite(
-    frame: pl.DataFrame, matrix: Matrix, pieces: tuple[Piece, ...]
-) -> tuple[pl.DataFrame, Matrix, tuple[Piece, ...], list[Reject]]:
-    """Documents whose brought vector is finite, and the others as rejects."""
-    finite = np.asarray(np.isfinite(matrix).all(axis=1))
-    if finite.all():
-        return frame, matrix, pieces, []
-    bad, kept, start = [], [], 0
+def set_aside(
+    pieces: tuple[Piece, ...], kept: npt.NDArray[np.bool_], reason: str, excerpts: Sequence[str] | None = None
+) -> tuple[tuple[Piece, ...], list[Reject]]:
+    """Pieces without the documents that are not ``kept``, and these as rejects, each with its excerpt."""
+    left, rejects, start = [], [], 0
     for piece in pieces:
-        lines, own = piece.line_numbers(), slice(start, start + piece.documents)
+        lines, own = piece.line_numbers(), kept[start : start + piece.documents]
         start += piece.documents
-        kept.append(replace(piece, lines=runs(lines[finite[own]])))
-        texts = frame["text"][own].filter(pl.Series(~finite[own]))
-        bad += [
-            Reject(piece.file, int(line), "vector with NaN or infinity", text[:80])
-            for line, text in zip(lines[~finite[own]], texts, strict=True)
-        ]
-    return frame.filter(finite), np.ascontiguousarray(matrix[finite]), tuple(kept), bad
+        left.append(replace(piece, lines=runs(lines[own])))
+        rejects += [Reject(piece.file, int(line), reason) for line in lines[~own]]
+    if excerpts is not None:
+        rejects = [replace(reject, excerpt=text) for reject, text in zip(rejects, excerpts, strict=True)]
+    return tuple(left), rejects
+
+
+def by_line(rejects: Iterable[Reject], pieces: Iterable[Piece]) -> tuple[Reject, ...]:
+    """Rejects in the order of their files and lines."""
+    files = {file: number for number, file in enumerate(dict.fromkeys(piece.file for piece in pieces))}
+    return tuple(sorted(rejects, key=lambda reject: (files.get(reject.file, -1), reject.line or 0)))
 
 
 def _first_reject(directory: Path, parts: list[Part]) -> str:

@@ -265,6 +265,20 @@ def gc(
 
 
 @app.command()
+def forget(
+    documents: Annotated[list[str], typer.Argument(metavar="CORPUS:ID...", help="The documents to remove.")],
+    as_json: Json = False,
+) -> None:
+    """Remove documents everywhere in the workspace, and say where else they may be."""
+    with open_workspace() as ws:
+        told = ws.forget(*documents)
+        if as_json:
+            print_json(pl.DataFrame([vars(one) for one in told]), {"forgotten": len(told)})
+        else:
+            out.print("\n".join(map(str, told)), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def stages() -> None:
     """The stages that come with curator, and their parameters."""
     from curator.stages import Stage, shipped

@@ -24,7 +24,7 @@ from rich.text import Text
 from curator.cli.rows import json_line
 from curator.errors import CuratorWarning
 
-out, err = Console(), Console(stderr=True)
+out, err = Console(emoji=False), Console(stderr=True, emoji=False)  # ``corpus:a:`` is no picture
 
 LONG = 32  # characters; a column with longer cells may wrap
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a text must not steer the terminal

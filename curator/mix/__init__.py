@@ -16,6 +16,7 @@ from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
+from curator.mix.summary import summarise
 from curator.mix.task import Task, evaluation_truth, prepare
 from curator.recipe import Recipe
 from curator.session import Session
@@ -23,7 +24,7 @@ from curator.vectors import Encoded, Encoder
 
 __all__ = [
     "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build",
-    "evaluation_truth", "make", "prepare", "seal", "steps", "version",
+    "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -162,9 +163,10 @@ class Mix:
         task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
         again = build(task, locked_steps(self.lock), session)
         if digest(again.frame) != self.lock["ids_sha256"]:
-            changes = len(_changes(self.frame(), again.frame))
+            changes, gone = len(_changes(self.frame(), again.frame)), self.lock.get("forgotten", 0)
+            since = f"{gone:,} documents were forgotten since; " if gone else ""
             raise VerificationError(
-                f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; "
+                f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; {since}"
                 f"it was made with {_listed(self.lock['versions'])}"
             )
         return again, task

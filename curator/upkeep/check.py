@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from curator.catalogue import COPY, MANIFEST, Catalogue, Corpus
+from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
 from curator.errors import WorkspaceError
 from curator.files import is_older, is_sealed, is_written, read_json, sha256
 from curator.mix import LOCK
@@ -62,6 +62,8 @@ def _corpora(root: Path) -> Found:
                 yield home / CURRENT, NEWEST if versions else ADD_AGAIN
         elif (present := home / read_json(home / CURRENT)["version"]) not in versions:
             yield present / MANIFEST, ADD_AGAIN
+        if (home / FORGOTTEN).exists() and not is_sealed(home / FORGOTTEN):
+            yield home / FORGOTTEN, "it cannot be made again: forget the documents once more when they come back"
         for directory in versions:
             yield from _version(home.name, directory)
 

@@ -10,7 +10,7 @@ from curator.corpora import Corpora
 from curator.errors import WorkspaceError
 from curator.files import leftovers, remove
 from curator.mix import LOCK, StoredEncoder
-from curator.upkeep.layout import folders, kept
+from curator.upkeep.layout import Version, folders, kept
 from curator.vectors import HashSet, Places, VectorStore, text_hash
 
 GONE = ".gone-"  # before the version of a corpus that is being removed
@@ -50,18 +50,7 @@ def gc(catalogue: Catalogue, *, dry_run: bool = False) -> Collected:
     with catalogue.writing():
         used = kept(catalogue)
         live = _live(catalogue, used)
-        versions = [
-            version
-            for home in folders(catalogue.root / "corpora")
-            for version in folders(home)
-            if (home.name, version.name) not in used
-        ]
-        derived = [
-            version
-            for home in folders(catalogue.root / "indexes")
-            for version in folders(home)
-            if (home.name, version.name) not in used
-        ]
+        versions, derived = (_unused(catalogue.root / kind, used) for kind in ("corpora", "indexes"))
         unfinished, half = _unfinished(catalogue.root), _half_written(catalogue.root)
         going = [*versions, *derived, *unfinished, *half]
         freed = _bytes(going)
@@ -76,14 +65,20 @@ def gc(catalogue: Catalogue, *, dry_run: bool = False) -> Collected:
             told = store.would_free(live) if dry_run else store.collect(live)
             shards, freed = shards + told.removed + told.rewritten, freed + told.bytes
             if not dry_run:
-                _renew(catalogue, store, used)
+                renew(catalogue, store, used)
         for home in (path for kind in ("corpora", "indexes") for path in folders(catalogue.root / kind)):
             if not dry_run and not any(home.iterdir()):
                 home.rmdir()
     return Collected(len(versions), len(derived), len(unfinished), len(half), shards, freed, dry_run)
 
 
-def _live(catalogue: Catalogue, used: set[tuple[str, str]]) -> HashSet:
+def _unused(folder: Path, used: set[Version]) -> list[Path]:
+    """The folders of versions of corpora that are not in use."""
+    of = ((home.name, version) for home in folders(folder) for version in folders(home))
+    return [version for name, version in of if (name, version.name) not in used]
+
+
+def _live(catalogue: Catalogue, used: set[Version]) -> HashSet:
     """The hash of each text that curator embeds. Raises WorkspaceError where a corpus is damaged."""
     hashes = [np.empty((0, 2), np.uint64)]
     for name, version in sorted(used):
@@ -125,7 +120,7 @@ def _bytes(paths: list[Path]) -> int:
     return sum(size for size, links, *here in names.values() if len(here) >= links)
 
 
-def _renew(catalogue: Catalogue, store: VectorStore, used: set[tuple[str, str]]) -> None:
+def renew(catalogue: Catalogue, store: VectorStore, used: set[Version]) -> None:
     """Find again where vectors are whose shards were replaced."""
     corpora = Corpora(catalogue, lambda: StoredEncoder(store.directory.name, catalogue.root))
     for name, version in sorted(used):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curator.catalogue import MANIFEST, Catalogue, version_of
+from curator.catalogue import MANIFEST, Catalogue, fits
 from curator.errors import WorkspaceError
 from curator.files import is_sealed, read_json
 from curator.mix import LOCK, MADE_FROM, version
@@ -24,7 +24,7 @@ def manifest_of(directory: Path, file: str = MANIFEST) -> dict[str, Any] | None:
     if not is_sealed(path):
         return None
     values: dict[str, Any] = read_json(path)
-    return values if version_of(values) == directory.name else None
+    return values if fits(values, directory.name) else None
 
 
 def lock_of(directory: Path) -> dict[str, Any] | None:

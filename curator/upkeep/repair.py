@@ -54,8 +54,10 @@ def repair(workshop: Workshop) -> Repaired:
 
 def _kind(path: str) -> str:
     match PurePosixPath(path).parts:
-        case ("corpora", _, _):
+        case ("corpora", _, "current.json"):
             return "corpus"
+        case ("corpora", _, _):
+            return "forgotten"
         case ("corpora", _, _, str(file)) if file in (MANIFEST, COPY):
             return "manifest"
         case ("vectors", _):
@@ -151,6 +153,8 @@ class _Mender:
         vectors, paths = manifest["settings"]["vectors"], [Path(entry["path"]) for entry in manifest["origin"]]
         if vectors is True or not paths:
             return f"what {corpus.name!r} was read from is not in files, and cannot be read again"
+        if manifest.get("forgotten"):
+            return f"documents of {corpus.name!r} were forgotten, so its origin is not what it holds"
         if stale := corpora.stale([corpus]):
             return (
                 f"{stale[0].path}, which it was read from, {'is gone' if stale[0].change == 'gone' else 'has changed'}"
