@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ import polars as pl
 
 from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
+from curator.catalogue.corpus import checksums
 from curator.documents import READER, Batch, Columns, Origin, asked, files, read
 from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, UsageError
@@ -154,12 +155,14 @@ class Corpora:
         if known is not None:
             return known if rows is None else known.take(rows)
         wanted = np.arange(corpus.documents) if rows is None else np.sort(rows)
+        earlier = self._earlier_places(corpus) if rows is None else {}
         store, index = self.store(), self.store().index()
-        missing = store.missing(_windows(corpus, wanted), index)
+        missing = store.missing(_windows(corpus, wanted, but=earlier.keys()), index)
         with self._encoding(corpus.name, missing) if missing else nullcontext() as progress:
             index = store.index() if missing else index  # others may have written
             started, before = time.perf_counter(), index.tokens
-            parts = [store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted)]
+            new = (store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted, but=earlier))
+            parts = [earlier[start] if start in earlier else next(new) for start in _starts(corpus, wanted)]
             if missing:
                 _log_rates(missing, index.tokens - before, time.perf_counter() - started)
         places = Places.concat(parts)
@@ -240,6 +243,24 @@ class Corpora:
         self._places[key] = kept
         return kept
 
+    def _earlier_places(self, corpus: Corpus) -> dict[int, Places]:
+        """The places of windows whose shards an earlier version has, too, by their first row: no text is read."""
+        shards: dict[str, tuple[Places, Rows]] = {}  # by checksum: the places of a version, and which are the shard's
+        for other in self.catalogue.known(corpus.name):
+            if other.version == corpus.version or other.has_own_vectors:
+                continue
+            places = self._known_places(other)
+            if places is not None:
+                for checksum, rows in other.rows_by_checksum().items():
+                    shards.setdefault(checksum, (places, rows))
+        own = checksums(corpus.manifest)
+        found = {}
+        for start, _, names in corpus.windows():
+            parts = [shards.get(own[name]) for name in names]
+            if parts and all(parts):
+                found[start] = Places.concat([places.take(rows) for places, rows in filter(None, parts)]).used()
+        return found
+
     def _keep_places(self, corpus: Corpus, places: Places) -> None:
         self._places[corpus.name, corpus.version, self.encoder_key()] = places
         try:
@@ -289,12 +310,22 @@ def _log_rates(texts: int, tokens: int, seconds: float) -> None:
     log.info("embedded %s texts of %s tokens in %.1f s: %s", f"{texts:,}", f"{tokens:,}", seconds, rates)
 
 
-def _windows(corpus: Corpus, wanted: Rows) -> Iterator[tuple[pl.Series, Rows]]:
-    """Texts of a corpus, window by window, with which of them are among the rows wanted, which are in order."""
+def _windows(corpus: Corpus, wanted: Rows, but: Container[int] = ()) -> Iterator[tuple[pl.Series, Rows]]:
+    """Texts of a corpus, window by window, with which of them are among the rows wanted, which are in order.
+
+    ``but``: first rows of windows that are left out.
+    """
     for start, stop, shards in corpus.windows():
         rows = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
-        if len(rows):
+        if len(rows) and start not in but:
             yield corpus.texts(shards), rows
+
+
+def _starts(corpus: Corpus, wanted: Rows) -> list[int]:
+    """The first rows of the windows that have a row wanted."""
+    return [
+        start for start, stop, _ in corpus.windows() if np.searchsorted(wanted, stop) > np.searchsorted(wanted, start)
+    ]
 
 
 def _paths(origin: Origin, base: Path | None) -> list[Path] | None:

@@ -248,3 +248,40 @@ def test_brought_vectors_are_taken_up_with_their_documents(tmp_path, read_from):
     assert read_from == [("b.parquet", 0)]
     found = ws.sql("SELECT text, embedding FROM x ORDER BY text")
     assert found["embedding"].to_list() == [[number, i] for number in range(2) for i in range(6)]
+
+
+def test_texts_that_an_earlier_version_has_are_not_hashed_again(tmp_path, toy, monkeypatch):
+    hashed = []
+    from curator.vectors import store
+
+    def counting(texts, rows=None):
+        hashed.append(len(texts) if rows is None else len(rows))
+        return text_hash(texts, rows)
+
+    text_hash = store.text_hash
+    monkeypatch.setattr(store, "text_hash", counting)
+    monkeypatch.setattr("curator.catalogue.corpus.WINDOW_ROWS", 5)
+    data = tmp_path / "data"
+    data.mkdir()
+    for number, name in enumerate("abc"):
+        jsonl(data / f"{name}.jsonl", rows(9, 10 * number))
+    ws = Workspace(tmp_path / "ws", encoder=toy)
+    ws.add("x", data)
+    ws.embed("x")
+    assert sum(hashed) == 2 * 27  # to count what is missing, and to place it
+    jsonl(data / "bb.jsonl", [*rows(4, 100), *rows(2, 10)])
+    ws.add("x", data)
+    hashed.clear()
+    toy.seen.clear()
+    ws.embed("x")
+    assert toy.seen == [f"text number {i}" for i in range(100, 104)]
+    assert sum(hashed) < 2 * 20
+    fresh = Workspace(tmp_path / "fresh", encoder=toy)
+    fresh.add("x", data)
+    corpus = ws.catalogue.corpus("x")
+    expected = toy.encode(corpus.frame()["text"].to_list()).vectors
+    for one in (ws, fresh):
+        found = one._corpora.relation(one.catalogue.corpus("x")).vectors.matrix()
+        assert (found == expected).all()
+    again = Workspace(tmp_path / "ws", encoder=toy)
+    assert (again._corpora.relation(corpus).vectors.matrix() == expected).all()

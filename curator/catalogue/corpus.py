@@ -16,7 +16,7 @@ from curator.catalogue.columns import common, converted
 from curator.documents import REJECT_COLUMNS
 from curator.errors import WorkspaceError
 from curator.files import read_json, sha256
-from curator.vectors import Matrix, Vectors
+from curator.vectors import Matrix, Rows, Vectors
 
 MANIFEST = "manifest.json"
 COPY = "manifest.copy.json"  # of all that a version needs, only its manifest could not be made again
@@ -86,8 +86,7 @@ class Corpus:
     def windows(self) -> Iterator[tuple[int, int, list[str]]]:
         """Its shards in groups that hold enough to be embedded together: first row, end, and shards of each."""
         start, rows, group = 0, 0, list[str]()
-        counts = [part["documents"] for part in self.manifest["parts"] if part["documents"]]
-        for name, count in zip(self.shards, counts, strict=True):
+        for name, count in zip(self.shards, self._counts(), strict=True):
             group.append(name)
             rows += count
             if rows >= WINDOW_ROWS:
@@ -95,6 +94,18 @@ class Corpus:
                 start, rows, group = start + rows, 0, []
         if group:
             yield start, start + rows, group
+
+    def rows_by_checksum(self) -> dict[str, Rows]:
+        """The rows of each shard, by the checksum of its file, which says what is in it."""
+        sums, start, found = checksums(self.manifest), 0, dict[str, Rows]()
+        for name, count in zip(self.shards, self._counts(), strict=True):
+            found[sums[name]] = np.arange(start, start + count)
+            start += count
+        return found
+
+    def _counts(self) -> list[int]:
+        """Documents of each shard."""
+        return [int(part["documents"]) for part in self.manifest["parts"] if part["documents"]]
 
     def own_vectors(self) -> Vectors:
         """The vectors that a person brought, one per document, mapped from disk."""

@@ -31,6 +31,13 @@ class Places:
         """Those of the given texts, in the given order."""
         return type(self)(self.shards, self.entries[rows])
 
+    def used(self) -> Self:
+        """The same without the names of shards that none of them is in."""
+        numbers, entries = np.unique(self.entries["shard"], return_inverse=True)
+        kept = self.entries.copy()
+        kept["shard"] = entries
+        return type(self)(tuple(self.shards[number] for number in numbers), kept)
+
     @classmethod
     def concat(cls, parts: Sequence["Places"]) -> Self:
         """Several in order as one, the same whatever the shards were found in the order of."""
