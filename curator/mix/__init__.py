@@ -10,7 +10,7 @@ import polars as pl
 
 from curator.catalogue import Corpus
 from curator.corpora import Corpora, Stale
-from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.files import read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
@@ -160,11 +160,17 @@ class Mix:
         used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
         corpora = Corpora(catalogue, lambda: made_with)
         session = self._workshop.session
-        task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
-        again = build(task, locked_steps(self.lock), session)
+        gone = self.lock.get("forgotten", 0)
+        since = f"{gone:,} documents were forgotten since; " if gone else ""
+        try:
+            task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
+            again = build(task, locked_steps(self.lock), session)
+        except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
+            if not gone:
+                raise
+            raise VerificationError(f"{self.name} does not rebuild: {since}{error}") from error
         if digest(again.frame) != self.lock["ids_sha256"]:
-            changes, gone = len(_changes(self.frame(), again.frame)), self.lock.get("forgotten", 0)
-            since = f"{gone:,} documents were forgotten since; " if gone else ""
+            changes = len(_changes(self.frame(), again.frame))
             raise VerificationError(
                 f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; {since}"
                 f"it was made with {_listed(self.lock['versions'])}"
