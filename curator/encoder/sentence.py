@@ -152,7 +152,7 @@ class SentenceEncoder:
 
     @torch.inference_mode()
     def _forward(self, of: _Tokenised, progress: Callable[[int], None] | None) -> Matrix:
-        """One unit vector per chunk, (m, d) float32. They stay on the device until all are there: it never waits."""
+        """One unit vector per chunk, (m, d) float32. They stay on the device until all are there: one copy back."""
         device = hardware.decide().device
         lengths = np.fromiter(map(len, of.chunks), np.int64, len(of.chunks))
         results = torch.empty(len(of.chunks), self.dimension, device=device)
@@ -186,7 +186,7 @@ class SentenceEncoder:
 
 
 def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
-    """A tensor on the device. To a GPU it goes from pinned memory, so that nobody waits for the copy."""
+    """A tensor on the device. To a GPU it goes from pinned memory, so that the copy itself is not waited for."""
     return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
 
 
