@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/curator demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 # Every fault at every point: some 40 minutes. `make test` has a few of each kind.
 torture: $(READY)
