@@ -20,7 +20,7 @@ from curator.vectors import Vectors
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """A few rows are many blocks."""
-    monkeypatch.setattr(neighbours, "PAIR_BLOCK", 3)
+    monkeypatch.setattr("curator.neighbours.within.PAIR_BLOCK", 3)
     monkeypatch.setattr(neighbours, "LEFT_BLOCK", 5)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from curator import neighbours
 from curator.hardware import decide
+from curator.neighbours import bfloat16
 from curator.vectors import Vectors
 
 RNG = np.random.default_rng(0)
@@ -21,17 +22,30 @@ def true_scores(left, right, metric):
     return np.sqrt(((left[:, None].astype(np.float64) - right[None].astype(np.float64)) ** 2).sum(-1))
 
 
+def resize(monkeypatch, **modules):
+    for module, sizes in modules.items():
+        for name, size in sizes.items():
+            monkeypatch.setattr(f"curator.neighbours.{module}.{name}", size)
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def precision(request, monkeypatch):
+    """Products in bf16 give the same results on any processor, if not as fast."""
+    monkeypatch.setattr("curator.neighbours.bfloat16.is_fast", lambda: request.param == "bf16")
+    resize(monkeypatch, bfloat16={"LEAST_QUERIES": 1, "LEAST_PAIRS": 1})
+    return request.param
+
+
 @pytest.fixture(params=["one piece", "many pieces"])
 def pieces(request, monkeypatch):
     if request.param == "many pieces":
-        monkeypatch.setattr(neighbours, "QUERY_BLOCK", 5)
-        monkeypatch.setattr(neighbours, "BASE_BLOCK", 8)
-        monkeypatch.setattr(neighbours, "PAIR_BLOCK", 6)
+        resize(monkeypatch, exact={"QUERY_BLOCK": 5, "BASE_BLOCK": 8}, within={"PAIR_BLOCK": 6})
+        resize(monkeypatch, distance={"BASE_BLOCK": 8}, bfloat16={"BASE_ROWS": 8, "QUERY_ROWS": 3, "GROUP": 2})
 
 
 @pytest.mark.parametrize("metric", ["inner_product", "distance"])
 @pytest.mark.parametrize("k", [1, 4, 30, 100])
-def test_nearest_is_brute_force(pieces, metric, k):
+def test_nearest_is_brute_force(pieces, precision, metric, k):
     left, right = matrix(13), matrix(30)
     edges = neighbours.nearest(Vectors.of(left), Vectors.of(right), k, metric=metric)
     truth = true_scores(left, right, metric)
@@ -75,9 +89,8 @@ DISTANCE_CASES = {
 def test_nearest_by_distance_is_brute_force_in_double_precision(case, blocks, products, monkeypatch):
     monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 1 if products else 10**9)
     if blocks == "small":
-        for name, size in {"QUERY_BLOCK": 90, "BASE_BLOCK": 70, "PAIR_BLOCK": 33, "LEFT_BLOCK": 20}.items():
-            monkeypatch.setattr(neighbours, name, size)
-        monkeypatch.setattr(neighbours, "GATHER_BLOCK", 50)
+        resize(monkeypatch, exact={"QUERY_BLOCK": 90}, scores={"GATHER_BLOCK": 50})
+        resize(monkeypatch, distance={"BASE_BLOCK": 70, "SWEPT_BLOCK": 33, "SWEPT_QUERIES": 20})
     rows = DISTANCE_CASES[case](np.random.default_rng(1)).astype(np.float32)
     rows = rows[np.random.default_rng(2).permutation(len(rows))]
     queries = np.random.default_rng(3).permutation(len(rows))[:100]
@@ -100,11 +113,110 @@ def test_nearest_by_distance_is_brute_force_in_double_precision(case, blocks, pr
 def test_ordinary_vectors_are_not_searched_twice(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(3000, 384))
     rows = Vectors.of(rows / np.linalg.norm(rows, axis=1, keepdims=True))
-    monkeypatch.setattr(neighbours, "_sweep", None)
+    monkeypatch.setattr("curator.neighbours.distance._sweep", None)
     neighbours.nearest(rows.take(np.arange(200)), rows, 10, metric="distance")
 
 
-def test_equal_scores_come_in_order_of_position(pieces):
+def unit(rows):
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+def adverse(rng):
+    """Rows whose order bf16 turns round: those nearest to the first 150 are made the farthest of them.
+
+    In units of 2⁻⁷ above one, 1.49 is rounded to 1 and 1.51 to 2. The queries are rounded down where the few nearest
+    rows have their components, which are rounded down too, and up where the others have theirs. The last rows are so
+    short that nothing about them is in doubt.
+    """
+    step, half = 2.0**-7, 64
+    query = np.repeat([1 + 1.49 * step, 1 + 1.51 * step], half)
+    near = np.concatenate([np.full(half, 1 + 1.49 * step), np.zeros(half)])
+    far = np.where(rng.random((2000, half)) < 0.9, 1 + 1.51 * step, 1 + 0.51 * step)
+    far = np.hstack([np.zeros_like(far), far]) * np.where(np.arange(2000) < 300, 1, 0.5)[:, None]
+    few = near * (1 + 1e-5 * rng.random((120, 1)))
+    queries = query * (1 + 1e-5 * rng.random((150, 1))) / 4  # shorter, so that they are not near each other
+    return np.vstack([queries, rng.permutation(np.vstack([few, far])), 1e-3 * rng.random((730, 2 * half))])
+
+
+PRODUCT_CASES = {
+    "ordinary": lambda rng: unit(rng.normal(size=(3000, 48))),
+    "close together": lambda rng: nearby(rng, (3000, 96), noise=3e-3),
+    "duplicates": lambda rng: np.repeat(unit(rng.normal(size=(1000, 48))), 3, axis=0),
+    "many duplicates": lambda rng: unit(np.round(rng.normal(size=(3000, 3)))),  # more of one than a list looks at
+    "one row": lambda rng: np.repeat(unit(rng.normal(size=(1, 48))), 3000, axis=0),
+    "zero rows": lambda rng: unit(rng.normal(size=(3000, 48)) * (rng.random((3000, 1)) < 0.5)),
+    "nearer and nearer": lambda rng: unit(rng.normal(size=(3000, 48)) / np.linspace(9, 0.1, 3000)[:, None] + 1),
+    "different lengths": lambda rng: rng.normal(size=(3000, 48)) * 10.0 ** rng.uniform(-3, 3, size=(3000, 1)),
+    "too long for bf16": lambda rng: rng.normal(size=(3000, 48)) * 1e17,
+    "rounded the wrong way": adverse,
+}
+
+
+@pytest.mark.parametrize("k", [1, 10, 90])
+@pytest.mark.parametrize("blocks", ["default", "small"])
+@pytest.mark.parametrize("case", PRODUCT_CASES)
+def test_nearest_by_product_is_brute_force_in_double_precision(case, blocks, k, precision, monkeypatch):
+    if blocks == "small":
+        resize(monkeypatch, exact={"QUERY_BLOCK": 70, "BASE_BLOCK": 900}, scores={"GATHER_BLOCK": 50})
+        resize(monkeypatch, bfloat16={"BASE_ROWS": 700, "QUERY_ROWS": 40})
+    rng = np.random.default_rng(1)
+    rows = PRODUCT_CASES[case](rng).astype(np.float32)
+    queries = np.arange(150) if case == "rounded the wrong way" else rng.permutation(3000)[:150]
+    is_unit = bool(np.isin(np.round(np.linalg.norm(rows, axis=1), 4), [0, 1]).all())
+    left, right = (Vectors.of(side, unit=is_unit) for side in (rows[queries], rows))
+    edges = neighbours.nearest(left, right, k)
+    truth = (rows[queries].astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
+    found, score = edges.right.reshape(150, k), edges.score.reshape(150, k)
+    order = np.stack([np.lexsort((np.arange(3000), -row)) for row in truth])[:, :k]
+    best = np.take_along_axis(truth, order, 1)
+    np.testing.assert_allclose(score, np.take_along_axis(truth, found, 1), rtol=2e-7, atol=1e-12)
+    np.testing.assert_allclose(score, best, rtol=2e-7, atol=1e-12)
+    assert all(len(set(row)) == k for row in found.tolist())
+    crowded = (truth >= best[:, -1:] - 1e-5 * np.abs(best[:, -1:])).sum(
+        axis=1
+    ) > k + 8  # ties that are not all looked at
+    assert (found != order)[~crowded].sum() < 1e-3 * found.size
+    assert case not in ("ordinary", "duplicates", "different lengths") or not crowded.any()
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.003, 0.3])
+@pytest.mark.parametrize("case", ["ordinary", "duplicates", "different lengths", "rounded the wrong way"])
+def test_pairs_within_are_those_of_brute_force_in_double_precision(case, share, precision, monkeypatch):
+    resize(monkeypatch, within={"PAIR_BLOCK": 700}, bfloat16={"QUERY_ROWS": 300})
+    rows = PRODUCT_CASES[case](np.random.default_rng(1)).astype(np.float32)
+    truth = (rows[:150].astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
+    least = float(np.quantile(truth, 1 - share))
+    edges = neighbours.concat(list(neighbours.pairs_within(Vectors.of(rows[:150]), Vectors.of(rows), least)))
+    i, j = np.nonzero(truth.astype(np.float64) >= least)
+    assert set(zip(edges.left.tolist(), edges.right.tolist(), strict=True)) == set(
+        zip(i.tolist(), j.tolist(), strict=True)
+    )
+    np.testing.assert_allclose(edges.score, truth[edges.left, edges.right], rtol=2e-7)
+
+
+def test_bf16_is_used_and_lets_nothing_through(monkeypatch, precision):
+    """All rows that bf16 keeps of ordinary vectors are few, and FAISS is not asked."""
+    if precision == "fp32":
+        pytest.skip("this is about bf16")
+    monkeypatch.setattr("curator.neighbours.flat.search", lambda *_: pytest.fail("searched in fp32"))
+    rows = Vectors.of(unit(matrix(6000, 96)), unit=True)
+    kept = bfloat16.candidates(rows.block(0, 200), rows, 10)
+    assert 2000 <= len(kept.rows) < 8000
+    assert not len(kept.crowded)
+    neighbours.nearest(rows.take(np.arange(200)), rows, 10)
+
+
+@pytest.mark.parametrize("damage", [np.nan, np.inf])
+@pytest.mark.parametrize("k", [3, 1000])
+def test_queries_that_are_not_finite_are_refused(damage, k, precision):
+    queries = matrix(100, 16)
+    queries[77, 3] = damage
+    with pytest.raises(ValueError, match=r"NaN or infinity|beyond single"):
+        neighbours.nearest(Vectors.of(queries), Vectors.of(matrix(2000, 16)), k)
+
+
+def test_equal_scores_come_in_order_of_position(pieces, precision):
     right = np.repeat(matrix(3), 10, axis=0)
     edges = neighbours.nearest(Vectors.of(right[:1]), Vectors.of(right), 30)
     scores = edges.score
@@ -112,7 +224,7 @@ def test_equal_scores_come_in_order_of_position(pieces):
 
 
 @pytest.mark.parametrize("threshold", [-10.0, 0.0, 1.5, 99.0])
-def test_pairs_within_are_all_pairs_over_the_threshold(pieces, threshold):
+def test_pairs_within_are_all_pairs_over_the_threshold(pieces, precision, threshold):
     left, right = matrix(17), matrix(23)
     found = list(neighbours.pairs_within(Vectors.of(left), Vectors.of(right), threshold))
     edges = neighbours.concat(found)
@@ -123,7 +235,7 @@ def test_pairs_within_are_all_pairs_over_the_threshold(pieces, threshold):
     np.testing.assert_allclose(edges.score, truth[edges.left, edges.right], atol=1e-5)
 
 
-def test_pairs_within_one_side_come_once(pieces):
+def test_pairs_within_one_side_come_once(pieces, precision):
     left = matrix(25)
     edges = neighbours.concat(list(neighbours.pairs_within(Vectors.of(left), None, 0.5)))
     i, j = np.nonzero(np.triu(left @ left.T, 1) >= 0.5)
@@ -162,7 +274,7 @@ def test_gpu_finds_the_pairs_that_the_cpu_finds():
 def test_gpu_finds_what_the_cpu_finds(monkeypatch):
     left, right = Vectors.of(matrix(200)), Vectors.of(matrix(5000))
     on_gpu = neighbours.nearest(left, right, 10)
-    monkeypatch.setattr(neighbours, "device", lambda: ("cpu", "for comparison"))
+    monkeypatch.setattr("curator.neighbours.flat.device", lambda: ("cpu", "for comparison"))
     on_cpu = neighbours.nearest(left, right, 10)
-    np.testing.assert_allclose(on_gpu.score, on_cpu.score, atol=1e-4)
-    assert (on_gpu.right == on_cpu.right).mean() > 0.999
+    np.testing.assert_array_equal(on_gpu.score, on_cpu.score)
+    np.testing.assert_array_equal(on_gpu.right, on_cpu.right)

@@ -84,8 +84,7 @@ def _assign(vectors: Vectors, min_score: float) -> tuple[npt.NDArray[np.int64], 
     leader = np.full(len(vectors), -1, np.int64)
     best = np.full(len(vectors), -np.inf, np.float32)
     for edges in neighbours.pairs_within(vectors, None, min_score):
-        near = edges.score.astype(np.float64) >= min_score  # the search compares in single precision
-        left, right, score = edges.left[near], edges.right[near], edges.score[near]
+        left, right, score = edges.left, edges.right, edges.score
         bounds = np.append(np.flatnonzero(np.diff(left, prepend=-1)), len(left))
         for start, stop in itertools.pairwise(bounds):
             row = left[start]

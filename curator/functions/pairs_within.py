@@ -38,12 +38,11 @@ def pairs_within(left: Relation, right: Relation | None = None, *, min_score: fl
     vectors = left.vectors.unit(), None if right is None else other.vectors.unit()
     batches = []
     for edges in _blocks(*vectors, min_score):
-        keep = edges.score.astype(np.float64) >= min_score  # the search compares in single precision
         columns: dict[str, pa.Array] = {}
         for keys, rows in zip(sides, (edges.left, edges.right), strict=True):
-            chosen = pa.array(rows[keep])
+            chosen = pa.array(rows)
             columns |= {name: values.take(chosen) for name, values in keys.items()}
-        batches.append(pa.record_batch(columns | {"score": pa.array(edges.score[keep])}))
+        batches.append(pa.record_batch(columns | {"score": pa.array(edges.score)}))
     return pa.Table.from_batches(batches)
 
 

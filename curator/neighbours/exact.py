@@ -1,0 +1,120 @@
+"""The exact nearest neighbours: candidates by the fastest way here, put in order by their true scores."""
+
+import time
+from functools import cache
+
+import numpy as np
+
+from curator.neighbours import bfloat16, distance, flat, scores
+from curator.neighbours.edges import Edges, Positions, Scores, concat, of_lists
+from curator.neighbours.flat import Metric
+from curator.vectors import Matrix, Vectors
+
+QUERY_BLOCK = 16_384  # rows of the left side searched together; bounds the memory of a search to this × k
+LIST_BLOCK = 2**20  # places in the lists of the rows searched together
+BASE_BLOCK = 65_536  # rows of the right side held at once
+FURTHER = 8  # candidates beyond k: rounding may have put one too far
+DENSE = 32  # a list of more than 1/32 of the rows is had faster by ordering all
+DENSE_PAIRS = 2**22  # pairs ordered at once
+
+
+def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_product") -> Edges:
+    """The k nearest rows of ``right`` for each row of ``left``: largest inner product or smallest distance.
+
+    Every left row gets min(k, len(right)) edges, by their true scores (``scores``); among equal ones the lower right
+    position comes first. Only among rows whose scores differ by less than single precision can tell (about 1e-5 of
+    the product of their lengths), and of which there are more than fit, is it open which are taken.
+
+    Raises ValueError when k is below 1, the dimensions differ, or numbers are not finite.
+    """
+    check(left, right)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    k = min(k, len(right))
+    if not k or not len(left):
+        return concat([])
+    rows = max(1, min(QUERY_BLOCK, LIST_BLOCK // k))
+    parts = [_search(queries, right, k, metric, left.is_unit and right.is_unit) for _, queries in left.blocks(rows)]
+    return of_lists(np.concatenate([ids for ids, _ in parts]), np.concatenate([found for _, found in parts]))
+
+
+def check(left: Vectors, right: Vectors) -> None:
+    """Raise ValueError for sides of different dimensions."""
+    if left.dimension != right.dimension:
+        raise ValueError(f"the left vectors have {left.dimension} components and the right {right.dimension}")
+
+
+@cache
+def pairs_per_second() -> float:
+    """Pairs of vectors of 384 components that are compared in a second here, from one small timed search."""
+    rows = np.random.default_rng(0).normal(size=(8192, 384)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    base, queries = Vectors.of(rows, unit=True), Vectors.of(rows[:512], unit=True)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        nearest(queries, base, 10)
+        seconds.append(time.perf_counter() - started)
+    return 512 * 8192 / min(seconds)
+
+
+def estimated_seconds(pairs: int, dimension: int) -> float:
+    """What comparing that many pairs of vectors will take."""
+    return pairs * dimension / 384 / pairs_per_second()
+
+
+def _search(queries: Matrix, right: Vectors, k: int, metric: Metric, unit: bool) -> tuple[Positions, Scores]:
+    """The best k of ``right`` for each query, (q, k) positions and scores, best first."""
+    if metric == "distance":
+        return distance.search(queries, right, k)
+    if len(right) < DENSE * k:
+        return _by_ordering(queries, right, k)
+    rows, ids = _candidates(queries, right, k, unit)
+    exact = scores.of_pairs(scores.products, queries, right, rows, ids)
+    if not np.isfinite(exact).all():
+        raise ValueError("a product of two vectors is beyond single precision")
+    order = np.lexsort((ids, -exact, rows))
+    first = np.searchsorted(rows[order], np.arange(len(queries)))
+    places = order[first[:, None] + np.arange(k)]
+    return ids[places], exact[places]
+
+
+def _candidates(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Positions, Positions]:
+    """Pairs (n,) of query and row, among which are the best k of each query."""
+    found = bfloat16.candidates(queries, right, k) if bfloat16.serves(len(queries), len(right), k) else None
+    if found is None:
+        return _by_flat(queries, right, k, unit)
+    if not len(found.crowded):
+        return found.rows, found.ids
+    rows, ids = _by_flat(queries[found.crowded], right, k, unit)
+    return np.concatenate([found.rows, found.crowded[rows]]), np.concatenate([found.ids, ids])
+
+
+def _by_flat(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Positions, Positions]:
+    """Candidates by FAISS: its k best, and those further ones that rounding cannot tell from the k-th."""
+    wanted = min(len(right), k + FURTHER)
+    ids, products = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    for start, base in right.blocks(BASE_BLOCK):
+        found, their_products = flat.search(queries, base, min(wanted, len(base)), "inner_product")
+        ids, products = np.hstack([ids, found + start]), np.hstack([products, their_products])
+        if ids.shape[1] > wanted:
+            order = np.argsort(-products, axis=1, kind="stable")[:, :wanted]  # blocks come in order of position
+            ids, products = np.take_along_axis(ids, order, 1), np.take_along_axis(products, order, 1)
+    if not unit:
+        return np.repeat(np.arange(len(queries)), ids.shape[1]), ids.ravel()
+    # Two products of unit vectors, each wrong by at most γ(d) ≈ d 2⁻²⁴ (see ``bfloat16``).
+    rows, places = np.nonzero(products >= products[:, k - 1 : k] - 2 * (right.dimension + 8) * 2.0**-24)
+    return rows, ids[rows, places]
+
+
+def _by_ordering(queries: Matrix, right: Vectors, k: int) -> tuple[Positions, Scores]:
+    """The same from all true scores, where a list holds a good part of the rows."""
+    base = right.matrix()
+    parts = []
+    for start in range(0, len(queries), rows := max(1, DENSE_PAIRS // len(base))):
+        products = scores.all_products(queries[start : start + rows], base)
+        if not np.isfinite(products).all():
+            raise ValueError("a vector holds NaN or infinity, which cannot be ordered")
+        order = np.argsort(-products, axis=1, kind="stable")[:, :k]
+        parts.append((order, np.take_along_axis(products, order, 1)))
+    return np.concatenate([ids for ids, _ in parts]), np.concatenate([found for _, found in parts])
