@@ -68,7 +68,7 @@ DEFINED = {
         faiss=None,
     ),
     "table macro beside a cte of a corpus's name": Query(
-        "WITH docs AS (SELECT * FROM grid) SELECT * FROM m()", setup=(NEAR_OF,)
+        "WITH docs AS (SELECT * FROM grid WHERE size < 30) SELECT * FROM m()", setup=(NEAR_OF,)
     ),
     "table macro on both sides": Query(
         f"SELECT t.id, p.id FROM m(5) t JOIN m(20) p {BY}",
