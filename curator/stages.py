@@ -4,7 +4,11 @@ A stage's header says what it does, whether it reads the test set, and its param
 
     -- Keep candidates that are close enough to some target document.
     -- reads: test
+    -- fpr: min_score of pool and test
     -- :min_score  FLOAT  0.35   cosine similarity a candidate must reach
+
+The line ``fpr`` lets a recipe say ``fpr = 1e-4`` in the place of that cosine: which one it is then comes of the random
+pairs of those two relations (``pool and pool``: of the pairs within it).
 
 Its SELECT returns ``corpus, id, keep`` and, where they mean something, the other columns of ``VERDICT``.
 """
@@ -47,6 +51,8 @@ LEDGER: dict[str, type[pl.DataType]] = {
 }
 
 _PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
+_CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
 _TYPES: dict[str, type | tuple[type, ...]] = {"FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool}
 
@@ -62,6 +68,15 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Which cosine of a stage may be given as a share of random pairs, and of which relations these are."""
+
+    parameter: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage file, read."""
 
@@ -71,6 +86,7 @@ class Stage:
     parameters: tuple[Parameter, ...]
     reads_test: bool
     origin: str
+    rate: Rate | None = None
 
     @classmethod
     def load(cls, use: str, folder: Path) -> Self:
@@ -88,7 +104,7 @@ class Stage:
     @classmethod
     def parse(cls, name: str, sql: str, origin: str) -> Self:
         """Read the header of a stage. Raises RecipeError, with file and line, when it and the SQL disagree."""
-        description, parameters, reads = [], [], False
+        description, parameters, reads, rate = [], [], False, None
         for number, line in enumerate(sql.splitlines(), 1):
             if not line.startswith("--"):
                 break
@@ -98,12 +114,19 @@ class Stage:
                 if match[1] != "test":
                     raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
                 reads = True
+            elif match := _FPR.match(line):
+                rate = Rate(*match.groups())
+            elif re.match(r"--\s*fpr:", line):
+                raise RecipeError(
+                    f"{origin}:{number}: the rate is written '-- fpr: parameter of relation and relation'"
+                )
             elif re.match(r"--\s*:", line):
                 raise RecipeError(f"{origin}:{number}: a parameter is written '-- :name  TYPE  default   meaning'")
             else:
                 description.append(line.removeprefix("--").strip())
-        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin)
+        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin, rate)
         stage._check_names()
+        stage._check_rate()
         return stage
 
     @property
@@ -136,6 +159,20 @@ class Stage:
             raise RecipeError(f"{self.origin}:{line}: ${name} is used but not declared in the header")
         if declared - used:
             raise RecipeError(f"{self.origin}: parameter {min(declared - used)!r} is declared but not used")
+
+    def _check_rate(self) -> None:
+        if self.rate is None:
+            return
+        if not any(p.name == self.rate.parameter and p.type == "FLOAT" for p in self.parameters):
+            raise RecipeError(
+                f"{self.origin}: fpr is said to give {self.rate.parameter!r}, which is no FLOAT parameter"
+            )
+        for name in (self.rate.left, self.rate.right):
+            if name not in _CALIBRATED or (name == "test" and not self.reads_test):
+                raise RecipeError(
+                    f"{self.origin}: fpr cannot be of {name!r}: it must be one of {', '.join(_CALIBRATED)}, and test "
+                    "only in a stage that reads it"
+                )
 
 
 def shipped() -> list[str]:

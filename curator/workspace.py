@@ -15,13 +15,15 @@ import pyarrow as pa
 
 from curator import encoder as encoders
 from curator import estimate, indexes, neighbours, recipe, upkeep
+from curator.calibration import Calibration, calibrate
+from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, QueryError, UsageError
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, Workshop, make
-from curator.nearest import Query, Tools, duration, refuse_writing_words, rewrite
+from curator.nearest import FOLDED, Query, Tools, duration, refuse_writing_words, rewrite
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
@@ -109,6 +111,19 @@ class Workspace:
         measured = indexes.build(self._corpora.relation(self.catalogue.corpus(name)), recall)
         self.last_report = {"corpus": name, **asdict(measured)}
         return self.last_report
+
+    def calibrate(self, name: str, against: str | None = None, *, rows: int = ROWS, seed: int = 0) -> Calibration:
+        """How alike random documents of a corpus are (or of one and another), and how alike nearest ones.
+
+        Turns a false-positive rate into a cosine: ``ws.calibrate("reviews", "desk").threshold(1e-4)`` is what one
+        random pair in 10,000 reaches. ``rows`` documents of each are sampled by ``seed`` and all their pairs compared;
+        what was found is kept beside the corpus.
+        """
+        left = self._corpora.relation(self.catalogue.corpus(name))
+        right = None if against is None else self._corpora.relation(self.catalogue.corpus(against))
+        found = calibrate(left, right, rows=rows, seed=seed)
+        self.last_report = found.report()
+        return found
 
     def search(self, name: str, text: str, k: int = 10) -> pl.DataFrame:
         """The k documents of a corpus nearest to a text: ``id, score, text, …``, best first (cosine)."""
@@ -329,7 +344,7 @@ class Workspace:
     def _left_whole(self, statement: str, parameters: dict[str, Any]) -> pl.DataFrame | None:
         """The result of a query without a tree, by DuckDB alone; None where it asks for what only curator knows."""
         words = self.session.words(statement)
-        ours = {"nearest", "embed", *(function.__name__ for function in (*FUNCTIONS, *self._readers()))}
+        ours = {"nearest", *FOLDED, *(function.__name__ for function in (*FUNCTIONS, *self._readers()))}
         if words & ours:
             return None
         refuse_writing_words(words)

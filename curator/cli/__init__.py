@@ -15,6 +15,7 @@ from curator.cli import sql
 from curator.cli.app import Data, Json, Settings, app, open_workspace
 from curator.cli.terminal import err, out, print_json, print_report, print_rows, print_table, print_verdict, write_out
 from curator.errors import CuratorError, UsageError
+from curator.mix import told
 
 
 @app.command()
@@ -66,6 +67,29 @@ def index(
 
 
 @app.command()
+def calibrate(
+    name: str,
+    against: Annotated[str | None, typer.Option(help="Another corpus: pairs of one and the other.")] = None,
+    fpr: Annotated[list[float] | None, typer.Option(help="A share of random pairs; by default powers of ten.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which cosine only a given share of random pairs reaches, with its interval."""
+    with open_workspace() as ws:
+        found = ws.calibrate(name, against)
+        thresholds = found.thresholds(*fpr or ())
+        if as_json:
+            print_json(thresholds, ws.last_report)
+            return
+        out.print(
+            f"{len(found.pairs):,} random pairs, {len(found.nearest):,} documents with their nearest; 'nearest' is the "
+            "share of these at or over the cosine",
+            highlight=False,
+        )
+        print_table(thresholds.with_columns(pl.col("fpr").map_elements("{:g}".format, pl.String)))
+        print_table(found.quantiles())
+
+
+@app.command()
 def search(
     name: str,
     text: str,
@@ -99,6 +123,8 @@ def mix(
             return
         out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
         print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
+        for line in told(summary):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
         for warning in summary["warnings"]:
             err.print(f"note: {warning}", markup=False)
 

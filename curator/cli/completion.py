@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from curator.catalogue import Corpus
 from curator.functions import FUNCTIONS
+from curator.nearest import FOLDED
 from curator.session import Session
 from curator.session.text import Word, words
 from curator.workspace import Workspace
@@ -191,4 +192,4 @@ def _functions(session: Session) -> tuple[str, ...]:
         "AND function_type != 'pragma' GROUP BY function_name ORDER BY bool_and(internal), function_name",
         {},
     )
-    return ("embed", *rows.column("name").to_pylist())
+    return (*sorted(FOLDED), *rows.column("name").to_pylist())

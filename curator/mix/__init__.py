@@ -16,7 +16,7 @@ from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
-from curator.mix.summary import summarise
+from curator.mix.summary import summarise, told
 from curator.mix.task import Task, evaluation_truth, prepare
 from curator.recipe import Recipe
 from curator.session import Session
@@ -24,7 +24,7 @@ from curator.vectors import Encoded, Encoder
 
 __all__ = [
     "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build",
-    "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "version",
+    "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "told", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curator.errors import DataError, RecipeError
+from curator.calibration import random_pairs, threshold
+from curator.errors import DataError, RecipeError, UsageError
 from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
@@ -29,6 +30,7 @@ class Step:
     name: str  # the stage's, with a number when it is used twice
     stage: Stage
     parameters: dict[str, Any]
+    calibrated: dict[str, Any] | None = None  # the cosine that was given as a share of random pairs, and its interval
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,30 @@ def steps(task: Task) -> list[Step]:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
         number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
-        result.append(Step(stage.name + number, stage, stage.bind(use.parameters, task.seed)))
+        given, calibrated = _calibrated(stage, use.parameters, task)
+        result.append(Step(stage.name + number, stage, stage.bind(given, task.seed), calibrated))
     return result
+
+
+def _calibrated(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The parameters with a cosine in the place of ``fpr``, and what there is to say of it."""
+    fpr = given.get("fpr")
+    if fpr is None or any(parameter.name == "fpr" for parameter in stage.parameters):
+        return given, None
+    rate = stage.rate
+    if rate is None:
+        raise RecipeError(f"{stage.origin}: fpr = {fpr!r}, but the stage's header has no '-- fpr: … of … and …'")
+    if rate.parameter in given:
+        raise RecipeError(f"{stage.origin}: {rate.parameter} and fpr are both given; fpr says which {rate.parameter}")
+    if isinstance(fpr, bool) or not isinstance(fpr, int | float):
+        raise RecipeError(f"{stage.origin}: fpr takes a FLOAT, not {fpr!r}")
+    try:
+        pairs = random_pairs(task.relations[rate.left], task.relations[rate.right])
+        found = threshold(pairs, float(fpr))
+    except UsageError as error:
+        raise RecipeError(f"{stage.origin}: of {rate.left} and {rate.right}: {error}") from None
+    values = {name: value for name, value in given.items() if name != "fpr"} | {rate.parameter: found["cosine"]}
+    return values, {**vars(rate), **found, "pairs": len(pairs)}
 
 
 def _stages(recipe: Recipe) -> list[StageUse]:

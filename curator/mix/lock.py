@@ -59,6 +59,7 @@ def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]
         "encoder": encoder_key,
         "stages": [
             {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
+            | ({"calibrated": step.calibrated} if step.calibrated else {})
             for step in plan
         ],
     }
@@ -103,6 +104,7 @@ def locked_steps(values: dict[str, Any]) -> list[Step]:
             entry["name"],
             Stage.parse(entry["name"], entry["sql"], f"lockfile of {values['name']}: {entry['name']}"),
             entry["parameters"],
+            entry.get("calibrated"),
         )
         for entry in values["stages"]
     ]

@@ -11,6 +11,15 @@ EXAMPLES = 4  # kept, and as many dropped of each stage
 BINS = 24
 
 
+def told(summary: dict[str, Any]) -> list[str]:
+    """What a person should know of how the stages decided, in sentences: cosines that came of a rate."""
+    return [
+        f"{row['stage']}: {row['parameter']} = {row['cosine']:.4f} ({row['low']:.4f} to {row['high']:.4f}), which a "
+        f"share of {row['fpr']:g} of {row['pairs']:,} random pairs of {row['left']} and {row['right']} reaches"
+        for row in summary.get("calibrated", ())
+    ]
+
+
 def summarise(
     ledger: pl.DataFrame,
     pool: pl.DataFrame,

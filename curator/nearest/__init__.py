@@ -18,13 +18,15 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.nearest.calls import Function, Tools
-from curator.nearest.engine import Engine, Parser, masked, names_saturated
+from curator.nearest.engine import FOLDED, Engine, Parser, masked, names_saturated
 from curator.nearest.planner import Planner
 from curator.nearest.refusals import refuse_writing, refuse_writing_words
 from curator.nearest.report import JoinReport, duration
 from curator.nearest.tree import Node, walk
 
-__all__ = ["Function", "JoinReport", "Parser", "Query", "Tools", "duration", "refuse_writing_words", "rewrite"]
+__all__ = [
+    "FOLDED", "Function", "JoinReport", "Parser", "Query", "Tools", "duration", "refuse_writing_words", "rewrite",
+]  # fmt: skip
 
 
 @contextmanager

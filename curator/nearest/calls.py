@@ -1,4 +1,4 @@
-"""Calls in SQL that Python answers: table functions in FROM, and ``embed('…')`` anywhere."""
+"""Calls in SQL that Python answers: table functions in FROM, ``embed('…')`` and ``threshold_at(…)`` anywhere."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import QueryError, UnknownNameError
+from curator.calibration import random_pairs
+from curator.errors import QueryError, UnknownNameError, UsageError
 from curator.nearest.engine import Engine
 from curator.nearest.ranking import DeclinedError
 from curator.nearest.sides import stored
@@ -75,6 +76,28 @@ def fold_embeddings(node: Node, engine: Engine, tools: Tools) -> None:
         replace_in_place(part, {**constant, "alias": part["alias"]})
 
 
+def fold_thresholds(node: Node, engine: Engine, tools: Tools) -> None:
+    """Replace ``threshold_at('left', 'right', fpr)`` by the cosine that such a share of random pairs reach.
+
+    With one name the pairs are those within a corpus. As a constant it is a threshold like any other in a query.
+    """
+    for part in list(walk_expression(node)):
+        if part.get("class") != "FUNCTION" or part["function_name"] != "threshold_at":
+            continue
+        values = [_value(argument["expression"], "threshold_at", engine) for argument in part["arguments"]]
+        names, fpr = values[:-1], (values or [None])[-1]
+        if len(names) not in (1, 2) or not all(isinstance(name, str) for name in names) or not _is_number(fpr):
+            given = ", ".join(map(repr, values))
+            raise QueryError(f"threshold_at takes a corpus or two, and a share: ('left', 'right', 1e-4), not ({given})")
+        sides = [_named(name, tools.relations) for name in names]
+        try:
+            cosine = random_pairs(*sides).threshold(float(fpr))
+        except UsageError as error:
+            raise QueryError(f"threshold_at({', '.join(map(repr, names))}): {error}") from None
+        constant = engine.builder.expression(f"CAST({cosine!r} AS DOUBLE)")
+        replace_in_place(part, {**constant, "alias": part["alias"]})
+
+
 def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine) -> Relation:
     """A quoted name, a bare name or a parenthesised SELECT; CTEs in scope come first."""
     if expression.get("class") == "SUBQUERY":
@@ -90,6 +113,10 @@ def _relation(expression: Node, ctes: list[Node], relations: Mapping[str, Relati
         name = str(_value(expression, "a relation", engine))
     if any(str(entry["key"]).lower() == name.lower() for entry in ctes):
         return _evaluated(engine.builder.table(name, name), ctes, relations, engine)
+    return _named(name, relations)
+
+
+def _named(name: str, relations: Mapping[str, Relation]) -> Relation:
     known = {key.lower(): key for key in relations}
     if name.lower() not in known:
         raise UnknownNameError("relation", name, relations)
@@ -126,11 +153,15 @@ def _tables(tree: Node) -> set[str]:
 def _typed(value: Any, parameter: inspect.Parameter, what: str) -> Any:
     """A constant as the Python signature wants it. Raises QueryError for one that is not of its type."""
     kind = parameter.annotation
-    if kind in (float, int) and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
+    if kind in (float, int) and not _is_number(value):
         raise QueryError(f"{what} takes a number, not {value!r}")
     if kind is str and not isinstance(value, str):
         raise QueryError(f"{what} takes a text in quotes, not {value!r}")
     return float(value) if kind is float else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _value(expression: Node, what: str, engine: Engine) -> Any:

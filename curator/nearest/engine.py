@@ -12,6 +12,9 @@ from curator.nearest.qualified import databases, shorten
 from curator.nearest.tree import Builder, Node, alias_of, column_names, is_column, replace_in_place, shows_rows, walk
 from curator.relation import DERIVED, Relation
 
+FOLDED = frozenset({"embed", "threshold_at"})
+"""Functions of curator's that become constants before DuckDB sees the query."""
+
 
 class Parser(Protocol):
     """The part of a session that the planner uses."""
@@ -243,17 +246,19 @@ def _wanted(relation: Relation, names: set[str]) -> list[str]:
 def masked(sql: str, tree: Node, functions: set[str], parser: Parser, *, saturated: bool) -> str:
     """The text of a query without what only curator knows, every place in it kept.
 
-    ``embed(…)`` becomes NULL, a table function a table of its name, and if asked ``saturated`` a boolean.
+    ``embed(…)`` and ``threshold_at(…)`` become NULL, a table function a table of its name with its arguments gone, and
+    if asked ``saturated`` a boolean.
     """
     text = bytearray(sql.encode())
     for start, end, by in list(databases(tree, bytes(text))):
         _overwrite(text, start, end, by)
+    done = 0  # where the arguments of the last table function end
     for node in walk(tree):
         start, length = node.get("query_location", 0), node.get("query_location_length", 0)
         if node.get("type") == "TABLE_FUNCTION" and (name := node["function"]["function_name"]) in functions:
-            end = start + parser.call_length(bytes(text[start:]).decode())
-            _overwrite(text, start, end, name)
-        elif node.get("class") == "FUNCTION" and node["function_name"] == "embed" and length:
+            done = start + parser.call_length(bytes(text[start:]).decode())
+            _overwrite(text, start, done, name)
+        elif node.get("class") == "FUNCTION" and node["function_name"] in FOLDED and length and start >= done:
             _overwrite(text, start, start + length, "NULL")
         elif saturated and names_saturated(node):
             _overwrite(text, start, start + length, "(1=1)")

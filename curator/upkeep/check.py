@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from curator import calibration
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
 from curator.errors import WorkspaceError
 from curator.files import is_older, is_sealed, is_written, read_json, sha256
@@ -121,6 +122,7 @@ def _derived(root: Path) -> Found:
                 yield told, INDEX
             elif not _has(file, read_json(told)["sha256"]):
                 yield file, INDEX
+        yield from ((path, MADE_AGAIN) for path in home.glob(calibration.FILES) if not is_sealed(path))
         if (home / "bm25").is_dir():
             yield from _bm25(home / "bm25")
 

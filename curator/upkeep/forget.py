@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curator import calibration
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus, version_of
 from curator.catalogue.parts import FORGOTTEN_REASON, by_line, set_aside
 from curator.documents import REJECT_COLUMNS, Piece, Reject
@@ -117,6 +118,9 @@ def _forget(catalogue: Catalogue, document: str, texts: set[str]) -> Forgotten:
     indexes = sorted({name for folder in derived if list(folder.glob("ivf-*"))})
     for folder in derived:
         shutil.rmtree(folder, ignore_errors=True)
+    for path in root.glob(f"indexes/*/*/{calibration.FILES}"):
+        if calibration.against(path) in {(name, corpus.version) for corpus in held}:
+            remove(path)
     same = _same_text(catalogue, document, texts)
     if not same:
         for directory in folders(root / "vectors"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from curator import calibration
 from curator.catalogue import Catalogue
 from curator.corpora import Corpora
 from curator.errors import WorkspaceError
@@ -21,7 +22,7 @@ class Collected:
     """What was given up, or would be: how many of each, and the bytes of them all."""
 
     versions: int  # of corpora
-    derived: int  # indexes and the like of versions that are not there
+    derived: int  # indexes and the like of versions that are not there, folders and files
     unfinished: int  # corpora and mixes that were being written
     leftovers: int  # files half-written
     shards: int  # of vectors: removed, or replaced by one of the vectors that are in use
@@ -31,7 +32,7 @@ class Collected:
     def __str__(self) -> str:
         counts = {
             "versions of corpora": self.versions,
-            "folders of indexes": self.derived,
+            "indexes and the like": self.derived,
             "unfinished corpora and mixes": self.unfinished,
             "half-written files": self.leftovers,
             "shards of vectors": self.shards,
@@ -51,6 +52,7 @@ def gc(catalogue: Catalogue, *, dry_run: bool = False) -> Collected:
         used = kept(catalogue)
         live = _live(catalogue, used)
         versions, derived = (_unused(catalogue.root / kind, used) for kind in ("corpora", "indexes"))
+        derived += _calibrations(catalogue.root, used)
         unfinished, half = _unfinished(catalogue.root), _half_written(catalogue.root)
         going = [*versions, *derived, *unfinished, *half]
         freed = _bytes(going)
@@ -76,6 +78,16 @@ def _unused(folder: Path, used: set[Version]) -> list[Path]:
     """The folders of versions of corpora that are not in use."""
     of = ((home.name, version) for home in folders(folder) for version in folders(home))
     return [version for name, version in of if (name, version.name) not in used]
+
+
+def _calibrations(root: Path, used: set[Version]) -> list[Path]:
+    """Those against versions of corpora that are not in use, beside versions that are."""
+    found = ((path, calibration.against(path)) for path in root.glob(f"indexes/*/*/{calibration.FILES}"))
+    return [path for path, other in found if other not in (None, *used) and _version_of(path) in used]
+
+
+def _version_of(path: Path) -> Version:
+    return path.parent.parent.name, path.parent.name
 
 
 def _live(catalogue: Catalogue, used: set[Version]) -> HashSet:

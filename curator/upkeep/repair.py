@@ -64,6 +64,8 @@ def _kind(path: str) -> str:
             return "memory"
         case ("indexes", _, _, str(folder), _):
             return "bm25" if folder == "bm25" else "index"
+        case ("indexes", _, _, str(file)) if file.startswith("calibration-"):
+            return "calibration"
         case ("indexes", *_):
             return "places"
         case ("mixes", _, _):
@@ -96,6 +98,7 @@ class _Mender:
             ("places", self.places),
             ("index", self.indexes),
             ("bm25", self.caches),
+            ("calibration", self.caches),
             ("mixes", self.mixes),
             ("mix pointer", self.mix_pointers),
             ("races", self.races),

@@ -1,8 +1,10 @@
 -- Keep the test and dev documents, and their near copies, out of the mix. A fixed cosine means a different thing for
--- each encoder: look at the pairs just under the threshold before trusting it. Every row names its nearest test or dev
+-- each encoder: look at the pairs just under the threshold before trusting it; fpr = 1e-6 instead is the one that of a
+-- million random pairs of a pool and a test document one reaches. Every row names its nearest test or dev
 -- document; that score is there for the ledger, and choosing by it would be choosing by the test set. Because one
 -- changed word can move a short text far, a text that shares most of its words with its nearest document is a copy too.
 -- reads: test
+-- fpr: max_similarity of pool and test
 -- :max_similarity  FLOAT  0.9  cosine to a test or dev document at which a candidate is a near copy, −1 to 1
 -- :max_overlap     FLOAT  0.6  share of common words (Jaccard) with that document at which it is a copy, 0 to 1
 WITH held_out AS (

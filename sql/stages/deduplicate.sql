@@ -1,5 +1,7 @@
 -- Keep one of each set of near duplicates, by the leader rule: a dropped document is at or over the threshold to one
--- that is kept, and no two kept documents are. A fixed cosine means a different thing for each encoder.
+-- that is kept, and no two kept documents are. A fixed cosine means a different thing for each encoder;
+-- fpr = 1e-6 instead is the one that of a million random pairs within the pool one reaches.
+-- fpr: min_similarity of pool and pool
 -- :min_similarity  FLOAT    0.95  cosine from which two documents are near duplicates, above 0, at most 1
 -- :priority        VARCHAR  NULL  sources to keep documents of first, separated by commas; the others follow by name
 WITH assigned AS (

@@ -1,5 +1,7 @@
 -- Keep candidates that are close enough to some target document, whatever its label. A fixed cosine means a different
--- thing for each encoder.
+-- thing for each encoder; fpr = 1e-4 instead is the one that of 10,000 random pairs of a pool and a target document one
+-- reaches. A candidate makes such a pair with every target document.
+-- fpr: min_score of pool and target
 -- :min_score  FLOAT  0.35  cosine to the nearest target document that a candidate must reach, −1 to 1
 WITH targets AS (
     SELECT corpus, id, embedding FROM target ORDER BY corpus, id
