@@ -1,9 +1,9 @@
-"""Does a calibrated threshold keep its promise: which share of all pairs reaches the cosine that a rate was turned into?
+"""Does a calibrated threshold keep its promise: which share of all pairs reaches the cosine that a rate became?
 
-    python benchmarks/nearest.py --data DIR --cache WORK          makes the corpora: 100,000 and 10,000 real texts
-    python benchmarks/calibration.py --cache WORK [--seeds N] [--out FILE]
+    python benchmarks/calibration.py --vectors BASE.npy --against OTHER.npy [--seeds N] [--out FILE]
 
-For rates from 1e-2 to 1e-6, within a corpus and between two: the threshold that ``ws.calibrate`` gives from a sample,
+BASE and OTHER are (n, d) vectors of documents, brought into a workspace of their own; the record is of those of
+nearest.py, whose base is 100,000 real texts and whose queries are 10,000 others, by the embedded MiniLM. For rates from 1e-2 to 1e-6, within a corpus and between two: the threshold that ``ws.calibrate`` gives from a sample,
 with its interval, and the share of *all* pairs that reach it (5 billion within 100,000 documents). All pairs are
 compared here by plain blocks of products whose values over 0.3 are kept and sorted, which shares no code with the
 calibration. The same is done for N seeds: how often the interval holds the threshold of all pairs, which it should 95
@@ -16,6 +16,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from encode import git
 
 from curator import Workspace
@@ -36,19 +38,24 @@ HERE = Path(__file__).resolve().parent
 RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 LEAST = 0.3  # values below it are not kept: every threshold looked at is above
 BLOCK = 1_024
-CORPORA = (("base", None), ("base", "queries_10000"))
 
 
 def main() -> None:
     """Measure, print the figures and write the record."""
     parser = argparse.ArgumentParser(description="Calibrated thresholds against all pairs.")
-    parser.add_argument("--cache", type=Path, metavar="DIR", required=True, help="the workspace of nearest.py")
+    parser.add_argument("--vectors", type=Path, metavar="FILE", required=True)
+    parser.add_argument("--against", type=Path, metavar="FILE", required=True)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--out", type=Path, default=HERE / "records" / "calibration.json")
     arguments = parser.parse_args()
-    ws = Workspace(arguments.cache)
     record = circumstances(arguments.seeds)
-    record["corpora"] = [measured(ws, name, against, arguments.seeds) for name, against in CORPORA]
+    with tempfile.TemporaryDirectory() as folder:
+        ws = Workspace(folder)
+        for name in ("vectors", "against"):
+            matrix = np.load(getattr(arguments, name))
+            ws.add(name, pl.DataFrame({"text": [f"text {i}" for i in range(len(matrix))]}), vectors=matrix)
+        pairs = (("vectors", None), ("vectors", "against"))
+        record["corpora"] = [measured(ws, name, against, arguments.seeds) for name, against in pairs]
     arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
@@ -56,8 +63,6 @@ def measured(ws: Workspace, name: str, against: str | None, seeds: int) -> Row:
     """The rows of one corpus, or of two."""
     sides = [ws._corpora.relation(ws.catalogue.corpus(side)) for side in (name, against) if side]
     vectors = [side.vectors.unit() for side in sides]
-    for path in ws.root.glob("indexes/*/*/calibration-*"):
-        path.unlink()  # so that it is made in the time measured
     started = time.perf_counter()
     random_pairs(*sides)
     seconds = time.perf_counter() - started
@@ -124,7 +129,7 @@ def circumstances(seeds: int) -> Row:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": f"python benchmarks/calibration.py --cache DIR --seeds {seeds}",
+        "command": f"python benchmarks/calibration.py --vectors BASE.npy --against OTHER.npy --seeds {seeds}",
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain")),
         "versions": {

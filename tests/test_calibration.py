@@ -109,6 +109,7 @@ def test_an_interval_narrows_with_the_sample_and_closes_when_nothing_is_left_out
         widths.append(high - low)
     assert widths == sorted(widths, reverse=True)
     assert widths[2] > 0 == widths[3]
+    assert widths[2] < 0.35 * widths[1]  # 0.22 by the share left out, √(0.1 / 900) to √(0.7 / 300); else 0.58
 
 
 def test_a_rate_that_the_pairs_do_not_support_is_refused_with_how_many_would_do():
