@@ -3,7 +3,8 @@
     python benchmarks/calibration.py --vectors BASE.npy --against OTHER.npy [--seeds N] [--out FILE]
 
 BASE and OTHER are (n, d) vectors of documents, brought into a workspace of their own; the record is of those of
-nearest.py, whose base is 100,000 real texts and whose queries are 10,000 others, by the embedded MiniLM. For rates from 1e-2 to 1e-6, within a corpus and between two: the threshold that ``ws.calibrate`` gives from a sample,
+nearest.py, whose base is 100,000 real texts and whose queries are 10,000 others, by the embedded MiniLM. For rates from
+1e-2 to 1e-6, within a corpus and between two: the threshold that ``ws.calibrate`` gives from a sample,
 with its interval, and the share of *all* pairs that reach it (5 billion within 100,000 documents). All pairs are
 compared here by plain blocks of products whose values over 0.3 are kept and sorted, which shares no code with the
 calibration. The same is done for N seeds: how often the interval holds the threshold of all pairs, which it should 95

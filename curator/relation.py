@@ -92,6 +92,7 @@ class Relation:
         self.embed_query = embed_query
         self.home = home
         self._vectors_key = vectors_key  # a function where finding out takes a while
+        self.part_of: tuple[Relation, Rows] | None = None  # a corpus, and which of its rows these are, in their order
         self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
         self._vectors = None if vectors is None else self._checked(vectors)
@@ -163,11 +164,24 @@ class Relation:
         load = (lambda inner: self.vectors_of(index[inner])) if self.can_embed else None
         count = self.count_tokens
         counted = None if count is None else (lambda inner: count(index[inner]))
-        return self._like(Relation(self._documents.take(index), load=load, count_tokens=counted))
+        taken = self._like(Relation(self._documents.take(index), load=load, count_tokens=counted))
+        taken.part_of = self._part(index)
+        return taken
+
+    def of_its_corpus(self, other: "Relation") -> "Relation":
+        """Another form of the same rows, which then is known to be of this one's corpus."""
+        other.part_of = self._part(np.arange(len(self), dtype=np.int64))
+        return other
+
+    def _part(self, index: Rows) -> "tuple[Relation, Rows] | None":
+        if (self.home is None and self.part_of is None) or (np.diff(index) <= 0).any():
+            return None
+        corpus, rows = (self, None) if self.part_of is None else self.part_of
+        return corpus, index if rows is None else rows[index]
 
     def with_frame(self, frame: pl.DataFrame) -> "Relation":
         """Other columns for the same rows."""
-        return self._like(self._over(Documents.of(frame)))
+        return self.of_its_corpus(self._like(self._over(Documents.of(frame))))
 
     def numbered(self, name: str) -> "Relation":
         """With the numbers of the rows, from 0, as another column."""
@@ -205,7 +219,8 @@ class Relation:
             pieces, back = apart(rows)
             return np.concatenate([counts[number](own) for number, own in pieces])[back]
 
-        return cls(frame, load=load, count_tokens=count if len(counts) == len(parts) else None)
+        whole = cls(frame, load=load, count_tokens=count if len(counts) == len(parts) else None)
+        return parts[0].of_its_corpus(whole) if len(parts) == 1 else whole
 
     def arrow(self, columns: Iterable[str] | None = None, *, derived: AbstractSet[str] = frozenset()) -> pa.Table:
         """As an Arrow table, of some columns or of all, and those ``derived`` that are asked for.

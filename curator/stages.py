@@ -24,7 +24,7 @@ import polars as pl
 
 from curator.errors import QueryError, RecipeError, UnknownNameError
 from curator.functions import FUNCTIONS
-from curator.nearest import JoinReport, Tools, rewrite
+from curator.nearest import AS_ASKED, JoinReport, Searching, Tools, rewrite
 from curator.relation import Relation
 from curator.session import Session, sql_folder
 
@@ -188,14 +188,17 @@ class Verdicts:
     joins: tuple[JoinReport, ...]
 
 
-def run(stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session) -> Verdicts:
+def run(
+    stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session,
+    searching: Searching = AS_ASKED,
+) -> Verdicts:  # fmt: skip
     """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``.
 
     Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
     """
     visible = {name: relation for name, relation in relations.items() if name != "test" or stage.reads_test}
     try:
-        query = rewrite(session, stage.sql, parameters, Tools(visible, FUNCTIONS))
+        query = rewrite(session, stage.sql, parameters, Tools(visible, FUNCTIONS), searching=searching)
         table = query.fetch()
     except QueryError as error:
         settings = ", ".join(f"${name} = {value!r}" for name, value in parameters.items())

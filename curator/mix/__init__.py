@@ -68,8 +68,8 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        built = build(task, plan, workshop.session)
-        store(directory, lock(name, made_from, built.frame), built, task, workshop.corpora)
+        built = build(task, plan, workshop.session, certified=True)
+        store(directory, lock(name, made_from, built), built, task, workshop.corpora)
     sweep(home)
     write_sealed(home / "current.json", {"version": directory.name})
     return Mix(directory, workshop)

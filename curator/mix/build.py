@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from curator.calibration import random_pairs, threshold
+from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
 from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
@@ -41,6 +42,7 @@ class Built:
     ledger: pl.DataFrame
     seconds: dict[str, float]
     joins: tuple[dict[str, Any], ...]
+    certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
 
 
 def steps(task: Task) -> list[Step]:
@@ -117,15 +119,20 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
     return task.pool.take(np.flatnonzero(keep.to_numpy())), _ledger_rows(rows)
 
 
-def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
-    """Run the stages in order. Raises DataError when nothing survives, naming the stage that dropped the last."""
+def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False) -> Built:
+    """Run the stages in order; ``certified``: compare those that an index served with exact search.
+
+    Raises DataError when nothing survives, naming the stage that dropped the last.
+    """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
-    ledger, seconds, joins = [first], {}, []
+    ledger, seconds, joins, certificates = [first], {}, [], []
     _require(candidates, LABELS)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
-        candidates = Relation(candidates.frame, candidates.vectors, count_tokens=candidates.count_tokens)
+        candidates = candidates.of_its_corpus(
+            Relation(candidates.frame, candidates.vectors, count_tokens=candidates.count_tokens)
+        )
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
@@ -140,6 +147,8 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
         )
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
+        if certified:
+            certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         _require(candidates, step.name)
     unlabelled = candidates.frame.filter(~pl.col("label").is_in(list(task.labels)).fill_null(value=False))
     if len(unlabelled):
@@ -148,7 +157,13 @@ def build(task: Task, plan: Sequence[Step], session: Session) -> Built:
             f"{len(unlabelled):,} documents would be in the mix without a label of the task, {first_id} among them; "
             "sources that serve as 'vote' get theirs in the stage 'pairing'"
         )
-    return Built(candidates.frame.select(MIX), _decided(pl.concat(ledger)), seconds, tuple(joins))
+    return Built(
+        candidates.frame.select(MIX),
+        _decided(pl.concat(ledger)),
+        seconds,
+        tuple(joins),
+        tuple(filter(None, certificates)),
+    )
 
 
 def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Relation:

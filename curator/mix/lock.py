@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from curator.mix.build import Step
+from curator.mix.build import Built, Step
 from curator.mix.task import Task, describe
 from curator.recipe import Recipe
 from curator.stages import Stage
@@ -70,15 +70,16 @@ def version(made_from: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def lock(name: str, made_from: dict[str, Any], mix: pl.DataFrame) -> dict[str, Any]:
+def lock(name: str, made_from: dict[str, Any], built: Built) -> dict[str, Any]:
     """The lockfile of a mix."""
     return {
         "format": FORMAT,
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "documents": len(mix),
-        "ids_sha256": digest(mix),
+        "documents": len(built.frame),
+        "ids_sha256": digest(built.frame),
         "versions": versions(),
+        "certificates": [vars(certificate) for certificate in built.certificates],
         **made_from,
     }
 

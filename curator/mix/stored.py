@@ -30,6 +30,7 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
         "warnings": list(task.warnings),
         "sources": _sources(task, corpora),
         "joins": list(built.joins),
+        "certificates": values.get("certificates", []),
         "calibrated": [{"stage": s["name"], **s["calibrated"]} for s in values["stages"] if "calibrated" in s],
     }
     with corpora.catalogue.writing(wait=LOCK_SECONDS):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curator.certificates import Certificate
 from curator.mix.explain import sentence
 
 EXAMPLES = 4  # kept, and as many dropped of each stage
@@ -12,12 +13,13 @@ BINS = 24
 
 
 def told(summary: dict[str, Any]) -> list[str]:
-    """What a person should know of how the stages decided, in sentences: cosines that came of a rate."""
-    return [
+    """How the stages decided, in sentences: cosines that came of a rate, and what an index may have changed."""
+    thresholds = [
         f"{row['stage']}: {row['parameter']} = {row['cosine']:.4f} ({row['low']:.4f} to {row['high']:.4f}), which a "
         f"share of {row['fpr']:g} of {row['pairs']:,} random pairs of {row['left']} and {row['right']} reaches"
         for row in summary.get("calibrated", ())
     ]
+    return thresholds + [str(Certificate(**row)) for row in summary.get("certificates", ())]
 
 
 def summarise(

@@ -281,8 +281,8 @@ def _mapped(source: Source, column: str = "label") -> pl.Expr:
 
 def _unit(relation: Relation) -> Relation:
     """The same documents with vectors of length one: in a recipe the inner product is the cosine."""
-    return Relation(
-        relation.frame, load=lambda rows: relation.vectors_of(rows).unit(), count_tokens=relation.count_tokens
+    return relation.of_its_corpus(
+        Relation(relation.frame, load=lambda rows: relation.vectors_of(rows).unit(), count_tokens=relation.count_tokens)
     )
 
 

@@ -22,11 +22,16 @@ from curator.nearest.engine import FOLDED, Engine, Parser, masked, names_saturat
 from curator.nearest.planner import Planner
 from curator.nearest.refusals import refuse_writing, refuse_writing_words
 from curator.nearest.report import JoinReport, duration
+from curator.nearest.searching import Searching
 from curator.nearest.tree import Node, walk
 
 __all__ = [
-    "FOLDED", "Function", "JoinReport", "Parser", "Query", "Tools", "duration", "refuse_writing_words", "rewrite",
+    "AS_ASKED", "FOLDED", "Function", "JoinReport", "Parser", "Query", "Searching", "Tools", "duration",
+    "refuse_writing_words", "rewrite",
 ]  # fmt: skip
+
+
+AS_ASKED = Searching()
 
 
 @contextmanager
@@ -65,12 +70,12 @@ class Query:
 @_nested_too_deeply()
 def rewrite(
     parser: Parser, sql: str, parameters: Mapping[str, Any], tools: Tools, *, shown: str | None = None,
-    searches: bool = True,
+    searches: bool = True, searching: Searching = AS_ASKED,
 ) -> Query:  # fmt: skip
     """Plan one SELECT statement. Raises QueryError for one that writes or cannot be parsed or bound.
 
     ``shown`` is the text that errors point into; every place in it is that of ``sql``. With ``searches`` off nothing
-    is searched or embedded, and the statement cannot be run.
+    is searched or embedded, and the statement cannot be run. ``searching`` is how its joins are searched.
     """
     unused = sorted(parameters.keys() - parser.parameter_names(shown or sql))
     if unused:
@@ -81,7 +86,7 @@ def rewrite(
     engine = Engine(parser, tools.relations, parameters, shown, statement, searches=searches)
     calls = any(node.get("function_name") in functions for node in walk(statement))
     own_text, saturated = _own_text(sql, statement, functions, parser, None if calls else engine)
-    planner = Planner(engine, tools, searches=searches, saturated=saturated)
+    planner = Planner(engine, tools, searches=searches, saturated=saturated, searching=searching)
     with ExitStack() as unless_planned:
         unless_planned.callback(engine.close)
         refuse_writing(statement)

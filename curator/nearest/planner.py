@@ -19,6 +19,7 @@ from curator.nearest.refusals import refuse_grouping, refuse_one_name_twice, ref
 from curator.nearest.report import DUCKDB_PAIR, JoinReport
 from curator.nearest.saturation import Saturation
 from curator.nearest.scope import Join, Scope, asks_saturated, expressions, hide, repeats
+from curator.nearest.searching import Searching
 from curator.nearest.sides import Side, base_of, correlation, evaluate
 from curator.nearest.tree import (
     EdgeNames,
@@ -36,8 +37,12 @@ from curator.nearest.tree import (
 class Planner:
     """Rewrites the queries of one statement. With ``searches`` off the edges are left out: for ``explain``."""
 
-    def __init__(self, engine: Engine, tools: Tools, *, searches: bool = True, saturated: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, tools: Tools, *, searches: bool = True, saturated: bool = False,
+        searching: Searching,
+    ) -> None:  # fmt: skip
         self.engine = engine
+        self.searching = searching
         self.saturated = saturated  # the statement asks for the column that only curator has
         self.tools = tools
         self.searches = searches
@@ -170,14 +175,17 @@ class Planner:
         names = EdgeNames(self.engine.next_number(), left.row, right.row)
         approximate = bool(join["nearest_approx"]) and not keys
         index = search.index_for(left.rows, right, ranking) if approximate else None
+        part = self.searching.part if index else None
+        index = None if self.searching.exact else index
         report = replace(
             report, exact=index is None, filter=search.filtered(right, index), reason=search.how_searched(index)
         )
         if self.searches:
             started = time.perf_counter()
             groups = groups_of(left, right, keys, self.engine) if keys else None
-            found = search.search(left, right, ranking, join["nearest_count"], groups, index)
-            table = search.edge_table(found, left, right, ranking, names)
+            asking = left.take(self.searching.rows(len(left.positions))) if part else left
+            found = search.search(asking, right, ranking, join["nearest_count"], groups, index)
+            table = search.edge_table(found, asking, right, ranking, names)
             report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
         else:
             found = search.nothing()
@@ -185,7 +193,7 @@ class Planner:
             report = replace(report, estimated_seconds=search.estimated(report, left, right, index))
         self.reports.append(report)
         self._found(table, found, names, ranking, join, scope)
-        kind = "LEFT" if join["join_type"] == "LEFT" else "INNER"
+        kind = "LEFT" if join["join_type"] == "LEFT" and not part else "INNER"
         return self.engine.builder.edge_join(join["left"], join["right"], names, kind)
 
     def _found(

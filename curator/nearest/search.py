@@ -30,10 +30,11 @@ def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
     """The right side's index, where it has one that serves this ranking and is expected to be faster."""
     if right.stored is None or ranking.metric != "inner_product" or ranking.farthest:
         return None
-    index = indexes.find(right.stored.whole)
+    corpus, _ = right.stored.in_corpus()
+    index = indexes.find(corpus)
     if index is None or not (ranking.normalises or right.stored.whole.vectors.is_unit):
         return None
-    return index if index.is_faster(left_rows, right.rows / max(1, len(right.stored.whole))) else None
+    return index if index.is_faster(left_rows, right.rows / max(1, len(corpus))) else None
 
 
 def search(
@@ -64,9 +65,10 @@ def _searched(
     if ranking.farthest:
         queries = Vectors.of(-queries.matrix(), unit=queries.is_unit)
     if index is not None and right.stored is not None:
-        edges = index.nearest(queries, right.stored.whole.vectors.unit(), k, right.stored.rows)
-        if right.stored.rows is not None:
-            edges = replace(edges, right=np.searchsorted(right.stored.rows, edges.right))
+        corpus, rows = right.stored.in_corpus()
+        edges = index.nearest(queries, corpus.vectors.unit(), k, rows)
+        if rows is not None:
+            edges = replace(edges, right=np.searchsorted(rows, edges.right))
         return Found(edges, 1, np.full(len(edges), len(base)))
     if groups is None:
         edges = neighbours.nearest(queries, base, k, metric=ranking.metric)
@@ -114,10 +116,13 @@ def _prepared(side: Side, ranking: Ranking) -> Vectors:
 
 def filtered(right: Side, index: Index | None) -> str:
     """How a right side was filtered before the search."""
-    if right.stored is None or right.stored.rows is None:
+    if right.stored is None:
+        return ""
+    whole, rows = right.stored.in_corpus() if index else (right.stored.whole, right.stored.rows)
+    if rows is None:
         return ""
     how = "by a selector on the index" if index else "gathered"
-    return f"{right.rows:,} of {len(right.stored.whole):,} rows of the right side, before the search, {how}"
+    return f"{right.rows:,} of {len(whole):,} rows of the right side, before the search, {how}"
 
 
 def estimated(report: JoinReport, left: Side, right: Side, index: Index | None) -> float | None:
@@ -125,7 +130,7 @@ def estimated(report: JoinReport, left: Side, right: Side, index: Index | None) 
     if report.pairs is None:
         return None
     if index is not None and right.stored is not None:
-        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)))
+        return index.seconds(left.rows, right.rows / max(1, len(right.stored.in_corpus()[0])))
     return neighbours.estimated_seconds(report.pairs, left.dimension())
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,13 @@ class Stored:
     relation: Relation  # the rows that are left
     whole: Relation
     rows: npt.NDArray[np.int64] | None = None  # those rows of the whole; None: all
+
+    def in_corpus(self) -> tuple[Relation, npt.NDArray[np.int64] | None]:
+        """The corpus whose index may serve the rows, and which of its rows they are; None: all."""
+        if self.whole.part_of is None:
+            return self.whole, self.rows
+        corpus, rows = self.whole.part_of
+        return corpus, rows if self.rows is None else rows[self.rows]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,10 @@ class Side:
     keyed_by: tuple[str, tuple[Node, ...]] = ("", ())  # its keys, and the alias that their columns name
     known: bool = True  # its rows do not depend on another search
     stored: Stored | None = None  # where its vectors are a corpus's own
+
+    def take(self, places: npt.NDArray[np.int64]) -> "Side":
+        """With the vectors in some places alone."""
+        return replace(self, load=lambda: self.load().take(places), positions=self.positions[places])
 
 
 def correlation(table: Node, outer: set[str]) -> tuple[set[str], Keys]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
@@ -69,6 +70,7 @@ def _mix(mix: dict[str, Any]) -> list[str]:
         f"## The mix: {count(mix['documents'])} of {count(mix['pool'])} documents",
         _table(["Source", "In the mix", "In the pool", "Of the mix"], composed, text=(0,)) if composed else "",
         _table(head, rows, text=(0,)) if rows else "",
+        "\n".join(f"- {escape(line)}." for line in told(mix)),
         "\n".join(["**The counts do not add up:**", "", *found]) if found else "",
         "\n".join(f"- Warning: {escape(warning)}" for warning in mix["warnings"]),
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from curator.mix import told
 from curator.report import charts
 from curator.report.checks import problems
 from curator.report.elements import (
@@ -79,7 +80,7 @@ def funnel(mix: dict[str, Any]) -> Markup:
     chart = tag(
         "div", figure(charts.funnel(rows), "Documents that each stage kept and dropped."), class_="figures single"
     )
-    return section("funnel", "The funnel", checked, chart if rows else None, _funnel_table(mix))
+    return section("funnel", "The funnel", checked, chart if rows else None, _funnel_table(mix), _decided(mix))
 
 
 def examples(mix: dict[str, Any]) -> Markup | None:
@@ -195,6 +196,12 @@ def _funnel_table(mix: dict[str, Any]) -> Markup:
     return table(
         f"From the pool’s {count(mix['pool'])} documents to the mix", columns, rows, classes, name="funnel-table"
     )
+
+
+def _decided(mix: dict[str, Any]) -> Markup | None:
+    """Cosines that came of a rate, and how far an approximate search selected what exact search would have."""
+    lines = told(mix)
+    return tag("ul", *(tag("li", f"{line}.") for line in lines), id="decided") if lines else None
 
 
 def _example(example: dict[str, Any]) -> Markup:
