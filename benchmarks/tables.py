@@ -235,6 +235,34 @@ def corpora() -> str:
     return "\n".join([*lines, "", f"{where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
 
 
+def calibration() -> str:
+    path = HERE / "records" / "calibration.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = [
+        "| pairs | fpr asked | cosine | 95 % interval | cosine for all pairs | share of all pairs | "
+        f"share, least to largest of {record['seeds']} seeds | intervals that hold |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for corpus in record["corpora"]:
+        what = " × ".join(f"{n:,}" for n in corpus["documents"])
+        what = f"within {what}" if corpus["against"] is None else f"between {what}"
+        for row in corpus["rates"]:
+            low, high = min(row["shares"]), max(row["shares"])
+            lines.append(
+                f"| {what} | {row['fpr']:.0e} | {row['cosine']:.4f} | {row['low']:.4f} to {row['high']:.4f} | "
+                f"{row['exact_cosine']:.4f} | {row['share']:.2e} | {low:.2e} to {high:.2e} | "
+                f"{row['held']} of {record['seeds']} |"
+            )
+    took = "; ".join(
+        f"{corpus['pairs']:,} of {corpus['all_pairs']:,} pairs in {corpus['seconds']:.1f} s"
+        for corpus in record["corpora"]
+    )
+    where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
+    return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
+
+
 def _met(met: bool) -> str:
     return "met" if met else "**not met**"
 
@@ -256,7 +284,9 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
     return f"{points(interval.low, sign)} to {points(interval.high, sign)}" if interval else ""
 
 
-TABLES = {"races": races, "encode": encode, "nearest": nearest, "corpora": corpora}
+TABLES = {
+    "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -4,6 +4,7 @@ A stage whose joins used an index is run again with exact search. Where that tak
 that the joins search for, with the index and exactly: the overlap is then of what those searches decided.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -19,6 +20,8 @@ SECONDS = 60.0  # of exact search, up to which the whole is compared; and of tha
 PARTS = 5
 FEWEST = 10  # rows of a part
 STUDENT = 2.776  # of 95 %, for the PARTS − 1 degrees of freedom
+
+log = logging.getLogger(__name__)
 
 Keys = frozenset[tuple[str, str]]
 
@@ -61,6 +64,7 @@ def certify(
     def selected(searching: Searching) -> Keys:
         return _selected(run(stage, parameters, relations, session, searching))
 
+    log.info("comparing %s with exact search", name)
     rows, seconds = max(join.left_rows or 0 for join in joins), _exact_seconds(joins, relations)
     if seconds <= SECONDS or rows <= PARTS * FEWEST:
         ours, exact = _selected(verdicts), selected(Searching(exact=True))

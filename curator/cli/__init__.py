@@ -316,6 +316,9 @@ def stages() -> None:
             out.print(
                 f"    {parameter.name} = {parameter.default!r}  {parameter.meaning}", markup=False, highlight=False
             )
+        if rate := stage.rate:
+            of = f"random pairs of {rate.left} and {rate.right}"
+            out.print(f"    fpr  instead of {rate.parameter}: the share of {of} that reach it", highlight=False)
 
 
 @app.command()
