@@ -51,10 +51,10 @@ class Forgetful:
 
     measured = "an index that forgets"
 
-    def is_faster(self, queries, kept):
+    def is_faster(self, *_):
         return True
 
-    def seconds(self, queries, kept):
+    def seconds(self, *_):
         return 0.0
 
     def nearest(self, left, right, k, among):
@@ -244,7 +244,7 @@ def test_the_interval_of_a_ratio_over_parts():
 
 
 def test_a_real_index(tmp_path, monkeypatch):
-    monkeypatch.setattr(indexes.Index, "is_faster", lambda self, queries, kept: True)
+    monkeypatch.setattr(indexes.Index, "is_faster", lambda *_: True)
     monkeypatch.setattr(indexes, "LEAST_ROWS", 2_000)
     rng = np.random.default_rng(5)
     ws = Workspace(tmp_path / "ws")
