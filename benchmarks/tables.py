@@ -260,7 +260,8 @@ def calibration() -> str:
         for corpus in record["corpora"]
     )
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
-    return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
+    commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")
+    return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, {commit}.", ""])
 
 
 def _met(met: bool) -> str:
