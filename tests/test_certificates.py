@@ -170,6 +170,17 @@ def test_an_index_serves_what_is_left_of_one_corpus_only(folder, forgetful):
     assert run(stage, {"k": 3}, shuffled, ws.session).joins[0].exact
 
 
+def test_a_pool_of_several_corpora_is_searched_exactly(folder, forgetful):
+    Workspace(folder / "ws").add(
+        "more", pl.DataFrame({"id": ["m"], "text": ["more"], "label": ["a"]}), vectors=POOL[:1]
+    )
+    made = recipe(folder, "near.sql")
+    both = made.model_copy(update={"pool": {**made.pool, "more": made.pool["docs"]}})
+    mix = Workspace(folder / "ws").mix(both)
+    assert [join["exact"] for join in mix.summary()["joins"]] == [True, True]
+    assert mix.lock["certificates"] == []
+
+
 def near_to(rows, relations, found):
     """Documents of the pool nearest to some target vectors."""
     return nearest_of(relations["target"].vectors.matrix()[rows], found, 1)
