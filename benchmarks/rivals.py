@@ -1,11 +1,11 @@
-"""The engines that nearest.py measures beside ours, in an environment of their own; nearest.py starts this.
+"""The engines that nearest.py and neighbours.py measure beside ours, in an environment of their own; they start this.
 
     python benchmarks/rivals.py FOLDER
 
 reads ``base.npy`` and ``queries.npy`` of FOLDER, and lines of JSON ``[engine, queries]`` from standard input: with 0
 queries it builds the engine and answers how it is set up; otherwise it answers with the seconds and leaves the ids in
 ``ids.npy``. One of them pins an older DuckDB than ours, hence the environment:
-``pip install usearch lancedb duckdb==1.5.5 duckdb-extension-vss numpy pyarrow``.
+``pip install usearch hnswlib lancedb duckdb==1.5.5 duckdb-extension-vss numpy pyarrow``.
 """
 
 import functools
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +96,25 @@ def usearch_hnsw(base: Matrix, queries: Matrix) -> Engine:
     return Engine("usearch, HNSW", run, importlib.metadata.version("usearch"), note, built)
 
 
+def hnswlib(base: Matrix, queries: Matrix) -> Engine:
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=base.shape[1])
+
+    def build() -> None:
+        index.init_index(max_elements=len(base), M=16, ef_construction=200, random_seed=0)
+        index.add_items(base)
+        index.set_ef(100)
+
+    def run(n: int) -> tuple[float, Ids]:
+        seconds, found = timed(lambda: index.knn_query(queries[:n], K))
+        return seconds, found[0].astype(np.int64)
+
+    built, _ = timed(build)
+    note = "16 links, ef_construction 200, ef 100"
+    return Engine("hnswlib", run, importlib.metadata.version("hnswlib"), note, built)
+
+
 def lancedb(base: Matrix, queries: Matrix, *, indexed: bool) -> Engine:
     import lancedb
     from lancedb.index import HnswSq
@@ -154,6 +173,7 @@ def vss(base: Matrix, queries: Matrix) -> Engine:
 RIVALS: dict[str, Callable[[Matrix, Matrix], Engine]] = {
     "usearch, exact": usearch_exact,
     "usearch, HNSW": usearch_hnsw,
+    "hnswlib": hnswlib,
     "lancedb, flat": functools.partial(lancedb, indexed=False),
     "lancedb, HNSW": functools.partial(lancedb, indexed=True),
     "DuckDB with vss, HNSW": vss,
@@ -161,10 +181,11 @@ RIVALS: dict[str, Callable[[Matrix, Matrix], Engine]] = {
 
 
 class Rivals:
-    """The other end of the pipe, for nearest.py."""
+    """The other end of the pipe, for nearest.py and neighbours.py."""
 
-    def __init__(self, python: str, folder: Path) -> None:
+    def __init__(self, python: str, folder: Path, names: Iterable[str] = tuple(RIVALS)) -> None:
         self.folder = folder
+        self.names = names
         quiet = {**os.environ, "RUST_LOG": "error"}  # LanceDB warns at every call
         self.process = subprocess.Popen(
             [python, __file__, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet
@@ -177,7 +198,7 @@ class Rivals:
         self.process.communicate()
 
     def engines(self) -> Iterator[Engine]:
-        for name in RIVALS:
+        for name in self.names:
             built = self.ask(name, 0)
             print(f"{name}: {built}", flush=True)
             yield Engine(name, functools.partial(self.run, name) if built["version"] else None, **built)

@@ -264,6 +264,62 @@ def calibration() -> str:
     return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, {commit}.", ""])
 
 
+def neighbours() -> str:
+    path = HERE / "records" / "neighbours.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    parts = [_against(record["sizes"], rows) for rows in sorted({row["rows"] for row in record["sizes"]})]
+    parts.append(_scale(record["scale"]))
+    parts.append(
+        f"{record['real']:,} vectors of real texts, the others the same with noise. {record['machine']}, "
+        f"{record['cores']} cores, load {record['load_average'][0]:.1f}; `{record['command']}`, commit "
+        f"{record['commit'][:10]}{' with changes' if record['dirty'] else ''}."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _against(rows: list[Row], size: int) -> str:
+    rows = [row for row in rows if row["rows"] == size]
+    numbers = sorted({row["queries"] for row in rows})
+    lines = [
+        f"| {size:,} vectors | " + " | ".join(f"{n:,} queries | × raw | recall@10" for n in numbers) + " | built | |",
+        "|---|" + "---:|---:|---:|" * len(numbers) + "---:|---|",
+    ]
+    for name in dict.fromkeys(row["engine"] for row in rows):
+        own = {row["queries"]: row for row in rows if row["engine"] == name}
+        cells = [
+            f"{_spread(own[n]['seconds'])} | {_ratio(own[n]['ratio_to_raw'])} | {_recall(own[n]['recall'])}"
+            for n in numbers
+        ]
+        row = own[numbers[0]]
+        built = f"{row['build_s']:,.0f} s" if row["build_s"] else ""
+        lines.append(f"| {name} {row['version']} | {' | '.join(cells)} | {built} | {row['note']} |")
+    return "\n".join(lines)
+
+
+def _ratio(ratios: list[float]) -> str:
+    return f"{median(ratios):.3f}" if ratios else ""
+
+
+def _scale(rows: list[Row]) -> str:
+    """1,000 queries against vectors in float16 shards: seconds and memory by size."""
+    gib = 2**30
+    lines = [
+        "| vectors on disk | as float16 | exact | memory | index | built | with it | recall@10 | memory at most |",
+        "|---:|---:|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [f"{row['rows']:,}", f"{row['vectors_bytes'] / gib:.2f} GiB", _spread(row["exact_s"])]
+        cells.append(f"{(row['after_exact'] - row['before']) / gib:.2f} GiB")
+        if "recall" in row:
+            cells += [row["kind"], f"{row['build_s']:,.0f} s", _spread(row["index_s"]), _recall(row["recall"])]
+        else:
+            cells += [row["index"], "", "", ""]
+        lines.append("| " + " | ".join([*cells, f"{(row['peak'] - row['before']) / gib:.2f} GiB"]) + " |")
+    return "\n".join(lines)
+
+
 def _met(met: bool) -> str:
     return "met" if met else "**not met**"
 
@@ -287,6 +343,7 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
 
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
+    "neighbours": neighbours,
 }  # fmt: skip
 
 if __name__ == "__main__":
