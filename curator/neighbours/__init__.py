@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.hardware import decide
+from curator.neighbours.hierarchy import ClusterTree, cluster_tree
 from curator.neighbours.inverted import InvertedFile
+from curator.neighbours.kmeans import Clusters, kmeans
 from curator.vectors import Matrix, Vectors
 
 __all__ = [
-    "Edges", "InvertedFile", "concat", "device", "estimated_seconds", "nearest", "pairs_per_second", "pairs_within",
-    "ranked",
+    "ClusterTree", "Clusters", "Edges", "InvertedFile", "cluster_tree", "concat", "device", "estimated_seconds",
+    "kmeans", "nearest", "pairs_per_second", "pairs_within", "ranked",
 ]  # fmt: skip
 
 Metric = Literal["inner_product", "distance"]
