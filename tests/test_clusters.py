@@ -81,6 +81,14 @@ def test_numbers_are_by_size_then_first_key_at_every_level():
         assert all(a["similarity"] >= b["similarity"] for a, b in itertools.pairwise(inside))
 
 
+def test_resampling_reaches_the_tree():
+    vectors = np.random.default_rng(2).normal(size=(300, 6))
+    table = clusters(documents(vectors), 60, levels=[12], resampling=5)
+    nodes = cluster_tree(Vectors.of(vectors), (60, 12), resampling=5).nodes
+    assert sorted(np.bincount([row["path"][0] for row in table.to_pylist()])) == sorted(np.bincount(nodes[1]))
+    assert table != clusters(documents(vectors), 60, levels=[12])
+
+
 def test_zeros_and_repeats_are_told():
     vectors = np.concatenate([np.zeros((2, 2)), np.repeat(on_circle(0, 120, 240), 4, axis=0)])
     with pytest.warns(CuratorWarning) as told:
@@ -108,6 +116,7 @@ def test_no_documents_give_no_rows():
         (lambda r: clusters(r, 2.5), "k is 2.5; a whole number"),
         (lambda r: clusters(r), "k is 100, but only 5 of 5 rows"),
         (lambda r: clusters(r, 3, seed=-1), "seed is -1"),
+        (lambda r: clusters(r, 3, levels=[2], resampling=-1), "resampling is -1"),
         (lambda r: clusters(r, 3, levels=3), r"levels is 3; a list of whole numbers is needed, like \[100, 10\]"),
         (lambda r: clusters(r, 3, levels=[2, 2]), r"levels is \[2, 2\], above k = 3; each must be less"),
         (lambda r: clusters(r, 3, levels=[4, 2]), r"levels is \[4, 2\], above k = 3; each must be less"),

@@ -16,11 +16,13 @@ from curator.relation import Relation
 Labels = npt.NDArray[np.int32]
 
 
-def clusters(relation: Relation, k: int = 100, *, levels: list[int] | None = None, seed: int = 0) -> pa.Table:
+def clusters(
+    relation: Relation, k: int = 100, *, levels: list[int] | None = None, resampling: int = 0, seed: int = 0
+) -> pa.Table:
     """The cluster of each document: spherical k-means by cosine, seeded, trained on at most 256 k documents.
 
     With ``levels``, a tree: ``k := 1000, levels := [100, 10]`` puts the 1,000 clusters in 100, and those in 10, by
-    k-means on their centroids with resampling (Vo et al., TMLR 2024).
+    k-means on their centroids (Vo et al., TMLR 2024), with that paper's resampling in as many rounds as asked for.
 
     Returns a row per document, in their order: ``corpus`` (where the relation has it), ``id``, ``cluster``,
     ``similarity`` (cosine to its centroid), ``rank`` (1 for the nearest to the centroid; of equal ones the first by
@@ -33,7 +35,9 @@ def clusters(relation: Relation, k: int = 100, *, levels: list[int] | None = Non
     that do not decrease from k. Warns of vectors of zeros, and of fewer clusters than asked for: the vectors have then
     fewer directions.
     """
-    counts = _counts(k, levels, seed)
+    counts = _counts(k, levels)
+    check_whole_number("clusters", "resampling", resampling, least=0)
+    check_whole_number("clusters", "seed", seed, least=0)
     key = [name for name in ("corpus", "id") if name in relation.columns]
     if "id" not in key:
         raise QueryError(f"clusters needs a column 'id'; the relation has: {', '.join(relation.columns)}")
@@ -46,7 +50,7 @@ def clusters(relation: Relation, k: int = 100, *, levels: list[int] | None = Non
         return _table(keys, [np.empty(0, np.int32)], np.empty(0, np.float32), np.empty(0, np.int32))
     order = keys.with_row_index("row").sort(key, maintain_order=True)["row"].to_numpy()
     try:
-        tree = neighbours.cluster_tree(relation.vectors.take(order), counts, seed=seed)
+        tree = neighbours.cluster_tree(relation.vectors.take(order), counts, seed=seed, resampling=resampling)
     except ValueError as error:
         raise QueryError(f"clusters: {error}") from None
     _warn(tree, counts)
@@ -56,10 +60,9 @@ def clusters(relation: Relation, k: int = 100, *, levels: list[int] | None = Non
     return _table(keys, labels, lowest.similarity[place], lowest.rank[place])
 
 
-def _counts(k: int, levels: list[int] | None, seed: int) -> list[int]:
+def _counts(k: int, levels: list[int] | None) -> list[int]:
     """The number of clusters at each level, from the lowest."""
     check_whole_number("clusters", "k", k, least=1)
-    check_whole_number("clusters", "seed", seed, least=0)
     if not isinstance(levels, list | None):
         raise QueryError(f"clusters: levels is {levels!r}; a list of whole numbers is needed, like [100, 10]")
     for below, above in zip([k, *(levels or [])], levels or [], strict=False):

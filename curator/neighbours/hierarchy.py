@@ -10,8 +10,6 @@ import numpy.typing as npt
 from curator.neighbours.kmeans import Clusters, clustered, kmeans
 from curator.vectors import Vectors
 
-RESAMPLING = 10  # rounds at each level above the first, as in the paper
-
 
 @dataclass(frozen=True)
 class ClusterTree:
@@ -37,16 +35,15 @@ class ClusterTree:
         return tuple(nodes)
 
 
-def cluster_tree(
-    vectors: Vectors, counts: Sequence[int], *, seed: int = 0, resampling: int = RESAMPLING
-) -> ClusterTree:
+def cluster_tree(vectors: Vectors, counts: Sequence[int], *, seed: int = 0, resampling: int = 0) -> ClusterTree:
     """Clusters of clusters, bottom up: ``counts`` of each level from the lowest, decreasing, like (1000, 100, 10).
 
     Hierarchical k-means (Vo et al., Automatic Data Curation for Self-Supervised Learning, TMLR 2024, section 3): the
     lowest level is ``kmeans`` of the rows, each other one that of the centroids below, which lie more evenly than the
-    rows do. Above the lowest, ``resampling`` rounds follow: of each cluster the members nearest to its centroid, half
-    as many as a cluster has on average, are clustered anew, and all are assigned to the new centroids. So dense regions
-    have less of a say; 0 leaves it out.
+    rows do. Above the lowest, ``resampling`` rounds may follow (the paper has 10): of each cluster the members nearest
+    to its centroid, half as many as a cluster has on average, are clustered anew, and all are assigned to the new
+    centroids. It is off by default: of long-tailed samples of intents, fewer intents came out of the trees that had it
+    (benchmarks/clusters.py, ``--intents``).
 
     Where a level has fewer clusters than were asked for (see ``kmeans``), that above it has at most as many.
     Raises ValueError for counts that do not decrease, ``resampling`` below 0, and for what ``kmeans`` does.
