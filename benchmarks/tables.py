@@ -261,13 +261,13 @@ def _objectives(rows: list[Row]) -> str:
     for row in rows:
         cosines = row["objective"]
         span = f" ({min(cosines):.4f} to {max(cosines):.4f})" if len(cosines) > 1 else ""
-        ratios = {
-            key: median(a / b for a, b in zip(row[key], ours[key], strict=False))
+        cosine, clock, processor = (
+            median(a / b for a, b in zip(row[key], ours[key], strict=False))
             for key in ("objective", "seconds", "processor_s")
-        }
+        )
         lines.append(
-            f"| {row['engine']} | {median(cosines):.4f}{span} | {ratios['objective']:.4f} | "
-            f"{_spread(row['seconds'])} | {ratios['seconds']:.2f} | {_spread(row['processor_s'])} | {ratios['processor_s']:.2f} | {row['note']} |"
+            f"| {row['engine']} | {median(cosines):.4f}{span} | {cosine:.4f} | {_spread(row['seconds'])} | {clock:.2f} | "
+            f"{_spread(row['processor_s'])} | {processor:.2f} | {row['note']} |"
         )
     return "\n".join(lines)
 
