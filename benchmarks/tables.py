@@ -266,8 +266,8 @@ def _objectives(rows: list[Row]) -> str:
             for key in ("objective", "seconds", "processor_s")
         )
         lines.append(
-            f"| {row['engine']} | {median(cosines):.4f}{span} | {cosine:.4f} | {_spread(row['seconds'])} | {clock:.2f} | "
-            f"{_spread(row['processor_s'])} | {processor:.2f} | {row['note']} |"
+            f"| {row['engine']} | {median(cosines):.4f}{span} | {cosine:.4f} | {_spread(row['seconds'])} | "
+            f"{clock:.2f} | {_spread(row['processor_s'])} | {processor:.2f} | {row['note']} |"
         )
     return "\n".join(lines)
 
