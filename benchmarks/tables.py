@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
 from curator.race.statistics import Interval, analyse, points, verdict
@@ -320,6 +320,57 @@ def _scale(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def clusters() -> str:
+    path = HERE / "records" / "clusters.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    parts = [_objectives(record["results"])]
+    parts += [_poured(record["intents"])] if record["intents"] else []
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    parts.append(
+        f"{record['rows'][0]:,} × {record['rows'][1]}. {record['machine']}, {record['cores']} cores, load "
+        f"{record['load_average'][0]:.1f} before and {record['load_average_after'][0]:.1f} after; {versions}; "
+        f"`{record['command']}`, commit {record['commit'][:10]}{' with changes' if record['dirty'] else ''}."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _objectives(rows: list[Row]) -> str:
+    """Objective and time; ratios are to the first engine's, repeat by repeat."""
+    lines = [
+        "| engine | mean cosine | to curator's | time | to curator's | of the processors | to curator's | set up |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    ours = rows[0]
+    for row in rows:
+        cosines = row["objective"]
+        span = f" ({min(cosines):.4f} to {max(cosines):.4f})" if len(cosines) > 1 else ""
+        cosine, clock, processor = (
+            median(a / b for a, b in zip(row[key], ours[key], strict=False))
+            for key in ("objective", "seconds", "processor_s")
+        )
+        lines.append(
+            f"| {row['engine']} | {median(cosines):.4f}{span} | {cosine:.4f} | {_spread(row['seconds'])} | "
+            f"{clock:.2f} | {_spread(row['processor_s'])} | {processor:.2f} | {row['note']} |"
+        )
+    return "\n".join(lines)
+
+
+def _poured(rows: list[Row]) -> str:
+    lines = [
+        "| a fifth of the documents of | chosen from | intents met | entropy of their shares |",
+        "|---|---|---:|---:|",
+    ]
+    for row in rows:
+        cells = (
+            f"{mean(row[key]):.3f} (sd {stdev(row[key]):.3f} over {len(row[key])} samples)"
+            for key in ("covered", "entropy")
+        )
+        lines.append(f"| {row['data']}, {median(row['rows']):,.0f} | {row['from']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _met(met: bool) -> str:
     return "met" if met else "**not met**"
 
@@ -343,7 +394,7 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
 
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
-    "neighbours": neighbours,
+    "neighbours": neighbours, "clusters": clusters,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -240,4 +240,11 @@ def test_from_sql():
 
 
 def test_every_function_is_listed_once():
-    assert [function.__name__ for function in FUNCTIONS] == ["bm25", "hybrid", "leaders", "pairs_within", "search"]
+    assert [function.__name__ for function in FUNCTIONS] == [
+        "bm25",
+        "clusters",
+        "hybrid",
+        "leaders",
+        "pairs_within",
+        "search",
+    ]
