@@ -10,11 +10,7 @@ record goes to ``benchmarks/records/corpora.json``.
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from circumstances import circumstances
 from memory import status
 
 from curator import Workspace
@@ -73,7 +70,9 @@ def main() -> None:
 
 def measure(folder: Path, documents: int, dimension: int) -> dict[str, Any]:
     """The whole record."""
-    record = circumstances(documents, dimension)
+    command = f"python benchmarks/corpora.py --documents {documents} --dimension {dimension}"
+    record = circumstances(command, ("numpy", "polars", "pyarrow"))
+    record |= {"disk_free": shutil.disk_usage(folder).free, "documents": documents, "dimension": dimension}
     data = folder / "data"
     data.mkdir()
     for number, start in enumerate(range(0, documents, FILE_ROWS)):
@@ -121,31 +120,6 @@ def step(action: str, folder: Path, dimension: int) -> None:
         documents = ws.embed("documents")["documents"]
     seconds = time.perf_counter() - started
     print(json.dumps({"documents": documents, "seconds": seconds, "before": before, "peak": status("self")["VmHWM"]}))
-
-
-def circumstances(documents: int, dimension: int) -> dict[str, Any]:
-    """When, from which code, on what. Without any path of this machine."""
-    from encode import git  # which brings the library of encoders, and memory of its own
-
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": f"python benchmarks/corpora.py --documents {documents} --dimension {dimension}",
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("numpy", "polars", "pyarrow")},
-        },
-        "machine": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "disk_free": shutil.disk_usage(tempfile.gettempdir()).free,
-        "load_average": [round(value, 1) for value in os.getloadavg()],
-        "documents": documents,
-        "dimension": dimension,
-    }
 
 
 if __name__ == "__main__":

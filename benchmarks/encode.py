@@ -51,14 +51,10 @@ bf16 to fp32 products bounds the whole. A processor with AMX has more to give.
 
 import argparse
 import ast
-import datetime
 import importlib.metadata
 import json
-import os
-import platform
 import random
 import statistics
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,6 +63,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from circumstances import circumstances, load
 from encoders import BEST_FP32, DEFAULTS, OURS, OURS_FP32, Engine, Matrix, Onnx, curators, stock, stocks, timed
 
 from curator import encoder, hardware, recipe
@@ -89,7 +86,7 @@ def main() -> None:
     ours = encoder.load(recipe.Encoder())
     texts = list(docstrings() if arguments.data is None else parquet(arguments.data))
     random.Random(0).shuffle(texts)
-    record = circumstances(arguments) | {"encoder": ours.describe(), "onnx": None}
+    record = about(arguments) | {"encoder": ours.describe(), "onnx": None}
     record["batch_tokens"] = encoder.BATCH_TOKENS[hardware.decide().device]
     engines = [*curators(ours), *stocks(ours.precision)]
     before = product_rates()
@@ -228,38 +225,14 @@ def distribution(module: str) -> str:
     return importlib.metadata.packages_distributions()[module][0]
 
 
-def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
-    """When, from which code, on what. Without any path of this machine."""
+def about(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The circumstances, with what matters to encoding."""
     flags = {"--data DIR": arguments.data, "--onnx PYTHON": arguments.onnx}
     command = ["python benchmarks/encode.py", *[flag for flag, given in flags.items() if given]]
-    processor = Path("/proc/cpuinfo")
-    lines = processor.read_text("utf8").splitlines() if processor.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join([*command, f"--repeats {arguments.repeats}"]),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "sentence-transformers")},
-        },
-        "machine": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average": load(),
-        "repeats": arguments.repeats,
-    }
-
-
-def load() -> list[float]:
-    return [round(value, 1) for value in os.getloadavg()]
-
-
-def git(*words: str) -> str:
-    """What git says about this checkout; empty without one."""
-    done = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    record = circumstances(
+        " ".join([*command, f"--repeats {arguments.repeats}"]), ("torch", "transformers", "sentence-transformers")
+    )
+    return record | {"threads": torch.get_num_threads(), "repeats": arguments.repeats}
 
 
 if __name__ == "__main__":

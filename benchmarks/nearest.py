@@ -22,13 +22,10 @@ is about ten times slower.
 
 import argparse
 import dataclasses
-import datetime
 import functools
 import hashlib
 import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -44,7 +41,8 @@ import memory
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from encode import docstrings, git
+from circumstances import circumstances
+from encode import docstrings
 from rivals import Engine, Ids, K, Matrix, Rivals, Run, grid, tables, timed
 
 from curator import Workspace, neighbours
@@ -120,7 +118,7 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> Row:
     """The whole record. ``folder`` is for what is thrown away."""
-    record = circumstances(arguments)
+    record = about(arguments)
     cache = arguments.cache or folder / "cache"
     ws, given = Workspace(cache), Workspace(folder / "brought")
     base, queries = corpora(ws, given, texts(arguments.data, max(SIZES) + arguments.rows))
@@ -338,30 +336,16 @@ def cold(cache: Path, n: int, repeats: int) -> Row:
     return row
 
 
-def circumstances(arguments: argparse.Namespace) -> Row:
-    """When, from which code, on what. Without any path of this machine."""
+def about(arguments: argparse.Namespace) -> Row:
+    """The circumstances, with what matters to a search."""
     flags = {"--data DIR": arguments.data, "--rivals PYTHON": arguments.rivals, "--cache DIR": arguments.cache}
     command = ["python benchmarks/nearest.py", *[flag for flag, given in flags.items() if given]]
     command += [f"--rows {arguments.rows} --repeats {arguments.repeats}"]
     command += [] if arguments.native_1000 else ["--no-native-1000"]
     command += [f"--memory {arguments.memory}"] if arguments.memory else []
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    packages = ("duckdb", "numpy", "polars", "pyarrow")
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(command),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "versions": {"python": platform.python_version(), "faiss": faiss.__version__, **versions},
-        "machine": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": faiss.omp_get_max_threads(),
-        "load_average": [round(value, 1) for value in os.getloadavg()],
-        "repeats": arguments.repeats,
-    }
+    record = circumstances(" ".join(command), ("duckdb", "numpy", "polars", "pyarrow"))
+    record["versions"]["faiss"] = faiss.__version__
+    return record | {"threads": faiss.omp_get_max_threads(), "repeats": arguments.repeats}
 
 
 if __name__ == "__main__":

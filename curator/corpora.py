@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,17 @@ from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, UsageError
 from curator.files import sha256, sweep
 from curator.relation import Documents, Relation
-from curator.vectors import Encoder, Places, Rows, Vectors, VectorStore
+from curator.vectors import Encoder, Places, Rows, Step, Vectors, VectorStore
 
 log = logging.getLogger(__name__)
 
 ALL_BY_NAME = Columns()  # the columns called id, text and label, where there are some
 
-Progress = Callable[[str, int, int], None]  # what, done, total
+
+class Progress(Protocol):
+    """Is told how much of what is done: of a ``total``, 0 where that is not known, and how many tokens were read."""
+
+    def __call__(self, what: str, done: int, total: int, tokens: int = 0, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -200,15 +204,15 @@ class Corpora:
         return self.store().truncated(_windows(corpus, np.arange(corpus.documents)), self.store().index())
 
     @contextmanager
-    def _encoding(self, what: str, new: int) -> Iterator[Callable[[int], None]]:
-        """Hold the lock of the workspace while texts are encoded; yields what to call with the number of each batch."""
-        done = 0
+    def _encoding(self, what: str, new: int) -> Iterator[Step]:
+        """Hold the lock of the workspace while texts are encoded; yields what to call after each batch."""
+        done = read = 0
 
-        def step(count: int) -> None:
-            nonlocal done
-            done += count
+        def step(texts: int, tokens: int = 0) -> None:
+            nonlocal done, read
+            done, read = done + texts, read + tokens
             if self._progress:
-                self._progress(f"embedding {what}", done, new)
+                self._progress(f"embedding {what}", done, new, read)
 
         log.info("embedding %s: %s texts are new", what, f"{new:,}")
         with self.catalogue.writing():

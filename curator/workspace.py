@@ -35,7 +35,8 @@ class Workspace:
     """Opens a workspace directory, or creates it.
 
     ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
-    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total). In a
+    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total), with
+    the tokens read as fourth while texts are embedded. In a
     ``sandbox``, for SQL from someone else, no statement reads a file, reaches a network, writes, or changes a setting.
     """
 

@@ -27,7 +27,7 @@ class ToyEncoder:
         vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
         lengths = np.array([len(of) for of in words], np.int32)
         if progress:
-            progress(len(texts))
+            progress(len(texts), int(lengths.sum()))
         return Encoded(vectors.astype(np.float32), lengths, lengths > self.max_words)
 
     @staticmethod

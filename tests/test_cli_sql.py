@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import re
 import sys
 import time
 
@@ -285,6 +286,22 @@ def test_progress_bars_do_not_take_the_results(monkeypatch, capsys):
         bars.step("embedding", 2, 2)
     assert "embedding" in drawn
     assert capsys.readouterr().out == "straight to a file\nrows\n"
+
+
+@pytest.mark.parametrize(("tokens", "rate"), [(2_500, "100.0/s, 2,500 tokens/s"), (0, "100.0/s")])
+def test_a_bar_says_how_much_is_done_how_fast_and_how_long_it_takes_yet(monkeypatch, tokens, rate):
+    seconds = [0]
+    screen = io.StringIO()
+    console = Console(force_terminal=True, file=screen, width=80, get_time=lambda: float(seconds[0]))
+    monkeypatch.setattr(terminal, "err", console)
+    with terminal.Bars(quiet=False) as bars:
+        for second in range(5):
+            seconds[0] = second
+            bars.step("embedding reviews", 100 * second, 7_600_000, tokens * second)
+        bars._progress.refresh()
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).strip().splitlines()[-1]
+    words = " ".join(re.sub("[━╸╺]", " ", last).split())
+    assert words == f"embedding reviews 400/7600000 {rate} 21:06:36"  # 7,599,600 texts at 100 a second
 
 
 # The prompt: what it answers

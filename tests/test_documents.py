@@ -632,12 +632,13 @@ def test_holders_of_ids(batches):
     holders, first = Holders(), {}
     for number, ids in enumerate(batches):
         names = pl.Series([f"n{i}" for i in ids], dtype=pl.String)
-        expected = []
-        for line, name in enumerate(names, 1):
-            expected.append(first.get(name))
-            first.setdefault(name, f"file{number}:{line}")
+        expected = {}
+        for row, name in enumerate(names):
+            if name in first:
+                expected[row] = first[name]
+            first.setdefault(name, f"file{number}:{row + 1}")
         lines = pl.int_range(1, len(ids) + 1, eager=True)
-        assert holders.claim(names, f"file{number}", lines) == expected
+        assert holders.claim(names, holders.places(f"file{number}", lines)) == expected
     assert sum(len(hashes) for hashes, _ in holders._runs) == len(first)  # an id is kept once
 
 

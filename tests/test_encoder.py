@@ -155,19 +155,25 @@ def test_no_texts_and_a_single_string(fp32):
         fp32.encode("card declined")
 
 
-def test_progress_adds_up_to_the_texts(tiny):
-    texts = ["dog " * (i % 60) for i in range(450)]
-    for long_texts in ("truncate", "mean"):
-        done: list[int] = []
-        load(tiny, long_texts=long_texts).encode(texts, progress=done.append)
-        assert sum(done) == 450
-        assert len(done) > 3
+@pytest.mark.parametrize("long_texts", ["truncate", "mean"])
+def test_progress_adds_up_to_the_texts_and_the_tokens_read(tiny, long_texts):
+    told: list[tuple[int, int]] = []
+    model = load(tiny, long_texts=long_texts)
+    words = [i % 60 for i in range(450)]
+    model.encode(["dog " * count for count in words], progress=lambda *numbers: told.append(numbers))
+    done, tokens = zip(*told, strict=True)
+    assert sum(done) == 450
+    assert len(done) > 3
+    if long_texts == "truncate":  # 16 tokens are read, of which two are special
+        assert sum(tokens) == sum(min(count + 2, 16) for count in words)
+    else:
+        assert sum(tokens) == sum(count + 2 * max(1, -(-count // 14)) for count in words)
 
 
 @pytest.mark.parametrize("long_texts", ["truncate", "mean"])
 def test_many_lists_give_the_bytes_of_each(tiny, long_texts):
     model, parts, done = load(tiny, long_texts=long_texts), [TEXTS, [], TEXTS[5:], TEXTS[::-1]], []
-    encoded = list(model.encode_all(iter(parts), progress=done.append))
+    encoded = list(model.encode_all(iter(parts), progress=lambda texts, _: done.append(texts)))
     assert sum(done) == sum(map(len, parts))
     for one, part in zip(encoded, parts, strict=True):
         alone = model.encode(part)
@@ -244,7 +250,7 @@ def test_an_interrupted_run_leaves_no_thread_and_whole_shards_only(tiny, tmp_pat
     monkeypatch.setattr(stores, "SHARD_ROWS", 7)
     store, done = VectorStore(tmp_path), []
 
-    def interrupted(count: int) -> None:
+    def interrupted(count: int, _: int = 0) -> None:
         done.append(count)
         if sum(done) > 7:
             raise KeyboardInterrupt

@@ -387,3 +387,15 @@ def test_tokens_of_what_has_none_and_of_files_that_call_a_column_so(counted):
     added = counted.add("theirs", COUNTED.with_columns(n_tokens=9))
     assert added.renamed == ("n_tokens",)
     assert counted.sql("SELECT n_tokens, n_tokens_ FROM theirs WHERE id = 'b'").rows() == [(3, 9)]
+
+
+def test_progress_of_embedding_tells_texts_and_tokens(tmp_path, toy, monkeypatch):
+    monkeypatch.setattr("curator.vectors.store.SHARD_ROWS", 2)
+    told = []
+    ws = Workspace(tmp_path / "ws", encoder=toy, progress=lambda *step: told.append(step))
+    ws.add("notes", pl.DataFrame({"text": ["one two", "three", "one two", "four five six"]}))
+    assert told == [("reading notes", 4, 0)]
+    told.clear()
+    report = ws.embed("notes")
+    assert told == [("embedding notes", 2, 3, 3), ("embedding notes", 3, 3, 6)]  # what comes twice is read once
+    assert report["tokens"] == 8

@@ -7,7 +7,7 @@ says that the part is whole; once all are, the manifest holds what these files s
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from curator.catalogue.corpus import MANIFEST, is_whole
-from curator.documents import REJECT_COLUMNS, Batch, Kept, Key, Mark, Piece, Reject, runs
+from curator.documents import EXCERPT, Batch, Kept, Key, Mark, Piece, Reject, reject_table, runs
 from curator.errors import DataError
 from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
 from curator.vectors import HashSet, Matrix, text_hash
@@ -154,7 +154,7 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None, go
     if apart is not None and len(frame):
         frame, matrix = apart(batch)
         finite = np.asarray(np.isfinite(matrix).all(axis=1))
-        excerpts = frame["text"].str.head(80).filter(pl.Series(~finite)).to_list()
+        excerpts = frame["text"].str.head(EXCERPT).filter(pl.Series(~finite)).to_list()
         pieces, aside = set_aside(pieces, finite, "vector with NaN or infinity", excerpts)
         frame, matrix = frame.filter(finite), np.ascontiguousarray(matrix[finite])
     if len(gone) and len(frame):
@@ -172,8 +172,7 @@ def _written(directory: Path, number: int, batch: Batch, apart: Apart | None, go
         write_npy(directory / files[-1], matrix)
     if rejects:
         files.append(_name("rejects", number))
-        rows = pl.DataFrame([asdict(reject) for reject in rejects], REJECT_COLUMNS)
-        write_bytes(directory / files[-1], rows.write_parquet)
+        write_bytes(directory / files[-1], reject_table(rejects).write_parquet)
     return {
         "documents": len(frame),
         "rejects": len(rejects),
@@ -198,7 +197,7 @@ def set_aside(
         left.append(replace(piece, lines=runs(lines[own])))
         rejects += [Reject(piece.file, int(line), reason) for line in lines[~own]]
     if excerpts is not None:
-        rejects = [replace(reject, excerpt=text) for reject, text in zip(rejects, excerpts, strict=True)]
+        rejects = [reject._replace(excerpt=text) for reject, text in zip(rejects, excerpts, strict=True)]
     return tuple(left), rejects
 
 

@@ -15,10 +15,9 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from curator.cli.rows import json_line
@@ -42,6 +41,7 @@ class Bars(RenderHook):
     def __init__(self, *, quiet: bool) -> None:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._tokens: dict[str, TaskID] = {}
         self._quiet = quiet
         self._last = ""
 
@@ -62,10 +62,13 @@ class Bars(RenderHook):
         """Take the bars off the screen; the next step draws new ones."""
         if self._progress is not None:
             self._progress.stop()
-        self._progress, self._tasks = None, {}
+        self._progress, self._tasks, self._tokens = None, {}, {}
 
-    def step(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` (0: not known) is done; without a terminal, one line for each new thing."""
+    def step(self, what: str, done: int, total: int, tokens: int = 0) -> None:
+        """Show that ``done`` of ``total`` (0: not known) is done; without a terminal, one line for each new thing.
+
+        Of ``tokens``, which are those read until now, the rate is shown.
+        """
         if self._quiet:
             return
         if not err.is_terminal:
@@ -79,19 +82,26 @@ class Bars(RenderHook):
         kind = "training" if what.startswith("training") else what
         if kind not in self._tasks:
             self._tasks[kind] = self._progress.add_task(what, total=total or None, rate="")
-        task = self._progress.tasks[self._tasks[kind]]
-        speed = f"{task.speed:,.1f}/s" if task.speed else ""
-        self._progress.update(self._tasks[kind], description=what, completed=done, total=total or None, rate=speed)
+            self._tokens[kind] = self._progress.add_task(what, total=None, visible=False)  # for its speed only
+        bar, read = self._tasks[kind], self._tokens[kind]
+        self._progress.update(bar, description=what, completed=done, total=total or None)
+        self._progress.update(read, completed=tokens)
+        self._progress.update(bar, rate=_rate(*(self._progress.tasks[task].speed for task in (bar, read))))
+
+
+def _rate(things: float | None, tokens: float | None) -> str:
+    """Speeds a second, as far as they are known."""
+    return ", ".join([*([f"{things:,.1f}/s"] if things else []), *([f"{tokens:,.0f} tokens/s"] if tokens else [])])
 
 
 def _progress() -> Progress:
+    whole = Column(no_wrap=True)
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        BarColumn(),  # the only one that gives way on a narrow screen
+        MofNCompleteColumn(table_column=whole),
         TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=whole),
         console=err,
         transient=True,
         redirect_stdout=False,  # else results that go to a file are shown on the terminal instead

@@ -2,12 +2,13 @@
 
 ``read`` yields batches of documents in the order of the origin. The reading order of the package is its
 import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tables`` (the formats), ``places``
-(which files), ``shape`` (columns → documents) and ``ingest`` (the whole).
+(which files), ``shape`` (columns → documents), ``gather`` (documents → batches) and ``ingest`` (the whole).
 """
 
 from curator.documents.ingest import read
 from curator.documents.places import asked, files
 from curator.documents.records import (
+    EXCERPT,
     READER,
     REJECT_COLUMNS,
     RESERVED,
@@ -19,12 +20,13 @@ from curator.documents.records import (
     Origin,
     Piece,
     Reject,
+    reject_table,
     runs,
 )
 from curator.documents.texts import normalise
 from curator.documents.values import texts_of
 
 __all__ = [
-    "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece", "Reject",
-    "asked", "files", "normalise", "read", "runs", "texts_of",
+    "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece",
+    "Reject", "asked", "files", "normalise", "read", "reject_table", "runs", "texts_of",
 ]  # fmt: skip

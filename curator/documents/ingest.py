@@ -13,7 +13,7 @@ from curator.documents.gather import Gatherer, is_small
 from curator.documents.lines import csv_chunks, csv_header, json_chunks, json_header
 from curator.documents.places import Place, entries, is_hub, names, places
 from curator.documents.records import START, Batch, Chunk, Columns, Kept, Key, Mark, Origin, Reject, Rows, Source
-from curator.documents.shape import Stamp, Target, shape
+from curator.documents.shape import Raw, Stamp, Target
 from curator.documents.tables import (
     dataset_sources,
     frame_source,
@@ -166,13 +166,16 @@ def _check(sources: Sequence[Source], columns: Columns) -> None:
 
 
 def _batches(sources: Sequence[Source], corpus: str, columns: Columns, earlier: Earlier) -> Iterator[Batch]:
-    target, gatherer = Target(corpus, columns.roles), Gatherer()
+    target = Target(corpus, columns.roles)
+    gatherer = Gatherer(target)
     keys = [(source.file, source.name, _stamp(source.files)) for source in sources]
     at, mark, row = 0, START, 0
     last: Kept | None = None
     unbroken = True  # all so far was kept, and is all that the run had written that far
     while at < len(sources):
         kept = earlier.get((*keys[at], mark)) if keys[at][2] else None
+        if kept is not None:
+            yield from gatherer.settle()
         if kept is not None and gatherer and is_small(kept.pieces[0]):
             kept = None  # what is held would be put together with it
         after = _after(kept, keys, at, mark) if kept is not None else None
@@ -187,7 +190,7 @@ def _batches(sources: Sequence[Source], corpus: str, columns: Columns, earlier: 
         unbroken = False
         for chunk in sources[at].chunks(mark):
             usable = _with_text(chunk, sources[at], target.roles["text"])
-            yield from gatherer.take(shape(usable, sources[at], keys[at][2], mark, row, target))
+            yield from gatherer.take(Raw(usable, sources[at], keys[at][2], mark, row))
             row, mark = row + chunk.rows, chunk.end or mark
         at, mark = at + 1, START
     yield from gatherer.release(None)

@@ -71,14 +71,19 @@ class Columns:
         return {role: name for role, name in self.roles.items() if asked.get(role)}
 
 
-@dataclass(frozen=True)
-class Reject:
+class Reject(NamedTuple):
     """A row, or the rest of a file, that is not a document. ``line`` is 1-based; a row number for tables."""
 
     file: str
     line: int | None
     reason: str
     excerpt: str = ""
+
+
+def reject_table(rejects: Sequence[Reject]) -> pl.DataFrame:
+    """Rejects as a table with ``REJECT_COLUMNS``."""
+    columns = zip(*rejects, strict=True) if rejects else [()] * len(REJECT_COLUMNS)
+    return pl.DataFrame(dict(zip(REJECT_COLUMNS, columns, strict=True)), REJECT_COLUMNS)
 
 
 class Mark(NamedTuple):

@@ -1,6 +1,6 @@
 """Rows → documents: which column is what, who may keep an id, and why the others are set aside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import polars as pl
 from curator.documents.records import EXCERPT, RESERVED, Batch, Chunk, Kept, Mark, Piece, Reject, Source, runs
 from curator.documents.values import strings
 
+Places = npt.NDArray[np.int64]
 Stamp = tuple[tuple[str, int, int], ...]
 FIELDS = ("id", "text", "label", "source", "split")
 
@@ -21,11 +22,14 @@ class Holders:
         self._files: list[str] = []
         self._runs: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = []
 
-    def claim(self, ids: pl.Series, file: str, lines: pl.Series) -> list[str | None]:
-        """Per id the place that had it before, as ``file:line``, or None where it is now taken by this row."""
+    def places(self, file: str, lines: pl.Series) -> Places:
+        """What ``claim`` wants to know of rows: on which lines of a file they are."""
         if not self._files or self._files[-1] != file:
             self._files.append(file)
-        places = lines.to_numpy().astype(np.int64) + (len(self._files) - 1 << 40)
+        return lines.to_numpy().astype(np.int64) + (len(self._files) - 1 << 40)
+
+    def claim(self, ids: pl.Series, places: Places) -> dict[int, str]:
+        """The rows whose id another has, with its place, as ``file:line``. The other rows now have theirs."""
         hashes, first, inverse = np.unique(ids.hash(0).to_numpy(), return_index=True, return_inverse=True)
         holder = places[first]
         fresh = np.ones(len(hashes), dtype=np.bool_)
@@ -35,7 +39,9 @@ class Holders:
             holder[hit] = where[at[hit]]
             fresh &= ~hit
         self._keep(hashes[fresh], holder[fresh])
-        return [None if own == held else self._words(held) for own, held in zip(places, holder[inverse], strict=True)]
+        held = holder[inverse]
+        late = np.flatnonzero(held != places)
+        return dict(zip(late.tolist(), map(self._words, held[late].tolist()), strict=True))
 
     def _keep(self, hashes: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> None:
         while self._runs and len(self._runs[-1][0]) <= 2 * len(hashes):
@@ -46,8 +52,8 @@ class Holders:
         if len(hashes):
             self._runs.append((hashes, places))
 
-    def _words(self, place: np.int64) -> str:
-        return f"{self._files[int(place) >> 40]}:{int(place) & (1 << 40) - 1}"
+    def _words(self, place: int) -> str:
+        return f"{self._files[place >> 40]}:{place & (1 << 40) - 1}"
 
 
 @dataclass(frozen=True)
@@ -72,72 +78,127 @@ class Target:
                 return False
             own = ids.slice(start, piece.documents)
             start += piece.documents
-            if any(self.holders.claim(own, piece.file, pl.Series(piece.line_numbers()))):
+            if self.holders.claim(own, self.holders.places(piece.file, pl.Series(piece.line_numbers()))):
                 return False
         self.names.update(names)
         return True
 
 
-def shape(chunk: Chunk, source: Source, stamp: Stamp, mark: Mark, row: int, to: Target) -> Batch:
-    """Documents of a chunk that begins at a mark of its source and whose first row is row ``row`` of the origin.
+@dataclass(frozen=True)
+class Raw:
+    """A chunk, where it begins in its source, and the number of its first row among those of the origin."""
 
-    It must have the text column.
+    chunk: Chunk
+    source: Source
+    stamp: Stamp
+    mark: Mark
+    row: int
+
+    @property
+    def kind(self) -> tuple[list[tuple[str, pl.DataType]], str | None]:
+        """What chunks have in common that are made into documents together."""
+        return list(self.chunk.frame.schema.items()), self.source.split
+
+
+@dataclass
+class _Rows:
+    """What may become documents, of several chunks, and what was rejected of each."""
+
+    documents: pl.DataFrame
+    lines: pl.Series
+    of: pl.Series  # number of the chunk
+    files: list[str]  # of each chunk
+    rejects: list[list[Reject]]
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The first row of each chunk, and how many it has."""
+        numbers, of = np.arange(len(self.files)), self.of.to_numpy()
+        starts, ends = np.searchsorted(of, numbers), np.searchsorted(of, numbers, side="right")
+        return list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
+
+    def set_aside(self, which: pl.Series, reasons: Iterable[str]) -> None:
+        """Reject some rows, each for its reason."""
+        texts = self.documents["text"].filter(which).str.head(EXCERPT).to_list()
+        told = zip(self.of.filter(which).to_list(), self.lines.filter(which).to_list(), reasons, texts, strict=True)
+        for number, line, reason, text in told:
+            self.rejects[number].append(Reject(self.files[number], line, reason, (text or "").strip()))
+        self.documents = self.documents.filter(~which)
+        self.lines, self.of = self.lines.filter(~which), self.of.filter(~which)
+
+
+def shape(raws: Sequence[Raw], to: Target) -> list[Batch]:
+    """The documents of each of some chunks that are of one kind. They must have the text column.
+
+    Small files are made into documents together: what polars does as a query takes longer than all rows of such a one.
     """
-    frame = chunk.frame
-    roles = {role: name for role, name in to.roles.items() if name in frame.columns}
-    if source.split is not None:
+    columns = {column.name: column for column in pl.concat([raw.chunk.frame for raw in raws]).get_columns()}
+    roles = {role: name for role, name in to.roles.items() if name in columns}
+    if raws[0].source.split is not None:
         roles.pop("split", None)
-    given = {role: frame[name] for role, name in roles.items()}
+    others, renamed = _others([columns[name] for name in columns if name not in roles.values()], to.names)
+    names = {name: to.names[name] for name in columns if name not in roles.values()}
+    lines = pl.concat([raw.chunk.lines for raw in raws])
+    of = pl.Series(np.repeat(np.arange(len(raws)), [len(raw.chunk.lines) for raw in raws]))
+    *fields, reasons = _fields({role: columns[name] for role, name in roles.items()}, lines, of, raws, to.corpus)
+    row = pl.concat([raw.chunk.index + raw.row for raw in raws]).alias("_row")
+    rejects = [list(raw.chunk.rejects) for raw in raws]
+    rows = _Rows(pl.DataFrame([*fields, *others, row]), lines, of, [raw.source.file for raw in raws], rejects)
+    if reasons.null_count() < len(reasons):
+        rows.set_aside(reasons.is_not_null(), reasons.drop_nulls().to_list())
+    late = _without_duplicates(rows, to.holders)
+    batches = []
+    for number, (raw, span) in enumerate(zip(raws, rows.spans(), strict=True)):
+        own = runs(rows.lines.slice(*span).to_numpy())
+        source, chunk, told = raw.source, raw.chunk, sorted(rejects[number], key=lambda reject: reject.line or 0)
+        piece = Piece(source.file, source.name, raw.stamp, raw.mark, chunk.end, chunk.rows, own, names, number in late)
+        documents = rows.documents.slice(*span)
+        batches.append(Batch(documents, tuple(told), (*chunk.renamed, *renamed), (piece,)))
+    return batches
+
+
+def _without_duplicates(rows: _Rows, holders: Holders) -> set[int]:
+    """Set aside what has an id that another has; returns the numbers of the chunks that had such."""
+    spans = zip(rows.files, rows.spans(), strict=True)
+    places = np.concatenate([holders.places(file, rows.lines.slice(*span)) for file, span in spans])
+    held = holders.claim(rows.documents["id"], places)
+    if not held:
+        return set()
+    late = pl.Series(np.isin(np.arange(len(places)), list(held)))
+    of = set(rows.of.filter(late))
+    said = zip(rows.documents["id"].filter(late).to_list(), held.values(), strict=True)
+    rows.set_aside(late, [f"duplicate id '{name}', first at {earlier}" for name, earlier in said])
+    return of
+
+
+def _fields(
+    given: Mapping[str, pl.Series], lines: pl.Series, of: pl.Series, raws: Sequence[Raw], corpus: str
+) -> list[pl.Series]:
+    """The five columns of a document, in which an empty id, label, source or split is none; then why each row is no
+    document, null where it is one.
+    """
     values = {role: strings(series).alias(role) for role, series in given.items()}
-    others, renamed = _others(frame.drop(set(roles.values())), to.names)
-    documents = _fields(values, chunk.lines, source, to.corpus).hstack(others)
-    documents = documents.with_columns((chunk.index + row).alias("_row"))
-    reasons = _reasons(given, values)
-    rejects = _rejected(documents, reasons, chunk.lines, source.file)
-    good = reasons.is_null()
-    documents, lines = documents.filter(good), chunk.lines.filter(good)
-    held = to.holders.claim(documents["id"], source.file, lines)
-    if any(held):
-        earlier = pl.Series(held, dtype=pl.String)
-        words = pl.format("duplicate id '{}', first at {}", "id", "earlier")
-        said = documents.select("id", earlier=earlier).select(words).to_series()
-        rejects += _rejected(documents, said, lines, source.file)
-        documents, lines = documents.filter(earlier.is_null()), lines.filter(earlier.is_null())
-    rejects = sorted((*chunk.rejects, *rejects), key=lambda reject: reject.line or 0)
-    names = {name: to.names[name] for name in frame.columns if name not in roles.values()}
-    piece = Piece(
-        source.file, source.name, stamp, mark, chunk.end, chunk.rows, runs(lines.to_numpy()), names, any(held)
-    )
-    return Batch(documents, tuple(rejects), (*chunk.renamed, *renamed), (piece,))
-
-
-def _fields(values: dict[str, pl.Series], lines: pl.Series, source: Source, corpus: str) -> pl.DataFrame:
-    """The five columns of a document. An empty id, label, source or split is none."""
-    columns = [
-        values.get(role, pl.repeat(None, len(lines), dtype=pl.String, eager=True).alias(role)) for role in FIELDS
-    ]
-    filled = {role: pl.when(pl.col(role).str.strip_chars() != "").then(pl.col(role)) for role in FIELDS}
-    return pl.DataFrame([*columns, lines.alias("_line")]).select(
-        pl.coalesce(filled["id"], pl.lit(f"{source.name}:") + pl.col("_line").cast(pl.String)).alias("id"),
+    unfit = {role: series for role, series in given.items() if series.dtype.is_nested() or series.dtype == pl.Binary}
+    bad = [(series.is_not_null() & values[role].is_null()).alias(f"{role} bad") for role, series in unfit.items()]
+    names = pl.Series("_name", [f"{raw.source.name}:" for raw in raws], pl.String).gather(of)
+    stripped = {role: pl.col(role).str.strip_chars() for role in values}
+    filled = {role: pl.when(stripped[role] != "").then(pl.col(role)) for role in values}
+    nothing, split = pl.lit(None, pl.String), raws[0].source.split
+    selected = pl.DataFrame([*values.values(), lines.alias("_line"), names, *bad]).select(
+        pl.coalesce(filled.get("id"), pl.col("_name") + pl.col("_line").cast(pl.String)).alias("id"),
         pl.col("text"),
-        filled["label"].alias("label"),
-        pl.coalesce(filled["source"], pl.lit(corpus)).alias("source"),
-        (filled["split"] if source.split is None else pl.lit(source.split)).alias("split"),
+        filled.get("label", nothing).alias("label"),
+        pl.coalesce(filled.get("source"), pl.lit(corpus)).alias("source"),
+        (filled.get("split", nothing) if split is None else pl.lit(split)).alias("split"),
+        pl.coalesce(
+            *[
+                pl.when(pl.col(f"{role} bad")).then(pl.lit(_unfit(role, series.dtype)))
+                for role, series in unfit.items()
+            ],
+            pl.when(pl.col("text").is_null()).then(pl.lit("no text")),
+            pl.when(stripped["text"] == "").then(pl.lit("empty text")),
+        ).alias("reason"),
     )
-
-
-def _reasons(given: dict[str, pl.Series], values: dict[str, pl.Series]) -> pl.Series:
-    """Why each row is no document, null where it is one."""
-    text = pl.col("text")
-    checks = [
-        pl.when(pl.col(f"{role} bad")).then(pl.lit(_unfit(role, series.dtype)))
-        for role, series in given.items()
-        if series.dtype.is_nested() or series.dtype == pl.Binary
-    ]
-    checks.append(pl.when(text.is_null()).then(pl.lit("no text")))
-    checks.append(pl.when(text.str.strip_chars() == "").then(pl.lit("empty text")))
-    bad = [(given[role].is_not_null() & values[role].is_null()).alias(f"{role} bad") for role in given]
-    return pl.DataFrame([values["text"], *bad]).select(pl.coalesce(checks).alias("reason")).to_series()
+    return selected.get_columns()
 
 
 def _unfit(role: str, kind: pl.DataType) -> str:
@@ -146,18 +207,13 @@ def _unfit(role: str, kind: pl.DataType) -> str:
     return f"{role} is a {str(kind.base_type()).lower()}, not a single value"
 
 
-def _rejected(documents: pl.DataFrame, reasons: pl.Series, lines: pl.Series, file: str) -> list[Reject]:
-    told = pl.DataFrame([lines.alias("line"), reasons.alias("reason"), documents["text"].str.head(EXCERPT)])
-    told = told.filter(pl.col("reason").is_not_null())
-    return [Reject(file, line, reason, (text or "").strip()) for line, reason, text in told.iter_rows()]
-
-
-def _others(frame: pl.DataFrame, known: dict[str, str]) -> tuple[pl.DataFrame, list[str]]:
+def _others(columns: Iterable[pl.Series], known: dict[str, str]) -> tuple[list[pl.Series], list[str]]:
     """The file's other columns, under names that are free in SQL (which ignores case), the same in every batch."""
-    known.update(_named(frame.columns, known))
-    texts = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if kind in (pl.Categorical, pl.Enum)]
-    renamed = [name for name in frame.columns if known[name] != name]
-    return frame.with_columns(texts).rename({name: known[name] for name in frame.columns}), renamed
+    own = {column.name: column for column in columns}
+    known.update(_named(own, known))
+    renamed = [name for name in own if known[name] != name]
+    texts = {name: column.cast(pl.String) for name, column in own.items() if column.dtype in (pl.Categorical, pl.Enum)}
+    return [texts.get(name, column).alias(known[name]) for name, column in own.items()], renamed
 
 
 def _named(columns: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from curator import hardware, recipe
 from curator.encoder import identity
 from curator.errors import UsageError
 from curator.files import read_json, write_json
-from curator.vectors import Encoded
+from curator.vectors import Encoded, Step
 from curator.vectors.encoder import encode_all
 
 if TYPE_CHECKING:
@@ -65,15 +65,11 @@ class RememberedEncoder:
     def dimension(self) -> int:
         return self._known.dimension
 
-    def encode(
-        self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
-    ) -> Encoded:
+    def encode(self, texts: Sequence[str], *, query: bool = False, progress: Step | None = None) -> Encoded:
         """As ``SentenceEncoder.encode``. Raises UsageError when the model changed after its key was told."""
         return self._loaded().encode(texts, query=query, progress=progress)
 
-    def encode_all(
-        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
-    ) -> Generator[Encoded]:
+    def encode_all(self, parts: Iterable[Sequence[str]], *, progress: Step | None = None) -> Generator[Encoded]:
         """As ``SentenceEncoder.encode_all``. Raises UsageError when the model changed after its key was told."""
         return encode_all(self._loaded(), parts, progress)
 

@@ -1,6 +1,6 @@
 """A model's texts become its vectors: tokenised, cut or chunked, batched by length, run and normalised."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ import torch
 from curator import hardware
 from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
-from curator.vectors import Encoded, Matrix
+from curator.vectors import Encoded, Matrix, Step
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -87,20 +87,17 @@ class SentenceEncoder:
             "device_reason": place.device_reason,
         }
 
-    def encode(
-        self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
-    ) -> Encoded:
+    def encode(self, texts: Sequence[str], *, query: bool = False, progress: Step | None = None) -> Encoded:
         """Vectors of ``texts`` in their order: (n, d) float32, unit rows, C-contiguous; passages' in ``storage``.
 
         ``query`` puts the model's query prompt before each text instead of its passage prompt. ``progress`` is called
-        after each batch with the number of texts it finished. Token counts include the prompt and special tokens.
+        after each batch with the numbers of texts it finished and of tokens it read. Token counts include the prompt
+        and special tokens.
         Raises UsageError for a single string, DataError when the model returns something that is not a number.
         """
         return self._vectors(self._tokenised(texts, query=query), "float32" if query else self.storage, progress)
 
-    def encode_all(
-        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
-    ) -> Generator[Encoded]:
+    def encode_all(self, parts: Iterable[Sequence[str]], *, progress: Step | None = None) -> Generator[Encoded]:
         """What ``encode`` returns for each part, in order; the next is tokenised in a thread while one is run.
 
         Each part's vectors are the bytes that ``encode`` gives. Raises as it does, when the part's turn has come.
@@ -120,7 +117,7 @@ class SentenceEncoder:
         n_tokens = np.fromiter(map(len, ids), np.int32, len(ids))
         return _Tokenised(list(chain.from_iterable(chunks)), ends, n_tokens, before)
 
-    def _vectors(self, of: _Tokenised, storage: str, progress: Callable[[int], None] | None) -> Encoded:
+    def _vectors(self, of: _Tokenised, storage: str, progress: Step | None) -> Encoded:
         vectors = self._forward(of, progress)
         if len(of.chunks) > len(of.ends):
             own = np.fromiter(map(len, of.chunks), np.float32, len(of.chunks)) - of.before - self.specials[1]
@@ -151,7 +148,7 @@ class SentenceEncoder:
         return [tokens[: start + size] + tokens[end:]]
 
     @torch.inference_mode()
-    def _forward(self, of: _Tokenised, progress: Callable[[int], None] | None) -> Matrix:
+    def _forward(self, of: _Tokenised, progress: Step | None) -> Matrix:
         """One unit vector per chunk, (m, d) float32. They stay on the device until all are there: one copy back."""
         device = hardware.decide().device
         lengths = np.fromiter(map(len, of.chunks), np.int64, len(of.chunks))
@@ -164,7 +161,8 @@ class SentenceEncoder:
             pooled = self._model(features)["sentence_embedding"][:, : self.dimension].float()
             results[_moved(torch.from_numpy(rows), device)] = torch.nn.functional.normalize(pooled, dim=1)
             if progress is not None:
-                progress(int(np.isin(rows, of.ends - 1).sum()))  # of a text's chunks, the last is the last one read
+                finished = np.isin(rows, of.ends - 1).sum()  # of a text's chunks, the last is the last one read
+                progress(int(finished), int(lengths[rows].sum()))
         vectors: Matrix = results.cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):

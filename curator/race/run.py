@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from curator.corpora import Progress
 from curator.errors import CuratorError, DataError
 from curator.files import read_json, write_json
 from curator.hardware import decide
@@ -29,7 +30,6 @@ from curator.training import Examples, evaluate, fine_tune
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 Step = Callable[[int, float], None]  # number of a training step, its loss
 
 

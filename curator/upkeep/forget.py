@@ -9,7 +9,7 @@ without the document.
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import polars as pl
 from curator import calibration
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus, version_of
 from curator.catalogue.parts import FORGOTTEN_REASON, by_line, set_aside
-from curator.documents import REJECT_COLUMNS, Piece, Reject
+from curator.documents import REJECT_COLUMNS, Piece, Reject, reject_table
 from curator.errors import UnknownNameError, UsageError
 from curator.files import is_written, read_json, remove, sha256, write_bytes, write_json, write_npy, write_sealed
 from curator.mix import FILES, digest, seal, summarise
@@ -194,7 +194,7 @@ def _from_part(directory: Path, part: dict[str, Any], key: str, texts: set[str])
         return part
     pieces, aside = set_aside(tuple(map(Piece.from_json, part["pieces"])), kept, FORGOTTEN_REASON)
     others = [Reject(*row) for row in rejects.filter(~pl.Series(quoting, dtype=pl.Boolean)).iter_rows()]
-    rejects = pl.DataFrame([asdict(reject) for reject in by_line([*others, *aside], pieces)], REJECT_COLUMNS)
+    rejects = reject_table(by_line([*others, *aside], pieces))
     sums = dict[str, str]()
     if not kept.all() and kept.any():
         sums |= _written(directory, files["documents"], frame.filter(kept))

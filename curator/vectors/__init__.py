@@ -4,7 +4,7 @@ Reading order: rows (vectors by position), encoder (what makes them), hashes (te
 store (on disk).
 """
 
-from curator.vectors.encoder import Encoded, Encoder
+from curator.vectors.encoder import Encoded, Encoder, Step
 from curator.vectors.hashes import Hashes, HashSet, Texts, text_hash
 from curator.vectors.places import Places
 from curator.vectors.rows import Matrix, Rows, Vectors
@@ -19,6 +19,7 @@ __all__ = [
     "Matrix",
     "Places",
     "Rows",
+    "Step",
     "Texts",
     "VectorStore",
     "Vectors",

@@ -1,6 +1,6 @@
 """What makes vectors of texts: the part that a person may replace by their own."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -31,6 +31,12 @@ class Encoded:
             )
 
 
+class Step(Protocol):
+    """Is told of each batch that an encoder has done how many texts it finished, and how many tokens were read."""
+
+    def __call__(self, texts: int, tokens: int = 0, /) -> None: ...
+
+
 class Encoder(Protocol):
     """Texts to vectors: the part that a person may replace by their own."""
 
@@ -42,9 +48,7 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Components of a vector."""
 
-    def encode(
-        self, texts: Sequence[str], *, query: bool = False, progress: Callable[[int], None] | None = None
-    ) -> Encoded:
+    def encode(self, texts: Sequence[str], *, query: bool = False, progress: Step | None = None) -> Encoded:
         """Vectors of ``texts`` in their order, a function of these texts alone."""
 
 
@@ -52,15 +56,11 @@ class Encoder(Protocol):
 class ManyEncoder(Protocol):
     """What an encoder may have beside ``encode``, to prepare one list of texts while another is run."""
 
-    def encode_all(
-        self, parts: Iterable[Sequence[str]], *, progress: Callable[[int], None] | None = None
-    ) -> Iterator[Encoded]:
+    def encode_all(self, parts: Iterable[Sequence[str]], *, progress: Step | None = None) -> Iterator[Encoded]:
         """What ``encode`` returns for each list of texts, in order."""
 
 
-def encode_all(
-    encoder: Encoder, parts: Iterable[Sequence[str]], progress: Callable[[int], None] | None = None
-) -> Generator[Encoded]:
+def encode_all(encoder: Encoder, parts: Iterable[Sequence[str]], progress: Step | None = None) -> Generator[Encoded]:
     """What ``encode`` returns for each list of texts, in order, by the encoder's own way for many if it has one."""
     if isinstance(encoder, ManyEncoder):
         yield from encoder.encode_all(parts, progress=progress)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.vectors.encoder import Encoder, encode_all
+from curator.vectors.encoder import Encoder, Step, encode_all
 from curator.vectors.hashes import Hashes, HashSet, Index, Texts, distinct, taken, text_hash
 from curator.vectors.places import ENTRY, Entries, Places
 from curator.vectors.rows import Half, Matrix, Rows, Vectors
@@ -62,7 +62,7 @@ class VectorStore:
         rows: Rows,
         encoder: Encoder,
         index: Index,
-        progress: Callable[[int], None] | None = None,
+        progress: Step | None = None,
     ) -> Places:
         """Where the vectors of the ``texts`` at ``rows`` are; what ``index`` lacks is encoded and added to it."""
         hashes = text_hash(texts, rows)
