@@ -12,11 +12,7 @@ times in 100, and how far the share strays. The record goes to ``benchmarks/reco
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from encode import git
+from circumstances import circumstances
 
 from curator import Workspace
 from curator.calibration import random_pairs
@@ -49,7 +45,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--out", type=Path, default=HERE / "records" / "calibration.json")
     arguments = parser.parse_args()
-    record = circumstances(arguments.seeds)
+    command = f"python benchmarks/calibration.py --vectors BASE.npy --against OTHER.npy --seeds {arguments.seeds}"
+    record = circumstances(command, ("numpy", "polars", "scipy")) | {"seeds": arguments.seeds}
     with tempfile.TemporaryDirectory() as folder:
         ws = Workspace(folder)
         for name in ("vectors", "against"):
@@ -121,27 +118,6 @@ def blocks(
 def share(truth: npt.NDArray[np.float32], cosine: float, pairs: int) -> float:
     """The share of all pairs at or over a cosine."""
     return float(len(truth) - np.searchsorted(truth, np.float32(cosine))) / pairs
-
-
-def circumstances(seeds: int) -> Row:
-    """When, from which code, on what. Without any path of this machine."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": f"python benchmarks/calibration.py --vectors BASE.npy --against OTHER.npy --seeds {seeds}",
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("numpy", "polars", "scipy")},
-        },
-        "machine": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_average": [round(value, 1) for value in os.getloadavg()],
-        "seeds": seeds,
-    }
 
 
 if __name__ == "__main__":

@@ -17,11 +17,7 @@ all alike). The record goes to ``benchmarks/records/clusters.json``.
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +29,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from encode import git
+from circumstances import circumstances, load
 from nearest import texts
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
@@ -70,7 +66,7 @@ def main() -> None:
     parser.add_argument("--intents", type=Path, metavar="DIR", help="clinc150.parquet and banking77.parquet")
     parser.add_argument("--out", type=Path, default=HERE / "records" / "clusters.json")
     arguments = parser.parse_args()
-    record = circumstances(arguments)
+    record = about(arguments)
     rows = vectors(arguments)
     record["rows"] = [*rows.shape]
     record["results"] = race(rows, arguments.k, arguments.repeats)
@@ -201,31 +197,14 @@ def pour(rows: Ints, nodes: Sequence[npt.NDArray[np.int32]], budget: int, rng: n
     return np.concatenate(chosen)
 
 
-def load() -> list[float]:
-    return [round(value, 1) for value in os.getloadavg()]
-
-
-def circumstances(arguments: argparse.Namespace) -> Row:
-    """When, from which code, on what. Without any path of this machine."""
+def about(arguments: argparse.Namespace) -> Row:
+    """The circumstances, with what matters here."""
     flags = {"--data DIR": arguments.data, "--vectors FILE.npy": arguments.vectors, "--intents DIR": arguments.intents}
     command = ["python benchmarks/clusters.py", *[flag for flag, given in flags.items() if given]]
     command += [f"--rows {arguments.rows} --k {arguments.k} --repeats {arguments.repeats}"]
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    packages = ("numpy", "scikit-learn")
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(command),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "versions": {"python": platform.python_version(), "faiss": faiss.__version__, **versions},
-        "machine": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_average": load(),
-        "repeats": arguments.repeats,
-    }
+    record = circumstances(" ".join(command), ("numpy", "scikit-learn"))
+    record["versions"]["faiss"] = faiss.__version__
+    return record | {"repeats": arguments.repeats}
 
 
 if __name__ == "__main__":

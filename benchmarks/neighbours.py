@@ -34,14 +34,16 @@ from typing import Any
 import faiss
 import nearest
 import numpy as np
+from circumstances import circumstances
+from curator.indexes.choice import kinds
+from curator.indexes.making import Work
+from curator.indexes.tuning import keys_of
 from memory import status
 from rivals import Engine, Ids, K, Matrix, Rivals, Run, timed
 
 from curator import Workspace, neighbours
+from curator.errors import UsageError
 from curator.indexes import Index, Wish
-from curator.indexes.choice import kinds
-from curator.indexes.making import Work
-from curator.indexes.tuning import keys_of
 from curator.vectors import Vectors
 
 Row = dict[str, Any]
@@ -71,7 +73,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(cost(Path(arguments.one[0]), int(arguments.one[1]), arguments.repeats)))
         return
-    record = circumstances(arguments)
+    record = about(arguments)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         base, queries = real(arguments.cache or folder / "cache", arguments.data, arguments.rows)
@@ -248,8 +250,8 @@ def cost(folder: Path, rows: int, repeats: int) -> Row:
     least = found.score.reshape(-1, K)[:, -1:] - nearest.TIE
     try:
         row["build_s"], index = timed(lambda: indexed(vectors, None, "auto"))
-    except Exception as error:  # what cannot be promised is a row, too
-        return {**row, "index": f"{type(error).__name__}: {error}"}
+    except UsageError as error:  # what cannot be promised is a row, too
+        return {**row, "index": f"{error}"}
     row["index"] = str(index.measured)
     row["kind"] = index.measured.kind
     row["after_index"] = status("self")["RssAnon"]
@@ -266,14 +268,15 @@ def repeated(run: Any, repeats: int) -> tuple[list[float], Any]:
     return times, found
 
 
-def circumstances(arguments: argparse.Namespace) -> Row:
-    """When, from which code, on what. Without any path of this machine."""
+def about(arguments: argparse.Namespace) -> Row:
+    """The circumstances, with what matters to a search."""
     flags = {"--data DIR": arguments.data, "--cache DIR": arguments.cache, "--rivals PYTHON": arguments.rivals}
     command = ["python benchmarks/neighbours.py", *[flag for flag, given in flags.items() if given]]
     sizes, scale = (" ".join(map(str, numbers)) for numbers in (arguments.sizes, arguments.scale))
     command.append(f"--sizes {sizes} --scale {scale} --repeats {arguments.repeats}")
-    told = argparse.Namespace(**vars(arguments), native_1000=True, memory=None)
-    return {**nearest.circumstances(told), "command": " ".join(command)}
+    record = circumstances(" ".join(command), ("numpy",))
+    record["versions"]["faiss"] = faiss.__version__
+    return record | {"threads": faiss.omp_get_max_threads(), "repeats": arguments.repeats}
 
 
 if __name__ == "__main__":
