@@ -42,8 +42,8 @@ def cluster_tree(vectors: Vectors, counts: Sequence[int], *, seed: int = 0, resa
     lowest level is ``kmeans`` of the rows, each other one that of the centroids below, which lie more evenly than the
     rows do. Above the lowest, ``resampling`` rounds may follow (the paper has 10): of each cluster the members nearest
     to its centroid, half as many as a cluster has on average, are clustered anew, and all are assigned to the new
-    centroids. It is off by default: of long-tailed samples of intents, fewer intents came out of the trees that had it
-    (benchmarks/clusters.py, ``--intents``).
+    centroids. It is off by default: of long-tailed samples of intents, trees that had it gave no more intents, and of
+    one set fewer, by two standard errors (benchmarks/clusters.py, ``--intents``). The paper's gains are at other sizes.
 
     Where a level has fewer clusters than were asked for (see ``kmeans``), that above it has at most as many.
     Raises ValueError for counts that do not decrease, ``resampling`` below 0, and for what ``kmeans`` does.
