@@ -14,8 +14,8 @@ QUERY_BLOCK = 16_384  # rows of the left side searched together; bounds the memo
 LIST_BLOCK = 2**20  # places in the lists of the rows searched together
 BASE_BLOCK = 65_536  # rows of the right side held at once
 FURTHER = 8  # candidates beyond k: rounding may have put one too far
-DENSE = 32  # a list of more than 1/32 of the rows is had faster by ordering all
-DENSE_PAIRS = 2**22  # pairs ordered at once
+DENSE = 32  # where a list takes more than 1/32 of the rows, all true scores at once are faster than those of a list
+DENSE_PAIRS, DENSE_BLOCK = 2**24, 8_192  # pairs that are ordered at once; rows whose scores are computed at once
 
 
 def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_product") -> Edges:
@@ -71,11 +71,15 @@ def _search(queries: Matrix, right: Vectors, k: int, metric: Metric, unit: bool)
         return _by_ordering(queries, right, k)
     rows, ids = _candidates(queries, right, k, unit)
     exact = scores.of_pairs(scores.products, queries, right, rows, ids)
+    return _ranked(rows, ids, exact, len(queries), k)
+
+
+def _ranked(rows: Positions, ids: Positions, exact: Scores, queries: int, k: int) -> tuple[Positions, Scores]:
+    """The best k of each query's pairs, (queries, k) positions and products, best first, equal ones by position."""
     if not np.isfinite(exact).all():
-        raise ValueError("a product of two vectors is beyond single precision")
+        raise ValueError("a vector holds NaN or infinity, or a product of two is beyond single precision")
     order = np.lexsort((ids, -exact, rows))
-    first = np.searchsorted(rows[order], np.arange(len(queries)))
-    places = order[first[:, None] + np.arange(k)]
+    places = order[np.searchsorted(rows[order], np.arange(queries))[:, None] + np.arange(k)]
     return ids[places], exact[places]
 
 
@@ -109,12 +113,11 @@ def _by_flat(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Posit
 
 def _by_ordering(queries: Matrix, right: Vectors, k: int) -> tuple[Positions, Scores]:
     """The same from all true scores, where a list holds a good part of the rows."""
-    base = right.matrix()
     parts = []
-    for start in range(0, len(queries), rows := max(1, DENSE_PAIRS // len(base))):
-        products = scores.all_products(queries[start : start + rows], base)
-        if not np.isfinite(products).all():
-            raise ValueError("a vector holds NaN or infinity, which cannot be ordered")
-        order = np.argsort(-products, axis=1, kind="stable")[:, :k]
-        parts.append((order, np.take_along_axis(products, order, 1)))
+    for start in range(0, len(queries), step := max(1, DENSE_PAIRS // len(right))):
+        block = queries[start : start + step]
+        products = np.hstack([scores.all_products(block, base) for _, base in right.blocks(DENSE_BLOCK)])
+        least = np.partition(products, len(right) - k, axis=1)[:, len(right) - k]
+        rows, ids = np.nonzero(~(products < least[:, None]))  # with NaN, which is refused
+        parts.append(_ranked(rows, ids, products[rows, ids], len(block), k))
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([found for _, found in parts])

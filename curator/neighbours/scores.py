@@ -11,15 +11,17 @@ import numpy as np
 from curator.neighbours.edges import Positions, Scores
 from curator.vectors import Matrix, Vectors
 
-GATHER_BLOCK = 4_096  # pairs whose vectors are held at once; more than a cache holds makes them slower
+GATHER_BLOCK = 1_024  # pairs whose vectors are held at once; more than a cache holds makes them slower
 
 Measure = Callable[[Matrix, Matrix], Scores]
 
 
 def products(left: Matrix, right: Matrix) -> Scores:
     """(n,) inner products of n pairs."""
+    terms = right.astype(np.float64)
+    terms *= left  # in place and summed apart: half the time of einsum, which converts both
     with np.errstate(over="ignore"):  # beyond single precision: the caller sees infinity
-        exact: Scores = np.einsum("ij,ij->i", left.astype(np.float64), right.astype(np.float64)).astype(np.float32)
+        exact: Scores = terms.sum(axis=1).astype(np.float32)
     return exact
 
 
@@ -42,5 +44,5 @@ def of_pairs(measure: Measure, left: Matrix, right: Vectors, rows: Positions, id
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), GATHER_BLOCK):
         part = slice(start, start + GATHER_BLOCK)
-        scores[part] = measure(left[rows[part]], right.take(ids[part]).matrix())
+        scores[part] = measure(left.take(rows[part], axis=0), right.take(ids[part]).matrix())
     return scores
