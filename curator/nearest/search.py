@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curator import indexes, neighbours
 from curator.errors import QueryError
-from curator.indexes import Index
+from curator.indexes import Certificate, Index
 from curator.nearest.groups import Group
 from curator.nearest.ranking import DeclinedError, Ranking
 from curator.nearest.report import JoinReport
@@ -24,16 +24,17 @@ class Found:
     edges: neighbours.Edges
     groups: int
     candidates: npt.NDArray[np.int64]  # per edge: how many rows of the right side its list was chosen from
+    certificate: Certificate | None = None  # of an approximate search of many queries
 
 
-def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
+def index_for(left_rows: int, right: Side, ranking: Ranking, k: int) -> Index | None:
     """The right side's index, where it has one that serves this ranking and is expected to be faster."""
     if right.stored is None or ranking.metric != "inner_product" or ranking.farthest:
         return None
     index = indexes.find(right.stored.whole)
     if index is None or not (ranking.normalises or right.stored.whole.vectors.is_unit):
         return None
-    return index if index.is_faster(left_rows, right.rows / max(1, len(right.stored.whole))) else None
+    return index if index.is_faster(left_rows, right.rows / max(1, len(right.stored.whole)), k) else None
 
 
 def search(
@@ -45,7 +46,9 @@ def search(
 
     Raises QueryError for vectors of different dimensions, DeclinedError for what DuckDB orders and FAISS cannot.
     """
-    queries, base = _prepared(left, ranking), _prepared(right, ranking)
+    # What an index holds was looked at when it was built: a pass over all of it would cost more than the search.
+    queries = _prepared(left, ranking)
+    base = _prepared(right, ranking) if index is None or index.measured.zeros else right.load()
     if queries.dimension != base.dimension:
         raise QueryError(
             f"{left.alias}.{left.column} has {queries.dimension} components and "
@@ -64,10 +67,10 @@ def _searched(
     if ranking.farthest:
         queries = Vectors.of(-queries.matrix(), unit=queries.is_unit)
     if index is not None and right.stored is not None:
-        edges = index.nearest(queries, right.stored.whole.vectors.unit(), k, right.stored.rows)
+        edges, certificate = index.certified(queries, right.stored.whole.vectors, k, right.stored.rows)
         if right.stored.rows is not None:
             edges = replace(edges, right=np.searchsorted(right.stored.rows, edges.right))
-        return Found(edges, 1, np.full(len(edges), len(base)))
+        return Found(edges, 1, np.full(len(edges), len(base)), certificate)
     if groups is None:
         edges = neighbours.nearest(queries, base, k, metric=ranking.metric)
         return Found(edges, 1, np.full(len(edges), len(base)))
@@ -125,12 +128,12 @@ def estimated(report: JoinReport, left: Side, right: Side, index: Index | None) 
     if report.pairs is None:
         return None
     if index is not None and right.stored is not None:
-        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)))
+        return index.seconds(left.rows, right.rows / max(1, len(right.stored.whole)), report.k)
     return neighbours.estimated_seconds(report.pairs, left.dimension())
 
 
-def how_searched(index: Index | None) -> str:
+def how_searched(index: Index | None, k: int) -> str:
     """How a join is searched, and where."""
     if index is not None:
-        return f"approximate search on cpu: {index.measured}"
+        return f"approximate search on cpu: {index.measured.told(k)}"
     return "exact search on {} ({})".format(*neighbours.device())

@@ -2,16 +2,16 @@
 
 Exact search returns what brute force would return: candidates come from products in whatever precision is fast (FAISS,
 or bf16 with a bound on its error), their true scores decide. FAISS's padding (id −1) never leaves this package, and
-every score is the true score of the pair it stands beside.
+every score is the true score of the pair it stands beside. An approximate index gives candidates only.
 """
 
+from curator.neighbours.approximate import KINDS, Approximate, Kind, pairs_to_build, rescored, size_of
 from curator.neighbours.edges import Edges, concat, ranked
 from curator.neighbours.exact import estimated_seconds, nearest, pairs_per_second
 from curator.neighbours.flat import device
-from curator.neighbours.inverted import InvertedFile
 from curator.neighbours.within import LEFT_BLOCK, pairs_within
 
 __all__ = [
-    "LEFT_BLOCK", "Edges", "InvertedFile", "concat", "device", "estimated_seconds", "nearest", "pairs_per_second",
-    "pairs_within", "ranked",
+    "KINDS", "LEFT_BLOCK", "Approximate", "Edges", "Kind", "concat", "device", "estimated_seconds", "nearest",
+    "pairs_per_second", "pairs_to_build", "pairs_within", "ranked", "rescored", "size_of",
 ]  # fmt: skip
