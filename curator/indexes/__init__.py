@@ -16,7 +16,7 @@ from curator.indexes.index import Certificate, Index
 from curator.indexes.making import Work
 from curator.indexes.measured import Measured, Promise, Wanted, Wish
 from curator.indexes.stored import MANIFEST, PREFIX, Parts, asked_of, find
-from curator.indexes.tuning import keys_of, report, sample_of, samples
+from curator.indexes.tuning import fresh, keys_of, report, sample_of
 from curator.relation import Relation
 from curator.vectors import Matrix, Vectors
 
@@ -101,7 +101,7 @@ def drift(relation: Relation, queries: Vectors | None = None) -> Drift:
         return Drift(asked, (), drifted=False)
     vectors = relation.vectors.unit()
     keys = keys_of(vectors)
-    sample = samples(vectors, keys, None, asked, turn=1)[1] if queries is None else sample_of(vectors, keys, queries)
+    sample = fresh(vectors, keys) if queries is None else sample_of(vectors, keys, queries)
     promises = tuple(report(index, keys, sample, promise) for promise in index.measured.promises)
     return Drift(asked, promises, drifted=any(promise.high < asked for promise in promises))
 

@@ -81,10 +81,11 @@ def read(folder: Path) -> Measured:
 
 def asked_of(folder: Path, but: Set[Path]) -> tuple[Wish, Vectors | None, str]:
     """What was asked of an index, the person's own queries, unless they are among some files, and what they were."""
-    measured, own = read(folder), folder / QUERIES
+    told, own = read_json(folder / MANIFEST), folder / QUERIES
+    wish = Wish(**told["wish"])
     if own in but or not own.exists():
-        return measured.wish, None, ""
-    return measured.wish, Vectors.of(np.load(own), unit=True), measured.source
+        return wish, None, ""
+    return wish, Vectors.of(np.load(own), unit=True), told["source"]
 
 
 def load(folder: Path) -> Parts:

@@ -22,9 +22,10 @@ from curator.vectors import Matrix, Rows, Vectors
 LEAST_QUERIES = 2_048  # of a sample, where there are so many
 TIMED = 1_024  # queries of the longer of two timed searches: exact search gains most by searching many together
 STRICT = 2.576  # standard errors that tuning stays above what was asked, so that a report rarely falls short of it
-STEP = math.sqrt(2)  # from one reach to the next
+BETWEEN = 4  # parts, on a logarithmic scale, that lie between a reach and its half
 MOST_CANDIDATES = 1_024  # of a query
-RAISED = 3  # steps that the reach is raised at most when the report falls short
+RAISED = 4  # times that the reach is raised at most when the report falls short
+STEP = 1.2  # by how much
 
 Keys = npt.NDArray[np.uint64]
 """(n,) a number for each vector's value."""
@@ -70,16 +71,23 @@ def size_for(asked: float, available: int) -> int:
     return min(available // 2, max(LEAST_QUERIES, 2 * needed))
 
 
-def samples(vectors: Vectors, keys: Keys, queries: Vectors | None, asked: float, *, turn: int = 0) -> list[Sample]:
-    """Two disjoint samples, of the person's queries or of rows; another ``turn`` gives others while there are more."""
+def samples(vectors: Vectors, keys: Keys, queries: Vectors | None, asked: float) -> list[Sample]:
+    """Two disjoint samples, of the person's queries or of rows: to tune on, and to report."""
     source = vectors if queries is None else queries
     size = size_for(asked, len(source))
-    order = np.roll(np.random.default_rng(1).permutation(len(source)), -2 * size * turn)
-    found = []
-    for part in range(2):
-        rows = np.sort(order[part * size : (part + 1) * size])
-        found.append(sample_of(vectors, keys, source.take(rows), rows if queries is None else None))
-    return found
+    rows = _shuffled(len(source))
+    parts = [np.sort(rows[:size]), np.sort(rows[size : 2 * size])]
+    return [sample_of(vectors, keys, source.take(part), part if queries is None else None) for part in parts]
+
+
+def fresh(vectors: Vectors, keys: Keys) -> Sample:
+    """Rows that are in neither sample of rows, where there are enough others."""
+    rows = np.sort(_shuffled(len(vectors))[-LEAST_QUERIES:])
+    return sample_of(vectors, keys, vectors.take(rows), rows)
+
+
+def _shuffled(count: int) -> Rows:
+    return np.random.default_rng(1).permutation(count)
 
 
 def sample_of(vectors: Vectors, keys: Keys, queries: Vectors, itself: Rows | None = None) -> Sample:
@@ -121,15 +129,17 @@ def recalls(index: Index, keys: Keys, sample: Sample, k: int, reach: int, factor
     found = _without(found, sample.itself, max(1, count - more))
     values = told_apart(keys[found])
     values[found < 0] = 0  # which is the key of no vector
-    places = np.array([_places(value, true) for value, true in zip(values, sample.truth[:, :k], strict=True)])
-    return [(places < k * factor).mean(axis=1, dtype=np.float64) for factor in factors]
+    hits = _among(values, sample.truth[:, :k])
+    return [hits[:, : k * factor].sum(axis=1, dtype=np.float64) / k for factor in factors]
 
 
-def _places(values: Keys, true: Keys) -> npt.NDArray[np.int64]:
-    """Where each of some values stands among others; beyond all where it does not."""
-    order = np.argsort(values, kind="stable")
-    at = np.searchsorted(values, true, sorter=order).clip(max=len(values) - 1)
-    return np.where(values[order[at]] == true, order[at], np.iinfo(np.int64).max)
+def _among(values: Keys, true: Keys) -> npt.NDArray[np.bool_]:
+    """(q, c) which values of each line are among the true ones of the same line."""
+    line = np.arange(len(values), dtype=np.uint64)[:, None] * np.uint64(0xD1B54A32D192ED03)  # modulo 2⁶⁴, as keys are
+    wanted = np.sort((true + line).ravel())
+    asked = values + line
+    found: npt.NDArray[np.bool_] = wanted[np.searchsorted(wanted, asked).clip(max=len(wanted) - 1)] == asked
+    return found
 
 
 @dataclass(frozen=True)
@@ -150,30 +160,38 @@ class Short:
 def tune(index: Index, keys: Keys, sample: Sample, k: int, furthest: int) -> tuple[int, int] | Short:
     """The cheapest reach and factor whose recall@k is at least what was asked, with a margin; else the best there is.
 
-    From one step of the reach to the next; on each the least factor that is enough. The cost falls while a longer
-    reach saves candidates, and then rises.
+    The reach is doubled, with the least factor that is enough at each, for as long as that can be cheaper: a longer
+    reach saves candidates at first. Then the reaches between the chosen one and its half are tried.
     """
     assert index.file is not None
     asked = index.measured.wish.recall
     factors = tuple(factor for factor in index.file.factors if factor == 1 or k * factor <= MOST_CANDIDATES)
-    chosen, cheapest, best = None, math.inf, Short(0.0, 0.0, 1, factors[-1])
-    for reach in steps(furthest):
-        if index.file.cost(reach, 0) >= cheapest:
-            break
+    chosen, cheapest, best = (furthest, factors[-1]), math.inf, Short(-1.0, -1.0, 1, factors[-1])
+
+    def trial(reach: int) -> None:
+        nonlocal chosen, cheapest, best
         for factor, each in zip(factors, recalls(index, keys, sample, k, reach, factors), strict=True):
             low = interval(float(each.mean()), len(sample), STRICT)[0]
             if low > best.low:
                 best = Short(float(each.mean()), low, reach, factor)
-            cost = index.file.cost(reach, k * factor)
+            cost = index.file.cost(reach, k * factor) if index.file else math.inf
             if low >= asked and cost < cheapest:
                 chosen, cheapest = (reach, factor), cost
-    return chosen or best
+
+    for reach in doubled(furthest):
+        if index.file.cost(reach, 0) >= cheapest:
+            break
+        trial(reach)
+    if cheapest == math.inf:
+        return best
+    for reach in sorted({round(chosen[0] * 2 ** (-part / BETWEEN)) for part in range(1, BETWEEN)} - {chosen[0]}):
+        trial(reach)
+    return chosen
 
 
-def steps(furthest: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 11, 16, … up to the furthest."""
-    count = math.ceil(math.log(furthest, STEP)) if furthest > 1 else 0
-    return list(dict.fromkeys([*(round(STEP**power) for power in range(count)), furthest]))
+def doubled(furthest: int) -> list[int]:
+    """1, 2, 4, … and the furthest."""
+    return [*(2**power for power in range(furthest.bit_length()) if 2**power < furthest), furthest]
 
 
 def report(index: Index, keys: Keys, sample: Sample, promise: Promise) -> Promise:

@@ -24,6 +24,7 @@ ITERATIONS = 10  # of k-means; FAISS's own number for inverted files
 LINKS = 32  # of a node of HNSW; twice as many on the lowest level
 WIDEST = 4_096  # nodes that a search of HNSW holds, at most
 BLOCK = 65_536
+BLOCK_OF_CODES = 32  # that ``ivf-pq`` compares at once; the last of each list is filled up
 SEARCH_BLOCK = 1_024
 _FAISS: Any = faiss  # its stubs do not know selectors, search parameters and writers
 
@@ -144,7 +145,8 @@ def size_of(kind: Kind, rows: int, dimension: int) -> int:
     if kind.startswith("hnsw"):
         return int(rows * (codes + 4 * LINKS * 2 * 1.1))
     trained = min(rows, TRAINED_PER_LIST * lists_for(rows))
-    return int(rows * (codes + 8) + 4 * dimension * trained)
+    filled = rows + (BLOCK_OF_CODES // 2 * lists_for(rows) if kind == "ivf-pq" else 0)
+    return int(filled * codes + 8 * rows + 4 * dimension * trained)
 
 
 def pairs_to_build(rows: int) -> int:
