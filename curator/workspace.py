@@ -4,7 +4,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ class Workspace:
         self,
         name: str,
         *,
-        recall: float = 0.99,
-        kind: "indexes.Wanted" = "auto",
+        recall: float | None = None,
+        kind: "indexes.Wanted | None" = None,
         queries: "str | Relation | Vectors | npt.ArrayLike | None" = None,
         memory: float | None = None,
         expected: int | None = None,
@@ -118,9 +118,10 @@ class Workspace:
 
         ``recall`` is asked of it, on ``queries``: a corpus, a relation, or an (n, d) array; without them on documents
         of the corpus, each left out of its own answer. The kind is chosen by size, by ``memory`` (GiB; half of what
-        is free) and by how many queries are ``expected``. Where an earlier version has an index, it is taken up. With
-        ``check`` nothing is made: the recall is measured again, on fresh queries. Returns what was measured. Raises
-        UsageError where the recall cannot be had, with what can.
+        is free) and by how many queries are ``expected``. What is left out is as it was asked before, else a recall
+        of 0.99 of whatever kind. Where an earlier version has an index, it is taken up. With ``check`` nothing is
+        made: the recall is measured again, on fresh queries. Returns what was measured. Raises UsageError where the
+        recall cannot be had, with what can.
         """
         relation = self._corpora.relation(self.catalogue.corpus(name))
         asking, source = self._queries(queries)
@@ -128,10 +129,13 @@ class Workspace:
             drift = indexes.drift(relation, asking)
             self.last_report = {"corpus": name, "index": str(drift), **drift.json()}
             return self.last_report
-        wish = indexes.Wish(recall, kind, memory, expected)
+        given = {"recall": recall, "kind": kind, "memory": memory, "expected": expected}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        wish = replace(indexes.wished(relation), **changes)
         with self.catalogue.writing(f"indexes/{name}"):
             measured = indexes.build(relation, wish, queries=asking, source=source, anew=rebuild)
-        self.last_report = {"corpus": name, "index": str(measured), **measured.json()}
+        told = [measured.told(k) for k in indexes.DEPTHS if measured.promise(k)] or [str(measured)]
+        self.last_report = {"corpus": name, "index": "\n  ".join(told), **measured.json()}
         return self.last_report
 
     def _queries(self, queries: Any) -> tuple[Vectors | None, str]:

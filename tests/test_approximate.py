@@ -253,6 +253,8 @@ def test_another_version_takes_the_index_up(kind, tmp_path):
         edges = index.nearest(Vectors.of(FRESH), second.vectors, K, allowed)
         keeps_contract(edges, FRESH, now, K, allowed)
         assert recall(edges, FRESH, now, K, allowed) >= ASKED
+    found = index.candidates(FRESH, 30, 12, index._allowed(None))
+    assert (found >= 0).all()  # no candidate is wasted on a row that is gone
     itself = index.nearest(Vectors.of(now[:300]), second.vectors, 1)
     assert (itself.score > 0.9999).mean() > 0.95 - 0.01 * (now[:300] == 0).all(axis=1).sum()
     assert (tmp_path / "v1" / "approximate-own" / "index.faiss").read_bytes() == before

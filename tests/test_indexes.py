@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from curator import CuratorWarning, Workspace, indexes, neighbours
-from curator.errors import UsageError
+from curator.errors import UsageError, WorkspaceError
 from curator.indexes import Index, Measured, Promise, Wish, choice, tuning
 from curator.indexes.measured import interval
 from curator.vectors import Vectors
@@ -77,7 +77,7 @@ def test_the_recall_that_was_asked_is_measured_and_reached(ws, always):
     rows = ws.sql(JOIN.format("APPROX NEAREST 10"))
     report = ws.last_report["joins"][0]
     assert not report["exact"]
-    assert ws.measured["index"] in report["reason"]
+    assert ws.measured["index"].split("\n")[0] in report["reason"]
     assert "ivf-pq" in report["reason"]
     assert "(0.9" in report["reason"]  # the interval
     assert "asked 0.9" in report["reason"]
@@ -122,7 +122,21 @@ def test_it_is_kept_and_belongs_to_a_version(ws, always, tmp_path):
     (relation.home / "approximate-own" / "index.json").rename(tmp_path / "index.json")  # without it there is none
     assert indexes.find(relation) is None
     (tmp_path / "index.json").rename(relation.home / "approximate-own" / "index.json")
-    assert again.index("many", recall=0.9, kind="ivf-pq")["did"] == "nothing: it is there"
+    assert again.index("many")["did"] == "nothing: it is there"  # what is not said is as before
+
+
+def test_a_damaged_index_is_an_error_that_says_what_mends_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "LEAST_ROWS", 100)
+    ws = Workspace(tmp_path)
+    ws.add("many", pl.DataFrame({"text": ["t"] * 1_500}), vectors=MANY[:1_500])
+    ws.index("many", recall=0.8, kind="ivf")
+    codes = next((tmp_path / "indexes" / "many").glob("*/approximate-own/index.faiss"))
+    codes.write_bytes(codes.read_bytes()[:1_000])
+    (codes.parent / "index.json").touch()
+    with pytest.raises(WorkspaceError, match="curator check --repair mends it"):
+        indexes.find(ws._corpora.relation(ws.catalogue.corpus("many")))
+    assert "built again with a recall of 0.8" in str(ws.repair())
+    assert indexes.find(ws._corpora.relation(ws.catalogue.corpus("many"))) is not None
 
 
 def test_more_neighbours_than_were_measured_are_searched_exactly(ws):
@@ -218,10 +232,10 @@ def test_the_kind_is_chosen_by_size_memory_and_number_of_queries(monkeypatch):
     assert list(choice.kinds(Wish(), 10**6, 384)[0]) == ["ivf-pq"]
 
 
-def test_exact_search_is_chosen_where_the_index_is_no_faster(ws, monkeypatch, tmp_path):
+def test_exact_search_is_chosen_where_the_index_is_no_faster(ws, monkeypatch):
     monkeypatch.setattr(tuning, "times", lambda search: (1.0, 1.0))
     monkeypatch.setattr(indexes.making, "times", lambda search: (1.0, 1.0))
-    told = Workspace(ws.root).index("many", recall=0.9, rebuild=True)
+    told = Workspace(ws.root).index("many", recall=0.9, kind="auto", rebuild=True)
     assert told["kind"] == "flat"
     assert "exact search no longer" in told["why"]
     assert ws.index("many", recall=0.9, kind="ivf-pq")["did"].startswith("built")

@@ -1,5 +1,6 @@
 """The recall that was asked, on public texts and fresh queries, where CURATOR_DATA says the texts are."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from curator import Workspace, indexes
 from curator.indexes.measured import interval
 from curator.vectors import Vectors
 
+log = logging.getLogger(__name__)
 DATA = os.environ.get("CURATOR_DATA", "")
 CORPORA = {"titles": "bulk/reddit_titles.parquet", "sentences": "bulk/wiki_sentences.parquet"}
 ROWS, FRESH, K = 12_000, 1_500, 10
@@ -42,5 +44,5 @@ def test_fresh_queries_find_what_was_asked(corpus, kind, asked):
     found = indexes.find(relation).nearest(fresh, relation.vectors, K).right.reshape(-1, K)
     recall = np.mean([len({*a} & {*b}) / K for a, b in zip(best.tolist(), found.tolist(), strict=True)])
     low, high = interval(float(recall), len(fresh))
-    print(f"{ws.root.name} {told['index']}; fresh {recall:.4f} ({low:.4f} to {high:.4f})")
+    log.info("%s: %s; fresh %.4f (%.4f to %.4f)", ws.root.name, told["index"], recall, low, high)
     assert recall >= asked

@@ -57,8 +57,8 @@ def embed(
 @app.command()
 def index(
     name: str,
-    recall: Annotated[float, typer.Option(help="The recall that it must reach.")] = 0.99,
-    kind: Annotated[str, typer.Option(help="auto, flat, ivf, ivf-sq8, ivf-pq, hnsw or hnsw-sq8.")] = "auto",
+    recall: Annotated[float | None, typer.Option(help="It must reach; as before, or 0.99.")] = None,
+    kind: Annotated[str | None, typer.Option(help="auto, flat, ivf, ivf-sq8, ivf-pq, hnsw or hnsw-sq8.")] = None,
     queries: Annotated[str | None, typer.Option(help="A corpus of real queries to measure it on.")] = None,
     memory: Annotated[float | None, typer.Option(help="GiB it may take; without it half of what is free.")] = None,
     expected: Annotated[int | None, typer.Option(help="How many queries it is for.")] = None,

@@ -14,15 +14,15 @@ from curator.indexes import stored
 from curator.indexes.choice import check, kinds
 from curator.indexes.index import Certificate, Index
 from curator.indexes.making import Work
-from curator.indexes.measured import Measured, Promise, Wanted, Wish
+from curator.indexes.measured import DEPTHS, Measured, Promise, Wanted, Wish
 from curator.indexes.stored import MANIFEST, PREFIX, Parts, asked_of, find
 from curator.indexes.tuning import fresh, keys_of, report, sample_of
 from curator.relation import Relation
 from curator.vectors import Matrix, Vectors
 
 __all__ = [
-    "MANIFEST", "PREFIX", "Certificate", "Drift", "Index", "Measured", "Promise", "Wanted", "Wish", "asked_of",
-    "build", "drift", "find",
+    "DEPTHS", "MANIFEST", "PREFIX", "Certificate", "Drift", "Index", "Measured", "Promise", "Wanted", "Wish",
+    "asked_of", "build", "drift", "find", "wished",
 ]  # fmt: skip
 
 QUERIES_KEPT = 32_768  # of a person's own
@@ -86,6 +86,12 @@ def _made(relation: Relation, wish: Wish, queries: Vectors | None, source: str, 
             return taken
         did = f"built again: {taken}"
     return work.built(tried, why, did)
+
+
+def wished(relation: Relation) -> Wish:
+    """What was asked of the index of a corpus, or of an earlier version; else the default."""
+    before = None if relation.home is None else next(stored.earlier(relation), None)
+    return DEFAULT if before is None else stored.read(before).wish
 
 
 def drift(relation: Relation, queries: Vectors | None = None) -> Drift:

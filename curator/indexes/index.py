@@ -13,9 +13,7 @@ from curator.vectors import Matrix, Rows, Vectors
 ADVANTAGE = 0.8  # of exact search's expected time, at most; the estimates are no better than that
 AUDITED = 64  # queries of a search that are searched exactly, too
 AUDIT_SHARE = 20  # where there are so many times as many
-SCORED = 16_384  # vectors read together to be scored
-
-Scores = npt.NDArray[np.float32]
+HELD = 2**20  # candidates held at once
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,10 @@ class Index:
         count = min(promise.k * promise.factor, self.file.entries)
         reach = self.reach(promise, size / max(1, len(right)))
         ids, scores = np.empty((len(left), k), np.int64), np.empty((len(left), k), np.float32)
-        step = max(1, SCORED // count)
-        queries = left.unit().matrix()
-        found = self.candidates(queries, count, reach, allowed)
-        for start in range(0, len(left), step):
-            part = slice(start, start + step)
-            ids[part], scores[part] = best(queries[part], right, found[part], k)
+        for start, queries in left.unit().blocks(max(1, HELD // count)):
+            part = slice(start, start + len(queries))
+            found = self.candidates(queries, count, reach, allowed)
+            ids[part], scores[part] = neighbours.rescored(queries, right, found, k)
         short = np.flatnonzero((ids < 0).any(axis=1))
         if len(short):
             exact = self._exact(left.take(short), right, k, among)
@@ -151,12 +147,3 @@ class Index:
     def _worthwhile(self) -> int:
         """Reading more than half of the lists is no faster than reading all vectors."""
         return self.measured.lists // 2 or self._furthest
-
-
-def best(queries: Matrix, right: Vectors, found: npt.NDArray[np.int64], k: int) -> tuple[npt.NDArray[np.int64], Scores]:
-    """The k best of the (q, c) rows found for each query, by true score; −1 where there are fewer."""
-    rows = right.take(found.clip(min=0).ravel()).unit().matrix().reshape(*found.shape, -1)
-    scores = np.einsum("qd,qcd->qc", queries, rows)
-    scores[found < 0] = -np.inf
-    order = np.lexsort((found, -scores), axis=1)[:, :k]
-    return np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)

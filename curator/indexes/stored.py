@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from curator.errors import WorkspaceError
 from curator.files import is_sealed, read_json, sha256, sweep, write_bytes, write_npy, write_sealed
 from curator.indexes.index import Index
 from curator.indexes.measured import Measured, Wish
@@ -107,8 +108,11 @@ def find(relation: Relation) -> Index | None:
 
 @lru_cache(maxsize=8)
 def _opened(folder: Path, _changed: int) -> Index:
-    measured = read(folder)
-    if measured.kind == "flat":
-        return Index(None, None, measured)
-    rows = np.load(folder / ROWS, mmap_mode="r")
-    return Index(Approximate.load(measured.kind, measured.entries, folder / CODES), rows, measured)
+    try:
+        measured = read(folder)
+        if measured.kind == "flat":
+            return Index(None, None, measured)
+        rows = np.load(folder / ROWS, mmap_mode="r")
+        return Index(Approximate.load(measured.kind, measured.entries, folder / CODES), rows, measured)
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise WorkspaceError(f"{folder} is damaged ({error}); curator check --repair mends it") from error

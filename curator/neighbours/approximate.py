@@ -12,6 +12,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from curator.neighbours.edges import Positions, Scores, best
+from curator.neighbours.scores import of_pairs, products
 from curator.vectors import Matrix, Rows, Vectors
 
 Kind = Literal["ivf", "ivf-sq8", "ivf-pq", "hnsw", "hnsw-sq8"]
@@ -137,6 +139,18 @@ class Approximate:
     def _changing(self) -> None:
         if self.mapped:  # FAISS would end the process
             raise ValueError("a mapped index cannot be changed; load it with mapped=False")
+
+
+def rescored(queries: Matrix, right: Vectors, found: Positions, k: int) -> tuple[Positions, Scores]:
+    """The k best of the (q, c) rows found for each query, by their true scores; −1 where there are fewer.
+
+    Rows of ``right`` are compared as unit vectors.
+    """
+    rows, places = np.nonzero(found >= 0)
+    scores = np.full(found.shape, -np.inf, np.float32)
+    measure = products if right.is_unit else lambda left, base: products(left, Vectors.of(base).unit().matrix())
+    scores[rows, places] = of_pairs(measure, queries, right, rows, found[rows, places])
+    return best(found, scores, k, descending=True)
 
 
 def size_of(kind: Kind, rows: int, dimension: int) -> int:
