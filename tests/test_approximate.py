@@ -37,7 +37,7 @@ def special(n: int = N, seed: int = 1) -> np.ndarray:
     return x
 
 
-BASE, FRESH = special(), clustered(200, 2)
+BASE, FRESH, OWN = special(), clustered(200, 2), clustered(700, 77)
 
 
 def relation(vectors: np.ndarray, home) -> Relation:
@@ -226,6 +226,23 @@ def test_a_loaded_index_stays_on_disk(kind, tmp_path):
     assert size > 2_000_000
 
 
+def test_a_graph_is_not_measured_on_rows_that_are_in_it(tmp_path):
+    """Where nothing is near, the links made for a row lead to its neighbours, and those of other queries do not."""
+    noise = np.random.default_rng(0).normal(size=(3_400, D)).astype(np.float32)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    corpus, queries = relation(noise[:3_000], tmp_path / "v1"), noise[3_000:]
+    measured = indexes.build(corpus, Wish(ASKED, "hnsw"))
+    index = indexes.find(corpus)
+    edges = index.nearest(Vectors.of(queries), corpus.vectors, K)
+    assert recall(edges, queries, noise[:3_000], K) >= ASKED
+    itself = index.nearest(corpus.vectors, corpus.vectors, 1)  # those that were held out are in it, too
+    assert (itself.right == np.arange(3_000)).mean() > 0.98
+    assert measured.entries == measured.rows == 3_000
+    with pytest.raises(UsageError, match="its rows are in the graph: give some as queries"):
+        indexes.drift(corpus)
+    assert not indexes.drift(corpus, Vectors.of(queries)).drifted
+
+
 # Another version of the corpus
 
 
@@ -239,7 +256,8 @@ def changed(seed: int = 9, drop: int = 100, add: int = 200) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_version_takes_the_index_up(kind, tmp_path):
     first = relation(BASE, tmp_path / "v1")
-    indexes.build(first, Wish(ASKED, kind))
+    own = Vectors.of(OWN) if kind.startswith("hnsw") else None
+    indexes.build(first, Wish(ASKED, kind), queries=own, source="own" if own else "")
     before = (tmp_path / "v1" / "approximate-own" / "index.faiss").read_bytes()
     now = changed()
     second = relation(now, tmp_path / "v2")
@@ -276,7 +294,7 @@ def test_what_was_removed_is_gone_from_the_file(tmp_path):
 
 
 def test_a_graph_with_too_many_dead_is_built_again(tmp_path):
-    indexes.build(relation(BASE, tmp_path / "v1"), Wish(ASKED, "hnsw"))
+    indexes.build(relation(BASE, tmp_path / "v1"), Wish(ASKED, "hnsw"), queries=Vectors.of(OWN), source="own")
     measured = indexes.build(relation(changed(drop=500), tmp_path / "v2"), Wish(ASKED, "hnsw"))
     assert "built again: 500 of the 1,600 entries of the graph" in measured.did
     assert measured.dead == 0
@@ -373,3 +391,11 @@ def test_a_recall_that_cannot_be_reached_says_what_can(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"recall = 0\.95 was not reached: ivf-pq 0\.\d+ .*Ask for at most 0\.\d+"):
         indexes.build(relation(noise, tmp_path / "v1"), Wish(0.95, "ivf-pq"))
     assert indexes.find(relation(noise, tmp_path / "v1")) is None
+
+
+def test_candidates_are_put_in_order_by_their_true_scores():
+    base = Vectors.of(np.array([[1, 0], [0, 3], [0.6, 0.8], [-1, 0]]))
+    found = np.array([[3, -1, 2, 0], [1, 2, -1, -1], [-1, -1, -1, -1]])
+    ids, scores = neighbours.rescored(np.array([[1, 0], [0, 1], [1, 0]], np.float32), base, found, 3)
+    np.testing.assert_array_equal(ids, [[0, 2, 3], [1, 2, -1], [-1, -1, -1]])
+    np.testing.assert_allclose(scores[:2], [[1, 0.6, -1], [1, 0.8, -np.inf]], atol=1e-7)

@@ -80,7 +80,7 @@ def _made(relation: Relation, wish: Wish, queries: Vectors | None, source: str, 
         return work.flat(why)
     work.measure()
     did = "built"
-    if before is not None and old is not None and not anew and old.kind == tried[0]:
+    if before is not None and old is not None and not anew and old.kind in tried:
         taken = work.take_up(stored.load(before), old, why)
         if isinstance(taken, Parts):
             return taken
@@ -105,6 +105,9 @@ def drift(relation: Relation, queries: Vectors | None = None) -> Drift:
     asked = index.measured.wish.recall
     if index.file is None:
         return Drift(asked, (), drifted=False)
+    if queries is None and (index.measured.source or not index.file.lists):
+        what = f"it was measured on {index.measured.source}" if index.measured.source else "its rows are in the graph"
+        raise UsageError(f"its recall can be measured on fresh queries only, and {what}: give some as queries")
     vectors = relation.vectors.unit()
     keys = keys_of(vectors)
     sample = fresh(vectors, keys) if queries is None else sample_of(vectors, keys, queries)

@@ -13,7 +13,7 @@ from curator.indexes.choice import GIB
 from curator.indexes.index import ADVANTAGE, Index
 from curator.indexes.measured import DEPTHS, Measured, Promise, Wish
 from curator.indexes.stored import Parts
-from curator.indexes.tuning import TIMED, Keys, Sample, Short, promised, report, samples, times
+from curator.indexes.tuning import TIMED, Keys, Sample, Short, held_out, promised, report, samples, times
 from curator.neighbours import Approximate, Kind
 from curator.vectors import Matrix, Vectors
 
@@ -43,9 +43,7 @@ class Work:
         """The first of some kinds that reaches what is asked. Raises UsageError where none does."""
         short: list[tuple[Kind, Short]] = []
         for kind in tried:
-            file = Approximate.build(kind, self.vectors)
-            index = Index(file, np.arange(len(self.vectors)), self._measured(kind, why, file, did))
-            made = self.tuned(index)
+            index, made = self._tried(kind, why, did)
             if isinstance(made, Short):
                 short.append((kind, made))
                 why = f"{kind} reached a recall of {made.recall:.3f} only"
@@ -53,16 +51,32 @@ class Work:
             one, each = made.promises[0].seconds
             if self.wish.kind == "auto" and one >= ADVANTAGE * self.exact[0] and each >= ADVANTAGE * self.exact[1]:
                 return self.flat(f"for this recall {kind} takes {1e3 * one:.2f} ms a query, exact search no longer")
-            return Parts(replace(index, measured=made), self.keys, self.queries)
+            assert index.rows is not None
+            return Parts(replace(index, measured=made), self.keys[index.rows], self.queries)
         raise UsageError(unmet(self.wish, short, len(self.vectors), self.vectors.dimension))
 
-    def tuned(self, index: Index, furthest: int | None = None) -> Measured | Short:
+    def _tried(self, kind: Kind, why: str, did: str) -> tuple[Index, Measured | Short]:
+        """An index of one kind, and what it promises or reaches."""
+        if not kind.startswith("hnsw") or self.queries is not None:
+            file = Approximate.build(kind, self.vectors)
+            index = Index(file, np.arange(len(self.vectors)), self._measured(kind, why, file, did))
+            return index, self.tuned(index, self.parts)
+        parts, rest, held = held_out(self.vectors, self.keys, self.wish.recall)
+        file = Approximate.build(kind, self.vectors.take(rest))
+        index = Index(file, rest, self._measured(kind, why, file, did))
+        made = self.tuned(index, parts)
+        file.append(self.vectors.take(held))
+        if isinstance(made, Measured):
+            made = replace(made, entries=file.entries)
+        return replace(index, rows=np.concatenate([rest, held])), made
+
+    def tuned(self, index: Index, parts: list[Sample], furthest: int | None = None) -> Measured | Short:
         """What it promises; what it reaches where that is not enough. Of more neighbours it may promise nothing."""
         assert index.file is not None
         limit = min(furthest or index.file.furthest, index.file.furthest)
         found: list[Promise] = []
         for k in DEPTHS:
-            made = promised(index, self.vectors, self.keys, self.parts, k, limit)
+            made = promised(index, self.vectors, self.keys, parts, k, limit)
             if isinstance(made, Promise):
                 found.append(made)
             elif not found:
@@ -71,6 +85,8 @@ class Work:
 
     def take_up(self, earlier: Parts, old: Measured, why: str) -> Parts | str:
         """An index of earlier for these rows; why it must be built, where its recall cannot be had with it."""
+        if old.kind.startswith("hnsw") and self.queries is None:
+            return "a graph must be measured on queries that are not in it, and there are no others than its rows"
         taken = taking_up.taken_up(earlier, self.vectors, self.keys)
         if isinstance(taken, str):
             return taken
@@ -83,8 +99,9 @@ class Work:
         if same:
             told = [report(index, self.keys, self.parts[1], promise) for promise in old.promises]
             if told and min(promise.low for promise in told) >= self.wish.recall:
-                return replace(parts, index=replace(index, measured=replace(measured, promises=tuple(told))))
-        made = self.tuned(index, LONGER * old.promises[0].reach if same and old.promises else None)
+                index = replace(index, measured=replace(measured, promises=tuple(told)))
+                return replace(parts, index=index, queries=self.queries)
+        made = self.tuned(index, self.parts, LONGER * max(promise.reach for promise in old.promises) if same else None)
         if isinstance(made, Short):
             return f"its recall had fallen to {made.recall:.3f}"
         if same:

@@ -1,8 +1,10 @@
 """How far a search must read for the recall that is asked: measured against exact search, on held-out queries.
 
 One sample of queries is tuned on, another, disjoint one is reported on. Rows of the corpus serve as queries where the
-person gives none; such a row is left out of its own answer. Vectors that are the same are one neighbour as good as the
-other, so they are told apart by their value, not by their row.
+person gives none; such a row is left out of its own answer. A graph finds a row that is in it far more easily than
+another query, through the links that were made for it: there the samples are held out until it has been measured.
+Vectors that are the same are one neighbour as good as the other, so they are told apart by their value, not by their
+row.
 """
 
 import math
@@ -20,6 +22,7 @@ from curator.indexes.measured import DEPTHS, Promise, interval
 from curator.vectors import Matrix, Rows, Vectors
 
 LEAST_QUERIES = 2_048  # of a sample, where there are so many
+HELD_OUT = 10  # a sample that is held out is no more than this part of the rows, where that is enough
 TIMED = 1_024  # queries of the longer of two timed searches: exact search gains most by searching many together
 STRICT = 2.576  # standard errors that tuning stays above what was asked, so that a report rarely falls short of it
 BETWEEN = 4  # parts, on a logarithmic scale, that lie between a reach and its half
@@ -61,7 +64,7 @@ def keys_of(vectors: Vectors) -> Keys:
 
 def size_for(asked: float, available: int) -> int:
     """How many queries a sample needs to show a recall. Raises UsageError where they are not there."""
-    needed = math.ceil(STRICT**2 * asked / (1 - asked))
+    needed = _needed(asked)
     if needed > available // 2:
         best = (available // 2) / (available // 2 + STRICT**2)
         raise UsageError(
@@ -71,6 +74,11 @@ def size_for(asked: float, available: int) -> int:
     return min(available // 2, max(LEAST_QUERIES, 2 * needed))
 
 
+def _needed(asked: float) -> int:
+    """Queries whose neighbours must all be found for the lower end of the interval to reach a recall."""
+    return math.ceil(STRICT**2 * asked / (1 - asked))
+
+
 def samples(vectors: Vectors, keys: Keys, queries: Vectors | None, asked: float) -> list[Sample]:
     """Two disjoint samples, of the person's queries or of rows: to tune on, and to report."""
     source = vectors if queries is None else queries
@@ -78,6 +86,16 @@ def samples(vectors: Vectors, keys: Keys, queries: Vectors | None, asked: float)
     rows = _shuffled(len(source))
     parts = [np.sort(rows[:size]), np.sort(rows[size : 2 * size])]
     return [sample_of(vectors, keys, source.take(part), part if queries is None else None) for part in parts]
+
+
+def held_out(vectors: Vectors, keys: Keys, asked: float) -> tuple[list[Sample], Rows, Rows]:
+    """Two samples of rows with their true neighbours among the rest; the rest, and the rows of the samples."""
+    size = min(size_for(asked, len(vectors)), max(_needed(asked), len(vectors) // HELD_OUT))
+    rows = _shuffled(len(vectors))
+    rest, held = np.sort(rows[2 * size :]), np.sort(rows[: 2 * size])
+    base, theirs = vectors.take(rest), keys[rest]
+    parts = [np.sort(rows[:size]), np.sort(rows[size : 2 * size])]
+    return [sample_of(base, theirs, vectors.take(part)) for part in parts], rest, held
 
 
 def fresh(vectors: Vectors, keys: Keys) -> Sample:
