@@ -1,9 +1,10 @@
 """The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
 
+import hashlib
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
 from curator.session import Session, Wrapped
-from curator.vectors import Encoder, Texts
+from curator.vectors import Encoder, Texts, Vectors
 
 
 class Workspace:
@@ -104,13 +105,40 @@ class Workspace:
         }
         return self.last_report
 
-    def index(self, name: str, *, recall: float = 0.99) -> dict[str, Any]:
-        """Build the approximate index of a corpus, which joins with ``APPROX`` use where it is the faster way.
+    def index(
+        self,
+        name: str,
+        *,
+        recall: float | None = None,
+        kind: "indexes.Wanted | None" = None,
+        queries: "str | Relation | Vectors | npt.ArrayLike | None" = None,
+        memory: float | None = None,
+        expected: int | None = None,
+        check: bool = False,
+        rebuild: bool = False,
+    ) -> dict[str, Any]:
+        """Make the approximate index of a corpus, which joins with ``APPROX`` use where it is the faster way.
 
-        ``recall`` is the recall@10 that it must reach on documents of the corpus. Returns what was measured.
+        ``recall`` is asked of it, on ``queries``: a corpus, a relation, or an (n, d) array; without them on documents
+        of the corpus, each left out of its own answer. The kind is chosen by size, by ``memory`` (GiB; half of what
+        is free) and by how many queries are ``expected``. What is left out is as it was asked before, else a recall
+        of 0.99 of whatever kind. Where an earlier version has an index, it is taken up. With ``check`` nothing is
+        made: the recall is measured again, on fresh queries. Returns what was measured. Raises UsageError where the
+        recall cannot be had, with what can.
         """
-        measured = indexes.build(self._corpora.relation(self.catalogue.corpus(name)), recall)
-        self.last_report = {"corpus": name, **asdict(measured)}
+        relation = self._corpora.relation(self.catalogue.corpus(name))
+        asking, source = self._queries(queries)
+        if check:
+            drift = indexes.drift(relation, asking)
+            self.last_report = {"corpus": name, "index": str(drift), **drift.json()}
+            return self.last_report
+        given = {"recall": recall, "kind": kind, "memory": memory, "expected": expected}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        wish = replace(indexes.wished(relation), **changes)
+        with self.catalogue.writing(f"indexes/{name}"):
+            measured = indexes.build(relation, wish, queries=asking, source=source, anew=rebuild)
+        told = [measured.told(k) for k in indexes.DEPTHS if measured.promise(k)] or [str(measured)]
+        self.last_report = {"corpus": name, "index": "\n  ".join(told), **measured.json()}
         return self.last_report
 
     def calibrate(self, name: str, against: str | None = None, *, rows: int = ROWS, seed: int = 0) -> Calibration:
@@ -125,6 +153,16 @@ class Workspace:
         found = calibrate(left, right, rows=rows, seed=seed)
         self.last_report = found.report()
         return found
+
+    def _queries(self, queries: Any) -> tuple[Vectors | None, str]:
+        """The vectors that an index is asked with, and what they are."""
+        if queries is None:
+            return None, ""
+        if isinstance(queries, str):
+            return self._corpora.relation(self.catalogue.corpus(queries)).vectors, f"corpus {queries}"
+        vectors = queries.vectors if isinstance(queries, Relation) else queries
+        vectors = vectors if isinstance(vectors, Vectors) else Vectors.of(vectors)
+        return vectors, f"{len(vectors):,} vectors ({hashlib.sha256(vectors.matrix().tobytes()).hexdigest()[:8]})"
 
     def search(self, name: str, text: str, k: int = 10) -> pl.DataFrame:
         """The k documents of a corpus nearest to a text: ``id, score, text, …``, best first (cosine)."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -49,7 +50,7 @@ TARGET = unit(np.random.default_rng(2).normal(size=(60, D)))
 class Forgetful:
     """Stands for an index that never finds the documents in every third row of its corpus; else exact."""
 
-    measured = "an index that forgets"
+    measured = SimpleNamespace(told=lambda _: "an index that forgets", zeros=0)
 
     def is_faster(self, *_):
         return True
@@ -57,11 +58,11 @@ class Forgetful:
     def seconds(self, *_):
         return 0.0
 
-    def nearest(self, left, right, k, among):
+    def certified(self, left, right, k, among):
         rows = np.arange(len(right)) if among is None else among
         rows = rows[rows % 3 != 0]
         edges = neighbours.nearest(left, right.take(rows), k)
-        return replace(edges, right=rows[edges.right])
+        return replace(edges, right=rows[edges.right]), None
 
 
 @pytest.fixture
@@ -256,13 +257,13 @@ def test_the_interval_of_a_ratio_over_parts():
 
 def test_a_real_index(tmp_path, monkeypatch):
     monkeypatch.setattr(indexes.Index, "is_faster", lambda *_: True)
-    monkeypatch.setattr(indexes, "LEAST_ROWS", 2_000)
+    monkeypatch.setattr("curator.indexes.choice.LEAST_ROWS", 2_000)
     rng = np.random.default_rng(5)
     ws = Workspace(tmp_path / "ws")
     for name, n in (("docs", 3_000), ("shots", 40), ("held", 20)):
         rows = [{"id": f"{name}{i}", "text": f"{name} {i}", "label": "ab"[i % 2]} for i in range(n)]
         ws.add(name, pl.DataFrame(rows), vectors=unit(rng.normal(size=(n, D))))
-    ws.index("docs", recall=0.5)
+    ws.index("docs", recall=0.5, kind="ivf-sq8")
     (tmp_path / "near.sql").write_text(NEAR.format("candidates", "APPROX"))
     mix = ws.mix(recipe(tmp_path, "near.sql"))
     assert [join["exact"] for join in mix.summary()["joins"]] == [True, False]

@@ -162,3 +162,18 @@ def test_forget(run):
     code, _, err = run("forget", "notes:a", "--json")
     assert code == 2
     assert "no document named 'a'" in err
+
+
+def test_index_is_chosen_kept_and_checked(run):
+    run("add", "notes", run.folder / "notes.jsonl")
+    code, out, _ = run("index", "notes", "--recall", "0.9")
+    assert code == 0
+    assert "notes: no index (2 rows: below 10,000 exact search is as fast)" in out
+    code, out, _ = run("index", "notes", "--recall", "0.9", "--json")
+    assert json.loads(out)["report"]["did"] == "nothing: it is there"
+    code, out, _ = run("index", "notes", "--check")
+    assert code == 0
+    assert "exact search, whose recall is 1" in out
+    code, _, err = run("index", "notes", "--kind", "lsh")
+    assert code == 2
+    assert "kind = 'lsh'" in err

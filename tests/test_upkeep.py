@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 from faulty import contents
 
-from curator import Recipe, Workspace, indexes
+from curator import Recipe, Workspace
 from curator.documents import records, tables
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.indexes import choice
 from curator.vectors import store
 
 MOODS = {"positive": "good thanks", "negative": "bad late"}
@@ -196,12 +197,12 @@ def test_places_that_are_damaged_are_not_used(ws, whole):
 
 
 def test_an_index_is_built_again_with_the_recall_that_was_asked(ws, monkeypatch):
-    monkeypatch.setattr(indexes, "LEAST_ROWS", 10)
+    monkeypatch.setattr(choice, "LEAST_ROWS", 10)
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(600, 8)).astype(np.float32)
     ws.add("many", pl.DataFrame({"text": [f"t{i}" for i in range(600)]}), vectors=vectors)
-    ws.index("many", recall=0.9)
-    folder = next((ws.root / "indexes" / "many").glob("*/ivf-own"))
+    ws.index("many", recall=0.9, kind="ivf")
+    folder = next((ws.root / "indexes" / "many").glob("*/approximate-own"))
     name = folder.relative_to(ws.root).as_posix()
     before = (folder / "index.faiss").read_bytes()
     flip(folder / "index.faiss", 0.5)
@@ -214,7 +215,7 @@ def test_an_index_is_built_again_with_the_recall_that_was_asked(ws, monkeypatch)
     )
     assert [damage.what for damage in ws.check()] == ["has no checksum: it is of an older format"]
     assert ws.repair().left == ()
-    assert json.loads((folder / "index.json").read_text())["asked"] == 0.9
+    assert json.loads((folder / "index.json").read_text())["wish"]["recall"] == 0.9
     flip(folder / "index.json", 0.5)
     assert "curator index many builds it again" in str(ws.repair())
     assert not folder.exists()

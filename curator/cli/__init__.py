@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 3 done with 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import polars as pl
 import typer
@@ -58,12 +58,28 @@ def embed(
 @app.command()
 def index(
     name: str,
-    recall: Annotated[float, typer.Option(help="The recall@10 that it must reach.")] = 0.99,
+    recall: Annotated[float | None, typer.Option(help="It must reach; as before, or 0.99.")] = None,
+    kind: Annotated[str | None, typer.Option(help="auto, flat, ivf, ivf-sq8, ivf-pq, hnsw or hnsw-sq8.")] = None,
+    queries: Annotated[str | None, typer.Option(help="A corpus of real queries to measure it on.")] = None,
+    memory: Annotated[float | None, typer.Option(help="GiB it may take; without it half of what is free.")] = None,
+    expected: Annotated[int | None, typer.Option(help="How many queries it is for.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only measure its recall again, on fresh queries.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build it again from nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Build the index of a corpus that joins with APPROX may use."""
+    """Make the index of a corpus that joins with APPROX may use, for the recall that is asked."""
     with open_workspace() as ws:
-        print_report(ws.index(name, recall=recall), as_json)
+        report = ws.index(
+            name, recall=recall, kind=cast(Any, kind), queries=queries, memory=memory, expected=expected, check=check,
+            rebuild=rebuild,
+        )  # fmt: skip
+        if as_json:
+            print_report(report, as_json)
+        else:
+            told = [report["index"], *(report[key] for key in ("did", "why") if key in report)]
+            out.print(f"{name}: " + "\n  ".join(told), markup=False, highlight=False, soft_wrap=True)
+    if report.get("drifted"):
+        raise typer.Exit(1)
 
 
 @app.command()

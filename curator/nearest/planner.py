@@ -174,19 +174,24 @@ class Planner:
         )
         names = EdgeNames(self.engine.next_number(), left.row, right.row)
         approximate = bool(join["nearest_approx"]) and not keys
-        index = search.index_for(left.rows, right, ranking) if approximate else None
+        k = join["nearest_count"]
+        index = search.index_for(left.rows, right, ranking, k) if approximate else None
         part = self.searching.part if index else None
         index = None if self.searching.exact else index
         report = replace(
-            report, exact=index is None, filter=search.filtered(right, index), reason=search.how_searched(index)
+            report, exact=index is None, filter=search.filtered(right, index), reason=search.how_searched(index, k)
         )
         if self.searches:
             started = time.perf_counter()
             groups = groups_of(left, right, keys, self.engine) if keys else None
             asking = left.take(self.searching.rows(len(left.positions))) if part else left
-            found = search.search(asking, right, ranking, join["nearest_count"], groups, index)
+            found = search.search(asking, right, ranking, k, groups, index)
             table = search.edge_table(found, asking, right, ranking, names)
             report = replace(report, groups=found.groups, edges=len(table), seconds=time.perf_counter() - started)
+            if found.certificate is not None:
+                how = f"{report.reason}; {found.certificate}"
+                short = not found.certificate.kept
+                report = replace(report, exact=short, fell_short=short, reason=how)
         else:
             found = search.nothing()
             table = search.edge_table(found, left, right, ranking, names)

@@ -24,6 +24,7 @@ class JoinReport:
     saturated: int | None = None  # lists whose k-th neighbour still passes the query's threshold; None: it has none
     estimated_seconds: float | None = None
     seconds: float | None = None  # None: not searched
+    fell_short: bool = False  # the index did, and the search was made exactly
 
     @property
     def pairs(self) -> int | None:
@@ -37,6 +38,8 @@ class JoinReport:
             cost = f" ({self.pairs:,}, about {duration(self.estimated_seconds)})" if self.pairs else ""
             join = f"the NEAREST join of {self.right} for {self.left}"
             return f"{join} is left to DuckDB, which compares every pair{cost}: {self.reason}"
+        if self.fell_short:
+            return f"the index of {self.right} gives less than was asked: {self.reason}; curator index --rebuild"
         if self.saturated:
             return (
                 f"{self.saturated:,} lists of the {self.k} nearest of {self.right} are saturated: the last of each "

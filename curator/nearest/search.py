@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curator import indexes, neighbours
 from curator.errors import QueryError
-from curator.indexes import Index
+from curator.indexes import Certificate, Index
 from curator.nearest.groups import Group
 from curator.nearest.ranking import DeclinedError, Ranking
 from curator.nearest.report import JoinReport
@@ -24,9 +24,10 @@ class Found:
     edges: neighbours.Edges
     groups: int
     candidates: npt.NDArray[np.int64]  # per edge: how many rows of the right side its list was chosen from
+    certificate: Certificate | None = None  # of an approximate search of many queries
 
 
-def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
+def index_for(left_rows: int, right: Side, ranking: Ranking, k: int) -> Index | None:
     """The right side's index, where it has one that serves this ranking and is expected to be faster."""
     if right.stored is None or ranking.metric != "inner_product" or ranking.farthest:
         return None
@@ -34,7 +35,7 @@ def index_for(left_rows: int, right: Side, ranking: Ranking) -> Index | None:
     index = indexes.find(corpus)
     if index is None or not (ranking.normalises or right.stored.whole.vectors.is_unit):
         return None
-    return index if index.is_faster(left_rows, right.rows / max(1, len(corpus))) else None
+    return index if index.is_faster(left_rows, right.rows / max(1, len(corpus)), k) else None
 
 
 def search(
@@ -46,7 +47,9 @@ def search(
 
     Raises QueryError for vectors of different dimensions, DeclinedError for what DuckDB orders and FAISS cannot.
     """
-    queries, base = _prepared(left, ranking), _prepared(right, ranking)
+    # What an index holds was looked at when it was built: a pass over all of it would cost more than the search.
+    queries = _prepared(left, ranking)
+    base = _prepared(right, ranking) if index is None or index.measured.zeros else right.load()
     if queries.dimension != base.dimension:
         raise QueryError(
             f"{left.alias}.{left.column} has {queries.dimension} components and "
@@ -66,10 +69,10 @@ def _searched(
         queries = Vectors.of(-queries.matrix(), unit=queries.is_unit)
     if index is not None and right.stored is not None:
         corpus, rows = right.stored.in_corpus()
-        edges = index.nearest(queries, corpus.vectors.unit(), k, rows)
+        edges, certificate = index.certified(queries, corpus.vectors, k, rows)
         if rows is not None:
             edges = replace(edges, right=np.searchsorted(rows, edges.right))
-        return Found(edges, 1, np.full(len(edges), len(base)))
+        return Found(edges, 1, np.full(len(edges), len(base)), certificate)
     if groups is None:
         edges = neighbours.nearest(queries, base, k, metric=ranking.metric)
         return Found(edges, 1, np.full(len(edges), len(base)))
@@ -130,12 +133,12 @@ def estimated(report: JoinReport, left: Side, right: Side, index: Index | None) 
     if report.pairs is None:
         return None
     if index is not None and right.stored is not None:
-        return index.seconds(left.rows, right.rows / max(1, len(right.stored.in_corpus()[0])))
+        return index.seconds(left.rows, right.rows / max(1, len(right.stored.in_corpus()[0])), report.k)
     return neighbours.estimated_seconds(report.pairs, left.dimension())
 
 
-def how_searched(index: Index | None) -> str:
+def how_searched(index: Index | None, k: int) -> str:
     """How a join is searched, and where."""
     if index is not None:
-        return f"approximate search on cpu: {index.measured}"
+        return f"approximate search on cpu: {index.measured.told(k)}"
     return "exact search on {} ({})".format(*neighbours.device())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from curator import calibration
+from curator import calibration, indexes
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
 from curator.errors import WorkspaceError
 from curator.files import is_older, is_sealed, is_written, read_json, sha256
@@ -116,12 +116,14 @@ def _derived(root: Path) -> Found:
             store = root / "vectors" / path.stem.removeprefix("places-")
             manifests = [store / f"{shard}.json" for shard in Places.read(path).shards]
             yield from ((manifest, EMBED) for manifest in manifests if not manifest.exists())
-        for folder in home.glob("ivf-*"):
-            told, file = folder / "index.json", folder / "index.faiss"
+        for folder in home.glob(f"{indexes.PREFIX}*"):
+            told = folder / indexes.MANIFEST
             if not is_sealed(told):
                 yield told, INDEX
-            elif not _has(file, read_json(told)["sha256"]):
-                yield file, INDEX
+                continue
+            for name, checksum in read_json(told)["sha256"].items():
+                if not _has(folder / name, checksum):
+                    yield folder / name, INDEX
         yield from ((path, MADE_AGAIN) for path in home.glob(calibration.FILES) if not is_sealed(path))
         if (home / "bm25").is_dir():
             yield from _bm25(home / "bm25")

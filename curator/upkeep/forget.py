@@ -16,12 +16,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curator import calibration
+from curator import calibration, indexes
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus, version_of
 from curator.catalogue.parts import FORGOTTEN_REASON, by_line, set_aside
 from curator.documents import REJECT_COLUMNS, Piece, Reject, reject_table
 from curator.errors import UnknownNameError, UsageError
-from curator.files import is_written, read_json, remove, sha256, write_bytes, write_json, write_npy, write_sealed
+from curator.files import (
+    is_sealed,
+    is_written,
+    read_json,
+    remove,
+    sha256,
+    write_bytes,
+    write_json,
+    write_npy,
+    write_sealed,
+)
 from curator.mix import FILES, digest, seal, summarise
 from curator.upkeep.gc import renew
 from curator.upkeep.layout import folders, mixes
@@ -115,8 +125,10 @@ def _forget(catalogue: Catalogue, document: str, texts: set[str]) -> Forgotten:
     held = [corpus for corpus in versions if key in corpus.scan().select("id").collect()["id"]]
     chosen, seen, trained = _from_mixes(root, name, key, texts)
     derived = [root / "indexes" / name / corpus.version for corpus in held]
-    indexes = sorted({name for folder in derived if list(folder.glob("ivf-*"))})
-    for folder in derived:
+    indexed = [folder for home in derived for folder in home.glob(f"{indexes.PREFIX}*")]
+    indexed += _keeping(root, name)
+    again = sorted({folder.parent.parent.name for folder in indexed})
+    for folder in [*derived, *indexed]:
         shutil.rmtree(folder, ignore_errors=True)
     for path in root.glob(f"indexes/*/*/{calibration.FILES}"):
         if calibration.against(path) in {(name, corpus.version) for corpus in held}:
@@ -134,11 +146,24 @@ def _forget(catalogue: Catalogue, document: str, texts: set[str]) -> Forgotten:
         tuple(corpus.version for corpus in held),
         tuple(sorted(chosen)),
         tuple(sorted(seen - chosen)),
-        tuple(indexes),
+        tuple(again),
         tuple(path for path in models if (root / path).is_dir()),
         tuple(sorted({entry["path"] for corpus in held for entry in corpus.manifest["origin"]})),
         tuple(same),
     )
+
+
+def _keeping(root: Path, name: str) -> list[Path]:
+    """Indexes that may keep vectors of a corpus's documents, though no version of theirs has them.
+
+    As queries that they were measured on, or as entries of a graph whose rows are gone.
+    """
+    found = []
+    for path in root.glob(f"indexes/*/*/{indexes.PREFIX}*/{indexes.MANIFEST}"):
+        told = read_json(path) if is_sealed(path) else {}
+        if told.get("source") == f"corpus {name}" or (path.parts[-4] == name and told.get("dead")):
+            found.append(path.parent)
+    return found
 
 
 def _same_text(catalogue: Catalogue, document: str, texts: set[str]) -> list[str]:

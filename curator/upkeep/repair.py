@@ -226,19 +226,21 @@ class _Mender:
                 self._did(path, "made again" if made else "removed; it is made again when it is needed")
 
     def indexes(self, paths: list[Path]) -> None:
-        """Approximate indexes are built with the recall that was asked, where their description tells it."""
+        """Approximate indexes are built with what was asked of them, where their description tells it."""
         for folder in dict.fromkeys(path.parent for path in paths):
-            told, home = folder / "index.json", folder.parent
-            name, key = home.parent.name, folder.name.removeprefix("ivf-")
-            asked = read_json(told)["asked"] if told not in paths or is_older(told) else None
+            told, home = folder / indexes.MANIFEST, folder.parent
+            name, key = home.parent.name, folder.name.removeprefix(indexes.PREFIX)
+            known = told not in paths or is_older(told)
+            asked, queries, source = indexes.asked_of(folder, but=set(paths)) if known else (None, None, "")
             shutil.rmtree(folder)
             if asked is None:
                 self.done.append(f"the index of {name} was dropped: curator index {name} builds it again")
                 continue
             corpora = self._corpora(StoredEncoder(key, self.catalogue.root))
             try:
-                indexes.build(corpora.relation(self.catalogue.corpus(name, home.name)), asked)
-                self._did(folder, f"built again with a recall of {asked}")
+                relation = corpora.relation(self.catalogue.corpus(name, home.name))
+                indexes.build(relation, asked, queries=queries, source=source, anew=True)
+                self._did(folder, f"built again with a recall of {asked.recall:g}")
             except CuratorError as error:
                 self.done.append(f"the index of {name} was dropped ({error}): curator index {name} builds it again")
 
