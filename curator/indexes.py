@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from curator import neighbours
 from curator.errors import UsageError
-from curator.files import read_json, sha256, write_bytes, write_sealed
+from curator.files import announced, read_json, sha256, write_bytes, write_sealed
 from curator.neighbours import Edges, InvertedFile
 from curator.relation import Relation
 from curator.vectors import Vectors
@@ -108,10 +108,10 @@ def build(relation: Relation, recall: float) -> Measured:
     file = InvertedFile.build(vectors)
     measured = _measured(file, vectors, recall)
     folder = _folder(relation)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").unlink(missing_ok=True)  # it must not speak of another file
-    write_bytes(folder / "index.faiss", file.save)
-    write_sealed(folder / "index.json", {**asdict(measured), "sha256": sha256(folder / "index.faiss")})
+    with announced(folder / "index.json"):
+        (folder / "index.json").unlink(missing_ok=True)  # it must not speak of another file
+        write_bytes(folder / "index.faiss", file.save)
+        write_sealed(folder / "index.json", {**asdict(measured), "sha256": sha256(folder / "index.faiss")})
     return measured
 
 

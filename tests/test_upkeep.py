@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from faulty import contents
 from curator import Recipe, Workspace, indexes
 from curator.documents import records, tables
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.files import announced
 from curator.vectors import store
 
 MOODS = {"positive": "good thanks", "negative": "bad late"}
@@ -111,6 +113,31 @@ DAMAGES = {
 def test_a_whole_workspace_has_no_damage(ws):
     assert ws.check() == []
     assert str(ws.repair()) == "nothing is damaged"
+
+
+def test_checking_keeps_nobody_from_writing_and_sees_what_is_on_its_way(ws, monkeypatch):
+    monkeypatch.setattr("curator.catalogue.Catalogue.writing", None)  # the lock is not asked for
+    last = [
+        next((ws.root / "vectors" / "toy").glob("*.json")),
+        *(ws.root / "indexes" / "notes").glob("*/places-*.json"),
+    ]
+    last += [ws.root / "corpora" / "notes" / "current.json", ws.root / "mixes" / "small" / "current.json"]
+    for path in last:
+        with announced(path):
+            path.rename(path.with_suffix(".aside"))
+            assert ws.check() == []
+        assert [ws.root / damage.path for damage in ws.check()] == [path]
+        dead = path.with_name(f".{path.name}.{process_that_ended()}.part")
+        dead.touch()
+        assert [ws.root / damage.path for damage in ws.check()] == [path]
+        dead.unlink()
+        path.with_suffix(".aside").rename(path)
+    assert ws.check() == []
+
+
+def process_that_ended():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
 
 
 def batches(names):
