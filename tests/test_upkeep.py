@@ -18,7 +18,7 @@ from faulty import contents
 from curator import Recipe, Workspace, indexes
 from curator.documents import records, tables
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import announced
+from curator.files import announced, write_json, write_sealed
 from curator.vectors import store
 
 MOODS = {"positive": "good thanks", "negative": "bad late"}
@@ -255,6 +255,13 @@ def test_runs_of_a_race_are_checked(ws):
     assert [damage.path for damage in repaired.left] == ["races/small/record.json"]
     assert "curator race" in repaired.left[0].remedy
     assert not (ws.root / "races/small/runs/mix-seed0.json").exists()
+    path = ws.root / "races" / "small" / "record.json"
+    write_sealed(path, {"predictions": [0, 1, 1]})
+    assert ws.check() == []
+    path.write_text(path.read_text().replace("0,", "1,"))
+    assert [damage.what for damage in ws.check()] == ["is not what was written"]
+    write_json(path, {"predictions": [0, 1, 1]})  # by a curator that gave records no checksum
+    assert ws.check() == []
 
 
 def test_damage_is_an_error_of_curators_until_it_is_mended(ws):

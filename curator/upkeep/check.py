@@ -165,7 +165,7 @@ def _mixes(root: Path) -> Found:
 def _races(root: Path) -> Found:
     for home in folders(root / "races"):
         files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
-        yield from ((path, RACE) for path in files if not is_written(path))
+        yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
 
 
 def _incomplete(look: Callable[[], Path | None]) -> Path | None:
