@@ -31,6 +31,7 @@ def main() -> None:
 def keep(folder: Path) -> None:
     """Copy a record into the project. Texts of corpora are not ours to copy, so the examples stay behind."""
     record = json.loads((folder / "record.json").read_text("utf8"))
+    record.pop("seal", None)  # it is of all that the record had
     record["mix"]["examples"] = []
     for run in record["runs"]:
         run.pop("history", None)

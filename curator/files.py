@@ -10,7 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ from polars.exceptions import PolarsError
 def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a file beside ``path``, flush it to disk and rename it into place. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = _beside(path)
     try:
         with beside.open("wb") as file:
             write(file)
@@ -36,6 +37,26 @@ def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def announced(path: Path) -> Iterator[None]:
+    """Say that a file is to come while those are written that it makes complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _beside(path).touch()
+    try:
+        yield
+    finally:
+        _beside(path).unlink(missing_ok=True)
+
+
+def is_coming(path: Path) -> bool:
+    """Whether a process that runs has announced a file, or is writing it."""
+    return any(_is_running(part.suffixes[-2].removeprefix(".")) for part in path.parent.glob(f".{path.name}.*.part"))
 
 
 def sweep(directory: Path) -> None:

@@ -291,6 +291,27 @@ def readers(trials, points, seed):
         trials.end("a reader beside a writer", root, writer, 70 if code else 0)
 
 
+def checkers(trials, points, seed):
+    """Somebody checks the files while somebody writes: what is on its way is no damage, and nobody has to wait."""
+
+    def look(root, stop):
+        while not (root / "curator.json").exists():
+            time.sleep(0.001)
+        ws = Workspace(root, encoder=conftest.ToyEncoder())
+        while not stop.exists():
+            found = ws.check()
+            assert not found, [str(damage) for damage in found]
+
+    for _ in range(points):
+        root = trials.workspace("trial")
+        stop = root.parent / "stop"
+        checking = [child(lambda root=root, stop=stop: look(root, stop)) for _ in range(2)]
+        writer = ended(child(lambda root=root: work(root, trials.data)))
+        stop.touch()
+        codes = [ended(one) for one in checking]
+        trials.end("checked by two beside a writer", root, 70 if writer else 0, *[70 if code else 0 for code in codes])
+
+
 FAULTS = {
     "killed": lambda trials, number, _: at_points(trials, number, killed),
     "full": lambda trials, number, _: at_points(trials, number, full),
@@ -298,6 +319,7 @@ FAULTS = {
     "vanished": vanished,
     "writers": two_writers,
     "readers": readers,
+    "checkers": checkers,
 }
 
 

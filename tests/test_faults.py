@@ -16,13 +16,20 @@ HERE = Path(__file__).parent
 TORTURE = os.environ.get("CURATOR_TORTURE") == "1"
 EVERY = 100_000  # a kill at every call that changes a file
 HERE_ONLY = {
-    "first": {"killed": 4, "full": 1, "random": 1, "vanished": 1},
-    "second": {"killed": 4, "full": 1, "writers": 1, "readers": 1},
+    "first": {"killed": 4, "full": 1, "random": 1, "vanished": 1, "checkers": 1},
+    "second": {"killed": 4, "full": 1, "writers": 1, "readers": 1, "checkers": 1},
 }
 TORTURES = [
     (day, {fault: trials})
     for day in ("first", "second")
-    for fault, trials in {"killed": EVERY, "full": 60, "random": 50, "vanished": 20, "writers": 20}.items()
+    for fault, trials in {
+        "killed": EVERY,
+        "full": 60,
+        "random": 50,
+        "vanished": 20,
+        "writers": 20,
+        "checkers": 20,
+    }.items()
 ] + [("second", {"readers": 20})]
 
 

@@ -55,10 +55,20 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
     predicted = ws.predict("race", str(tmp_path / "test.jsonl"))
     assert set(predicted["label"]) <= {"good", "bad"}
 
-    monkeypatch.setattr(race_run, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
-    assert [run["predictions"] for run in ws.race(recipe).record["runs"]] == [
-        run["predictions"] for run in race.record["runs"]
-    ]
+    damaged = race.directory / "runs" / "full-seed1.json"
+    damaged.write_text(damaged.read_text().replace('"seed": 1', '"seed": 0'))
+    trained, fine_tune = [], race_run.fine_tune
+
+    def watched(*settings, **rest):
+        trained.append(rest["seed"])
+        return fine_tune(*settings, **rest)
+
+    monkeypatch.setattr(race_run, "fine_tune", watched)
+    again = ws.race(recipe).record["runs"]
+    assert trained == [1]  # the run whose file is not what was written
+    timeless = [{name: value for name, value in run.items() if "seconds" not in name} for run in again]
+    assert timeless == [{name: run[name] for name in run if "seconds" not in name} for run in race.record["runs"]]
+    assert ws.check() == []
 
 
 def test_an_arm_that_fails_is_reported_and_the_others_finish(tmp_path, toy, recipe, monkeypatch):

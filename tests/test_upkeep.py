@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from faulty import contents
 from curator import Recipe, Workspace
 from curator.documents import records, tables
 from curator.errors import UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.files import announced, write_json, write_sealed
 from curator.indexes import choice
 from curator.vectors import store
 
@@ -112,6 +114,31 @@ DAMAGES = {
 def test_a_whole_workspace_has_no_damage(ws):
     assert ws.check() == []
     assert str(ws.repair()) == "nothing is damaged"
+
+
+def test_checking_keeps_nobody_from_writing_and_sees_what_is_on_its_way(ws, monkeypatch):
+    monkeypatch.setattr("curator.catalogue.Catalogue.writing", None)  # the lock is not asked for
+    last = [
+        next((ws.root / "vectors" / "toy").glob("*.json")),
+        *(ws.root / "indexes" / "notes").glob("*/places-*.json"),
+    ]
+    last += [ws.root / "corpora" / "notes" / "current.json", ws.root / "mixes" / "small" / "current.json"]
+    for path in last:
+        with announced(path):
+            path.rename(path.with_suffix(".aside"))
+            assert ws.check() == []
+        assert [ws.root / damage.path for damage in ws.check()] == [path]
+        dead = path.with_name(f".{path.name}.{process_that_ended()}.part")
+        dead.touch()
+        assert [ws.root / damage.path for damage in ws.check()] == [path]
+        dead.unlink()
+        path.with_suffix(".aside").rename(path)
+    assert ws.check() == []
+
+
+def process_that_ended():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
 
 
 def batches(names):
@@ -229,6 +256,13 @@ def test_runs_of_a_race_are_checked(ws):
     assert [damage.path for damage in repaired.left] == ["races/small/record.json"]
     assert "curator race" in repaired.left[0].remedy
     assert not (ws.root / "races/small/runs/mix-seed0.json").exists()
+    path = ws.root / "races" / "small" / "record.json"
+    write_sealed(path, {"predictions": [0, 1, 1]})
+    assert ws.check() == []
+    path.write_text(path.read_text().replace("0,", "1,"))
+    assert [damage.what for damage in ws.check()] == ["is not what was written"]
+    write_json(path, {"predictions": [0, 1, 1]})  # by a curator that gave records no checksum
+    assert ws.check() == []
 
 
 def test_damage_is_an_error_of_curators_until_it_is_mended(ws):

@@ -31,7 +31,7 @@ from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
 from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
-from curator.files import read_json, sweep, write_json, write_sealed
+from curator.files import announced, read_json, sweep, write_json, write_sealed
 
 __all__ = [
     "COPY", "FORGOTTEN", "FORMAT", "IDENTIFIER", "MANIFEST", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name",
@@ -156,9 +156,10 @@ class Catalogue:
         except DataError:  # what is wrong with the origin will be wrong the next time
             shutil.rmtree(beside)
             raise
-        version = self._complete(name, beside, {**_manifest(name, parts, origin, settings), "asked": asked})
-        if present:
-            self.make_present(name, version)
+        with announced(home / "current.json"):
+            version = self._complete(name, beside, {**_manifest(name, parts, origin, settings), "asked": asked})
+            if present:
+                self.make_present(name, version)
         return self.corpus(name, version)
 
     def make_present(self, name: str, version: str) -> None:

@@ -1,5 +1,6 @@
 """Making an index: kinds are tried until one gives the recall that is wished, or one of earlier is taken up."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -67,7 +68,10 @@ class Work:
         made = self.tuned(index, parts)
         file.append(self.vectors.take(held))
         if isinstance(made, Measured):
-            made = replace(made, entries=file.entries)
+            grown = len(self.vectors) / len(rest)  # the graph was that much smaller when it was measured
+            longer = [math.ceil(grown * max(one.reach, one.k * one.factor)) for one in made.promises]
+            told = tuple(replace(one, reach=reach) for one, reach in zip(made.promises, longer, strict=True))
+            made = replace(made, entries=file.entries, promises=told)
         return replace(index, rows=np.concatenate([rest, held])), made
 
     def tuned(self, index: Index, parts: list[Sample], furthest: int | None = None) -> Measured | Short:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from curator.errors import WorkspaceError
-from curator.files import is_sealed, read_json, sha256, sweep, write_bytes, write_npy, write_sealed
+from curator.files import announced, is_sealed, read_json, sha256, sweep, write_bytes, write_npy, write_sealed
 from curator.indexes.index import Index
 from curator.indexes.measured import Measured, Wish
 from curator.indexes.tuning import Keys
@@ -56,22 +56,23 @@ def write(folder: Path, parts: Parts) -> Measured:
     """Keep an index."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    for name in (MANIFEST, CODES, ROWS, KEYS, QUERIES):  # the manifest first: it must not speak of other files
-        (folder / name).unlink(missing_ok=True)
-    index = parts.index
-    if index.file is not None and index.rows is not None:
-        write_bytes(folder / CODES, index.file.save)
-        write_npy(folder / ROWS, index.rows)
-        write_npy(folder / KEYS, parts.keys)
-    if parts.queries is not None:
-        write_npy(folder / QUERIES, parts.queries)
-    files = [folder / name for name in (CODES, ROWS, KEYS, QUERIES) if (folder / name).exists()]
-    measured = replace(
-        index.measured,
-        size=sum(path.stat().st_size for path in files),
-        sha256={path.name: sha256(path) for path in files},
-    )
-    write_sealed(folder / MANIFEST, measured.json())
+    with announced(folder / MANIFEST):
+        for name in (MANIFEST, CODES, ROWS, KEYS, QUERIES):  # the manifest first: it must not speak of other files
+            (folder / name).unlink(missing_ok=True)
+        index = parts.index
+        if index.file is not None and index.rows is not None:
+            write_bytes(folder / CODES, index.file.save)
+            write_npy(folder / ROWS, index.rows)
+            write_npy(folder / KEYS, parts.keys)
+        if parts.queries is not None:
+            write_npy(folder / QUERIES, parts.queries)
+        files = [folder / name for name in (CODES, ROWS, KEYS, QUERIES) if (folder / name).exists()]
+        measured = replace(
+            index.measured,
+            size=sum(path.stat().st_size for path in files),
+            sha256={path.name: sha256(path) for path in files},
+        )
+        write_sealed(folder / MANIFEST, measured.json())
     return measured
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from curator.catalogue import Corpus
 from curator.corpora import Corpora, Stale
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import read_json, sweep, write_bytes, write_json, write_sealed
+from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
@@ -65,13 +65,16 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     made_from = inputs(task, plan, workshop.corpora.encoder_key())
     home = workshop.corpora.catalogue.root / "mixes" / name
     directory = home / version(made_from)
+    built = None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
         built = build(task, plan, workshop.session, certified=True)
-        store(directory, lock(name, made_from, built), built, task, workshop.corpora)
-    sweep(home)
-    write_sealed(home / "current.json", {"version": directory.name})
+    with announced(home / "current.json"):
+        if built is not None:
+            store(directory, lock(name, made_from, built), built, task, workshop.corpora)
+        sweep(home)
+        write_sealed(home / "current.json", {"version": directory.name})
     return Mix(directory, workshop)
 
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from curator.corpora import Progress
 from curator.errors import CuratorError, DataError
-from curator.files import read_json, write_json
+from curator.files import is_sealed, read_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
@@ -59,7 +59,7 @@ def run(
     with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
         record = _record(recipe, workshop, directory, progress)
         record |= {"command": command, "smoke": smoke}
-        write_json(directory / "record.json", record)
+        write_sealed(directory / "record.json", record)
     return record
 
 
@@ -188,15 +188,15 @@ def _run(
         documents = choose(arm, task, mix).documents
         selection_seconds = selection_seconds or time.perf_counter() - started
         made_from = _inputs(arm, task, documents, evaluation)
-        if path.exists() and (stored := read_json(path)).get("inputs") == made_from:
-            return dict(stored)
+        if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
+            return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), "selection_seconds": round(selection_seconds, 3)}
         values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {"documents": 0, "selection_seconds": 0.0, "steps": 0, "best_step": 0, "seconds": 0.0}
         return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
-    write_json(path, values)
+    write_sealed(path, values)
     return values
 
 

@@ -1,13 +1,13 @@
 """What of a workspace is not what was written: every file that has a checksum is compared with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from curator import calibration, indexes
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
-from curator.errors import WorkspaceError
-from curator.files import is_older, is_sealed, is_written, read_json, sha256
+from curator.files import is_coming, is_older, is_sealed, is_written, read_json, sha256
 from curator.mix import LOCK
 from curator.upkeep.layout import CURRENT, folders, lock_of, manifest_of
 from curator.vectors import Places, VectorStore
@@ -39,12 +39,12 @@ class Damage:
 
 
 def check(catalogue: Catalogue) -> list[Damage]:
-    """The damaged files of a workspace, by path. Reads all of it; models have no checksum, and are not looked at."""
+    """The damaged files of a workspace, by path. Reads all of it; models have no checksum, and are not looked at.
+
+    Others may write meanwhile: what is on its way is no damage.
+    """
     root, found = catalogue.root, dict[str, Damage]()
-    parts = [_corpora, _vectors, _derived, _mixes, _races]
-    if _is_idle(catalogue):
-        parts.append(_shards_without_manifest)
-    for part in parts:
+    for part in (_corpora, _vectors, _shards_without_manifest, _derived, _mixes, _races):
         for path, remedy in part(root):
             what = GONE if not path.exists() else OLDER if is_older(path) else CHANGED
             damage = Damage(path.relative_to(root).as_posix(), what, remedy)
@@ -57,16 +57,25 @@ Found = Iterator[tuple[Path, str]]  # a damaged file, and its remedy
 
 def _corpora(root: Path) -> Found:
     for home in folders(root / "corpora"):
-        versions = folders(home)
-        if not is_sealed(home / CURRENT):
-            if versions or (home / CURRENT).exists():
-                yield home / CURRENT, NEWEST if versions else ADD_AGAIN
-        elif (present := home / read_json(home / CURRENT)["version"]) not in versions:
+        pointer = home / CURRENT
+        present = home / read_json(pointer)["version"] if is_sealed(pointer) else None
+        versions = folders(home)  # afterwards: what the name comes to mean is there before it does
+        if present is not None and present not in versions:
             yield present / MANIFEST, ADD_AGAIN
+        elif present is None and (versions or pointer.exists()) and _incomplete(partial(_unsealed, pointer)):
+            yield pointer, NEWEST if versions else ADD_AGAIN
         if (home / FORGOTTEN).exists() and not is_sealed(home / FORGOTTEN):
             yield home / FORGOTTEN, "it cannot be made again: forget the documents once more when they come back"
         for directory in versions:
             yield from _version(home.name, directory)
+
+
+def _gone(path: Path) -> Path | None:
+    return None if path.exists() else path
+
+
+def _unsealed(path: Path) -> Path | None:
+    return None if is_sealed(path) else path
 
 
 def _version(name: str, directory: Path) -> Found:
@@ -91,42 +100,37 @@ def _shards_without_manifest(root: Path) -> Found:
     """Shards that are there but for what is written last; such as a run that was killed may leave, too."""
     for directory in folders(root / "vectors"):
         for vectors in directory.glob("[!.]*.npy"):
-            manifest = vectors.with_suffix(".json")
-            if not manifest.exists() and vectors.with_suffix(".parquet").exists():
+            if (manifest := _incomplete(partial(_lost_manifest, vectors))) is not None:
                 yield manifest, EMBED
 
 
-def _is_idle(catalogue: Catalogue) -> bool:
-    """Whether nobody is writing."""
-    try:
-        with catalogue.writing():
-            return True
-    except WorkspaceError:
-        return False
-    except OSError:  # a workspace that may only be read
-        return True
+def _lost_manifest(vectors: Path) -> Path | None:
+    return _gone(vectors.with_suffix(".json")) if vectors.with_suffix(".parquet").exists() else None
 
 
 def _derived(root: Path) -> Found:
     for home in (version for corpus in folders(root / "indexes") for version in folders(corpus)):
         for path in {path.with_suffix(".parquet") for path in home.glob("places-*")}:
-            if (damaged := Places.damaged(path)) is not None:
+            if (damaged := _incomplete(partial(Places.damaged, path))) is not None:
                 yield damaged, MADE_AGAIN
                 continue
             store = root / "vectors" / path.stem.removeprefix("places-")
             manifests = [store / f"{shard}.json" for shard in Places.read(path).shards]
-            yield from ((manifest, EMBED) for manifest in manifests if not manifest.exists())
+            yield from ((manifest, EMBED) for manifest in manifests if _incomplete(partial(_gone, manifest)))
         for folder in home.glob(f"{indexes.PREFIX}*"):
-            told = folder / indexes.MANIFEST
-            if not is_sealed(told):
-                yield told, INDEX
-                continue
-            for name, checksum in read_json(told)["sha256"].items():
-                if not _has(folder / name, checksum):
-                    yield folder / name, INDEX
+            if (damaged := _incomplete(partial(_damaged_index, folder))) is not None:
+                yield damaged, INDEX
         yield from ((path, MADE_AGAIN) for path in home.glob(calibration.FILES) if not is_sealed(path))
         if (home / "bm25").is_dir():
             yield from _bm25(home / "bm25")
+
+
+def _damaged_index(folder: Path) -> Path | None:
+    told = folder / indexes.MANIFEST
+    if _unsealed(told):
+        return told
+    checksums = read_json(told)["sha256"]
+    return next((folder / name for name, checksum in checksums.items() if not _has(folder / name, checksum)), None)
 
 
 def _bm25(folder: Path) -> Found:
@@ -145,7 +149,7 @@ def _mixes(root: Path) -> Found:
         pointer = home / CURRENT
         if is_sealed(pointer):
             stored = sorted({*stored, home / read_json(pointer)["version"]})
-        elif stored or pointer.exists():
+        elif (stored or pointer.exists()) and _incomplete(partial(_unsealed, pointer)):
             yield pointer, NEWEST if stored else DROP
         for directory in stored:
             values = lock_of(directory)
@@ -164,7 +168,15 @@ def _mixes(root: Path) -> Found:
 def _races(root: Path) -> Found:
     for home in folders(root / "races"):
         files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
-        yield from ((path, RACE) for path in files if not is_written(path))
+        yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
+
+
+def _incomplete(look: Callable[[], Path | None]) -> Path | None:
+    """The damaged one of files that are complete once a .json beside them is, unless that is on its way."""
+    path = look()
+    if path is None or is_coming(path.with_suffix(".json")):
+        return None
+    return look()  # it may have come in between
 
 
 def _has(path: Path, checksum: str) -> bool:

@@ -334,7 +334,7 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
     if values["mix"]:
         values["mix"]["examples"] = [one for one in values["mix"]["examples"] if not _tells(one, keys, texts)]
     remove(home / "report.html")
-    write_json(record, values)
+    write_sealed(record, values)
 
 
 def _tells(example: dict[str, Any], keys: Keys, texts: set[str]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.files import is_sealed, read_json, sha256, write_bytes, write_sealed
+from curator.files import announced, is_sealed, read_json, sha256, write_bytes, write_sealed
 from curator.vectors.rows import Rows
 
 ENTRY = np.dtype([("shard", "i4"), ("row", "i4"), ("n_tokens", "i4"), ("truncated", "?")])
@@ -52,8 +52,10 @@ class Places:
         """Write them to a Parquet file, a column for each field of an entry, with its checksum beside it."""
         columns = [pl.Series(name, np.ascontiguousarray(self.entries[name])) for name in ENTRY.names or ()]
         names = columns[0].cast(pl.UInt32).cat.to(pl.Enum(self.shards))
-        write_bytes(path, pl.DataFrame([names, *columns[1:]]).write_parquet)
-        write_sealed(path.with_suffix(".json"), {"sha256": sha256(path)})
+        seal = path.with_suffix(".json")
+        with announced(seal):
+            write_bytes(path, pl.DataFrame([names, *columns[1:]]).write_parquet)
+            write_sealed(seal, {"sha256": sha256(path)})
 
     @staticmethod
     def damaged(path: Path) -> Path | None:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from curator.errors import WorkspaceError
-from curator.files import is_older, is_sealed, read_json, sha256, write_bytes, write_npy, write_sealed
+from curator.files import announced, is_older, is_sealed, read_json, sha256, write_bytes, write_npy, write_sealed
 from curator.vectors.encoder import Encoded
 from curator.vectors.hashes import Hashes
 from curator.vectors.rows import Half, Matrix
@@ -54,10 +54,11 @@ class Shard:
     def write(self, keys: pl.DataFrame, vectors: Matrix | Half) -> None:
         """Write it whole: ``keys`` as in ``KEYS``, and as many vectors; what is not float16 becomes float32."""
         kind = np.float16 if vectors.dtype == np.float16 else np.float32
-        write_npy(self.vectors, np.ascontiguousarray(vectors, kind))
-        write_bytes(self.keys, keys.write_parquet)
-        checksums = {path.name: sha256(path) for path in (self.vectors, self.keys)}
-        write_sealed(self.manifest, {"rows": len(keys), "sha256": checksums})
+        with announced(self.manifest):
+            write_npy(self.vectors, np.ascontiguousarray(vectors, kind))
+            write_bytes(self.keys, keys.write_parquet)
+            checksums = {path.name: sha256(path) for path in (self.vectors, self.keys)}
+            write_sealed(self.manifest, {"rows": len(keys), "sha256": checksums})
 
     def size(self) -> int:
         """Bytes of its files."""
