@@ -38,14 +38,15 @@ class JoinReport:
             cost = f" ({self.pairs:,}, about {duration(self.estimated_seconds)})" if self.pairs else ""
             join = f"the NEAREST join of {self.right} for {self.left}"
             return f"{join} is left to DuckDB, which compares every pair{cost}: {self.reason}"
+        told = []
         if self.fell_short:
-            return f"the index of {self.right} gives less than was asked: {self.reason}; curator index --rebuild"
+            told.append(f"the index of {self.right} gives less than was asked: {self.reason}; curator index --rebuild")
         if self.saturated:
-            return (
+            told.append(
                 f"{self.saturated:,} lists of the {self.k} nearest of {self.right} are saturated: the last of each "
                 "passes the threshold, so there may be more: raise k, or use pairs_within (column saturated: which)"
             )
-        return None
+        return "; ".join(told) or None
 
     def __str__(self) -> str:
         lines = [f"NEAREST {self.k} of {self.right} for {self.left} by {self.ranking}"]
