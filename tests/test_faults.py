@@ -61,7 +61,7 @@ def test_a_small_disk(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     for name in "abcd":
-        rows = [{"text": f"{name}{i} {os.urandom(400).hex()}"} for i in range(500)]
+        rows = [{"text": f"{name}{i} {os.urandom(8).hex()}"} for i in range(17_000)]  # more than small files have
         (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     main = "from curator.cli import main; main()"
     command = [sys.executable, "-c", main, "-q", "-w", str(disk / "ws"), "add", "x", str(data)]
@@ -77,7 +77,7 @@ def test_a_small_disk(tmp_path):
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert "2,000 documents" in done.stdout
+        assert "68,000 documents" in done.stdout
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 
