@@ -35,15 +35,15 @@ import faiss
 import nearest
 import numpy as np
 from circumstances import circumstances
-from curator.indexes.choice import kinds
-from curator.indexes.making import Work
-from curator.indexes.tuning import keys_of
 from memory import status
 from rivals import Engine, Ids, K, Matrix, Rivals, Run, timed
 
 from curator import Workspace, neighbours
 from curator.errors import UsageError
 from curator.indexes import Index, Wish
+from curator.indexes.choice import kinds
+from curator.indexes.making import Work
+from curator.indexes.tuning import keys_of
 from curator.vectors import Vectors
 
 Row = dict[str, Any]
