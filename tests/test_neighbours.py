@@ -32,7 +32,7 @@ def resize(monkeypatch, **modules):
 def precision(request, monkeypatch):
     """Products in bf16 give the same results on any processor, if not as fast."""
     monkeypatch.setattr("curator.neighbours.bfloat16.is_fast", lambda: request.param == "bf16")
-    resize(monkeypatch, bfloat16={"LEAST_QUERIES": 1, "LEAST_PAIRS": 1})
+    resize(monkeypatch, bfloat16={"LEAST_QUERIES": 1, "LEAST_ROWS": 1})
     return request.param
 
 

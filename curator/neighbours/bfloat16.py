@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 UNIT = 2.0**-8  # largest relative error of rounding to bf16
 BASE_ROWS, QUERY_ROWS = 4_096, 1_024  # of one product, whose 8 MiB stay in the cache until they are looked through
 GROUP = 32  # columns of a product of which only the largest is ordered; a power of two
-LEAST_QUERIES, LEAST_PAIRS = 64, 2**20  # below, reading and rounding the vectors takes longer than the product saves
+LEAST_QUERIES = 128  # below, reading and rounding the vectors takes longer than the products save
+LEAST_ROWS = 2**14  # below, so does picking the candidates: most are of the first rows that are looked through
 CROWDED = 16  # times k + 32 rows that can be among the best: such a list is left to fp32
 TOO_MANY = 0.25  # share of crowded lists from which fp32 is faster for all
 SHORT, LONG = 1e-15, 1e15  # vectors between them have products that neither vanish nor overflow
@@ -50,7 +51,7 @@ def serves(queries: int, rows: int, k: int) -> bool:
     return (
         is_fast()
         and queries >= LEAST_QUERIES
-        and queries * rows >= LEAST_PAIRS
+        and rows >= LEAST_ROWS
         and k <= min(BASE_ROWS // 4, rows // GROUP)
     )
 
