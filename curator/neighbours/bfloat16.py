@@ -48,12 +48,7 @@ def is_fast() -> bool:
 
 def serves(queries: int, rows: int, k: int) -> bool:
     """Whether this is the faster way to the k best of that many rows for that many queries."""
-    return (
-        is_fast()
-        and queries >= LEAST_QUERIES
-        and rows >= LEAST_ROWS
-        and k <= min(BASE_ROWS // 4, rows // GROUP)
-    )
+    return is_fast() and queries >= LEAST_QUERIES and rows >= LEAST_ROWS and k <= min(BASE_ROWS // 4, rows // GROUP)
 
 
 @dataclass(frozen=True)
