@@ -3,24 +3,24 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from curator import origins
 from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
 from curator.catalogue.corpus import checksums
-from curator.documents import READER, Batch, Columns, Origin, asked, files, read
+from curator.documents import READER, Batch, Columns, Origin, asked, read
 from curator.encoder import RememberedEncoder
 from curator.errors import CuratorWarning, UsageError
-from curator.files import sha256, sweep
+from curator.files import sweep
 from curator.relation import Documents, Relation
 from curator.vectors import Encoder, Places, Rows, Step, Vectors, VectorStore
 
@@ -33,15 +33,6 @@ class Progress(Protocol):
     """Is told how much of what is done: of a ``total``, 0 where that is not known, and how many tokens were read."""
 
     def __call__(self, what: str, done: int, total: int, tokens: int = 0, /) -> None: ...
-
-
-@dataclass(frozen=True)
-class Stale:
-    """A file that is not what it was when a corpus was read from it."""
-
-    corpus: str
-    path: str
-    change: str  # 'changed' or 'gone'
 
 
 class Corpora:
@@ -72,7 +63,7 @@ class Corpora:
 
         ``vectors``: an (n, d) array with one row per row of the origin, or the name of a column that holds them.
         """
-        paths = _paths(origin, base)
+        paths = origins.paths(origin, base)
         settings = {
             "columns": vars(columns),
             "vectors": vectors if isinstance(vectors, str) else vectors is not None,
@@ -84,7 +75,9 @@ class Corpora:
         elif vectors is not None:
             own = MatrixOfVectors(np.asarray(vectors, dtype=np.float32))
         known = self.catalogue.known(name) if paths else []
-        same = [one for one in known if one.manifest["settings"] == settings and _unchanged(one, paths or [])]
+        same = [
+            one for one in known if one.manifest["settings"] == settings and origins.are_unchanged(one, paths or [])
+        ]
         if same and not isinstance(own, MatrixOfVectors):
             log.info("corpus %s is up to date", name)
             return self._present(same[0])
@@ -93,7 +86,7 @@ class Corpora:
             return self.catalogue.add(
                 name,
                 lambda earlier: self._watched(name, read_again(earlier=earlier), own),
-                origin=[fingerprint(path, known) for path in paths or []],
+                origin=origins.fingerprints(paths or [], known),
                 settings=settings,
                 apart=None if own is None else own.apart,
                 asked=None if paths is None else asked(origin, base),
@@ -284,18 +277,6 @@ class Corpora:
         """Where the vectors of the encoder in use are."""
         return VectorStore(self.catalogue.root / "vectors" / self.encoder.key)
 
-    def stale(self, corpora: Iterable[Corpus]) -> list[Stale]:
-        """The files of these corpora that have changed or gone since they were read."""
-        found = []
-        for corpus in corpora:
-            for entry in corpus.manifest["origin"]:
-                path = Path(entry["path"])
-                if not path.exists():
-                    found.append(Stale(corpus.name, entry["path"], "gone"))
-                elif _stat(path) != _stat_of(entry) and sha256(path) != entry["sha256"]:
-                    found.append(Stale(corpus.name, entry["path"], "changed"))
-        return found
-
     def _watched(self, name: str, batches: Iterator[Batch], own: Own | None) -> Iterator[Batch]:
         done = rows = 0
         for batch in batches:
@@ -330,33 +311,3 @@ def _starts(corpus: Corpus, wanted: Rows) -> list[int]:
     return [
         start for start, stop, _ in corpus.windows() if np.searchsorted(wanted, stop) > np.searchsorted(wanted, start)
     ]
-
-
-def _paths(origin: Origin, base: Path | None) -> list[Path] | None:
-    """The files of an origin; None for a frame or a hub name, which have no files to compare."""
-    named = [origin] if isinstance(origin, str | Path) else origin if isinstance(origin, list | tuple) else []
-    if named and not any(str(name).startswith("hf://") for name in named):
-        return [path.absolute() for path in files(origin, base)]
-    return None
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _stat_of(entry: Mapping[str, Any]) -> tuple[int, int]:
-    return entry["size"], entry["mtime_ns"]
-
-
-def fingerprint(path: Path, known: Iterable[Corpus]) -> dict[str, Any]:
-    """What a file is; its checksum from a version that was read from it, where neither size nor time has changed."""
-    size, mtime = _stat(path)
-    entries = (entry for corpus in known for entry in corpus.manifest["origin"])
-    same = (e["sha256"] for e in entries if (e["path"], *_stat_of(e)) == (str(path), size, mtime))
-    return {"path": str(path), "size": size, "mtime_ns": mtime, "sha256": next(same, None) or sha256(path)}
-
-
-def _unchanged(corpus: Corpus, paths: list[Path]) -> bool:
-    known = {entry["path"]: _stat_of(entry) for entry in corpus.manifest["origin"]}
-    return known == {str(path): _stat(path) for path in paths}

@@ -1,7 +1,6 @@
 """The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
 
 import hashlib
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -21,14 +20,15 @@ from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
-from curator.errors import CuratorWarning, QueryError, UsageError
+from curator.errors import CuratorWarning, UsageError
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, Workshop, make
-from curator.nearest import FOLDED, Query, Tools, duration, refuse_writing_words, rewrite
+from curator.nearest import Tools
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.results import Added, Race
-from curator.session import Session, Wrapped
+from curator.session import Session
+from curator.statements import Ran, Statements
 from curator.vectors import Encoder, Texts, Vectors
 
 
@@ -190,13 +190,7 @@ class Workspace:
         Also ``EXPLAIN`` of one, ``DESCRIBE`` and ``SUMMARIZE``. Raises QueryError for what writes or cannot run, and
         warns of what was left to DuckDB, with an estimate, and of lists that a threshold would have made longer.
         """
-        wrapped = self.session.wrapped(query)
-        if wrapped is None or wrapped.explains:
-            return self._run(query, wrapped, parameters)
-        raise QueryError(
-            f"this {wrapped.before.split()[0].upper()} writes, and only SELECT is run here: ws.execute(…), or "
-            "curator sql --write, does the rest"
-        )
+        return self._reported(self._statements().select(query, parameters))
 
     def execute(self, statement: str, /, **parameters: Any) -> pl.DataFrame:
         """Run any one statement of DuckDB's, also one that creates or writes; NEAREST works inside it too.
@@ -207,13 +201,7 @@ class Workspace:
         """
         if self.sandbox:
             raise UsageError("a sandbox only reads: use ws.sql, or a workspace without sandbox")
-        self._refuse_to_shadow(statement)
-        wrapped = self.session.wrapped(statement)
-        if wrapped is not None or self.session.is_query(statement):
-            return self._run(statement, wrapped, parameters)
-        table = self.session.run(statement, parameters, self._bound(statement))
-        self.last_report = {"rows": len(table), "joins": []}
-        return _frame(table)
+        return self._reported(self._statements().execute(statement, parameters))
 
     def explain(self, query: str, /, *, analyze: bool = False, **parameters: Any) -> str:
         """What FAISS does in a query, what DuckDB does, and why, per NEAREST join; with the times expected.
@@ -221,15 +209,7 @@ class Workspace:
         What a join needs first is run: subqueries, table functions, ``embed``; no join is searched. ``analyze`` runs
         everything, and tells the times measured.
         """
-        wrapped = self.session.wrapped(query)
-        started = time.perf_counter()
-        planned = self._plan(query, wrapped, parameters, searches=analyze)
-        if analyze:
-            rows = len(planned.fetch())
-            total = f"in all {duration(time.perf_counter() - started)} for {rows:,} rows"
-        planned.engine.close()
-        lines = [str(join) for join in planned.joins] or ["no NEAREST join: DuckDB runs all of it"]
-        return "\n".join([*lines, total] if analyze else lines)
+        return self._statements().explain(query, parameters, analyze=analyze)
 
     # Mixes and races
 
@@ -299,7 +279,8 @@ class Workspace:
         rejected = [reject for batch in batches for reject in batch.rejects]
         if rejected:
             first = rejected[0]
-            _warn(f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}")
+            told = f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}"
+            warnings.warn(told, CuratorWarning, stacklevel=2)
         probabilities = classifier.predict(frame["text"].to_list())
         best = probabilities.argmax(axis=1)
         self.last_report = {"documents": len(frame), "rejects": len(rejected), "labels": list(classifier.labels)}
@@ -356,61 +337,17 @@ class Workspace:
             encoder = encoders.RememberedEncoder(encoder or recipe.Encoder(), self.root / "vectors" / "encoders.json")
         return Corpora(self.catalogue, lambda: encoder, self._progress)
 
-    def _plan(
-        self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any], *, searches: bool = True
-    ) -> Query:
-        query = statement if wrapped is None else wrapped.query
-        tools = Tools(self._relations(), (*FUNCTIONS, *self._readers()), self._corpora.embed_query)
-        return rewrite(self.session, query, parameters, tools, shown=statement, searches=searches)
+    def _statements(self) -> Statements:
+        return Statements(
+            self.session, Tools(self._relations(), (*FUNCTIONS, *self._readers()), self._corpora.embed_query)
+        )
 
-    def _run(self, statement: str, wrapped: Wrapped | None, parameters: dict[str, Any]) -> pl.DataFrame:
-        if self.session.is_left_whole(statement if wrapped is None else wrapped.query):
-            whole = self._left_whole(statement, parameters)
-            if whole is not None:
-                return whole
-        planned = self._plan(statement, wrapped, parameters)
-        try:
-            for join in planned.joins:  # before the query runs: a person may not want to wait
-                if message := join.warning:
-                    _warn(message)
-        except CuratorWarning:
-            planned.engine.close()
-            raise
-        table = planned.fetch(None if wrapped is None else wrapped.around)
-        self.last_report = {"rows": len(table), "joins": [asdict(join) for join in planned.joins]}
-        return _frame(table)
-
-    def _left_whole(self, statement: str, parameters: dict[str, Any]) -> pl.DataFrame | None:
-        """The result of a query without a tree, by DuckDB alone; None where it asks for what only curator knows."""
-        words = self.session.words(statement)
-        ours = {"nearest", *FOLDED, *(function.__name__ for function in (*FUNCTIONS, *self._readers()))}
-        if words & ours:
-            return None
-        refuse_writing_words(words)
-        table = self.session.run(statement, parameters, self._bound(statement, rows=True))
-        self.last_report = {"rows": len(table), "joins": []}
-        return _frame(table)
-
-    def _refuse_to_shadow(self, statement: str) -> None:
-        """Raise UsageError for a statement that would hide a corpus, or leave the session in a transaction."""
-        kind, name = self.session.defined_name(statement)
-        if name in {corpus.lower() for corpus in self.catalogue.names()}:
-            raise UsageError(f"{name!r} is a corpus, which SQL reads and never writes; give what you make another name")
-        if kind in ("BEGIN", "START", "COMMIT", "ROLLBACK", "ABORT"):
-            raise UsageError("each statement is a transaction of its own here; leave out BEGIN and COMMIT")
+    def _reported(self, ran: Ran) -> pl.DataFrame:
+        self.last_report = ran.report()
+        return ran.frame
 
     def _relations(self) -> dict[str, Relation]:
         return {name: self._corpora.relation(self.catalogue.corpus(name)) for name in self.catalogue.names()}
-
-    def _bound(self, statement: str, *, rows: bool = False) -> dict[str, pa.Table]:
-        """The corpora that a statement names, as tables without rows where it only defines something over them."""
-        words, views = self.session.words(statement), self.session.views()
-        words = words.union(*(self.session.words(view) for view in views.values()))
-        return {
-            name: (relation.arrow if rows else relation.empty)(derived=relation.seen(words, starred=True))
-            for name, relation in self._relations().items()
-            if name.lower() in words
-        }
 
     def _readers(self) -> tuple[Callable[[str], pa.Table], ...]:
         """Table functions that read what the workspace has stored."""
@@ -439,29 +376,3 @@ class Workspace:
             "files": len(corpus.manifest["origin"]),
             "created": self.catalogue.created(corpus.name),
         }
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    try:
-        return pl.DataFrame(_distinct_names(table))
-    except pl.exceptions.ComputeError as error:
-        kinds = ", ".join(f"{field.name} {field.type}" for field in table.schema)
-        raise QueryError(
-            f"polars has no type for a column of the result ({error}); cast it, say to VARCHAR: {kinds}"
-        ) from None
-
-
-def _distinct_names(table: pa.Table) -> pa.Table:
-    """polars wants columns of different names; DuckDB gives ``id, id`` for a join. The later get a number."""
-    taken, names = set(table.column_names), []
-    for name in table.column_names:
-        number, distinct = 0, name
-        while distinct in names or (number and distinct in taken):
-            number += 1
-            distinct = f"{name}_{number}"
-        names.append(distinct)
-    return table.rename_columns(names)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, CuratorWarning, stacklevel=3)

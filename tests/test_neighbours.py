@@ -223,6 +223,13 @@ def test_equal_scores_come_in_order_of_position(pieces, precision):
     assert all(a < b for a, b, s, t in zip(edges.right, edges.right[1:], scores, scores[1:], strict=False) if s == t)
 
 
+def test_zero_and_minus_zero_are_equal_scores():
+    negative, positive = [-0.0, -0.0], [0.0, 0.0]
+    for rows in ([negative, positive], [positive, negative]):
+        found = neighbours.nearest(Vectors.of([[1.0, 1.0]]), Vectors.of(rows), 2)
+        assert found.right.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("threshold", [-10.0, 0.0, 1.5, 99.0])
 def test_pairs_within_are_all_pairs_over_the_threshold(pieces, precision, threshold):
     left, right = matrix(17), matrix(23)

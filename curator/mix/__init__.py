@@ -8,8 +8,9 @@ from typing import IO, Any
 
 import polars as pl
 
+from curator import origins
 from curator.catalogue import Corpus
-from curator.corpora import Corpora, Stale
+from curator.corpora import Corpora
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
@@ -49,7 +50,7 @@ class Verification:
 
     name: str
     documents: int
-    stale: tuple[Stale, ...]
+    stale: tuple[origins.Stale, ...]
 
     def __str__(self) -> str:
         lines = [f"{self.name}: the same {self.documents:,} documents in the same order"]
@@ -143,8 +144,7 @@ class Mix:
         Raises VerificationError when the result differs or, with ``origin``, when a file it came from has changed.
         """
         built, _ = self.rebuild()
-        corpora = self._workshop.corpora
-        stale = tuple(corpora.stale(self._corpora()))
+        stale = tuple(origins.stale(self._corpora()))
         if origin and stale:
             listed = "; ".join(f"{item.path} has {item.change}" for item in stale)
             raise VerificationError(f"{self.name} rebuilds, but its origin is not what it was: {listed}")

@@ -15,7 +15,7 @@ LIST_BLOCK = 2**20  # places in the lists of the rows searched together
 BASE_BLOCK = 65_536  # rows of the right side held at once
 FURTHER = 8  # candidates beyond k: rounding may have put one too far
 DENSE = 32  # where a list takes more than 1/32 of the rows, all true scores at once are faster than those of a list
-DENSE_PAIRS, DENSE_BLOCK = 2**24, 8_192  # pairs that are ordered at once; rows whose scores are computed at once
+DENSE_PAIRS, DENSE_BLOCK = 2**21, 8_192  # pairs that are ordered at once; rows whose scores are computed at once
 
 
 def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_product") -> Edges:
@@ -78,9 +78,31 @@ def _ranked(rows: Positions, ids: Positions, exact: Scores, queries: int, k: int
     """The best k of each query's pairs, (queries, k) positions and products, best first, equal ones by position."""
     if not np.isfinite(exact).all():
         raise ValueError("a vector holds NaN or infinity, or a product of two is beyond single precision")
-    order = np.lexsort((ids, -exact, rows))
-    places = order[np.searchsorted(rows[order], np.arange(queries))[:, None] + np.arange(k)]
-    return ids[places], exact[places]
+    keys, sizes = _keys(ids, exact), np.bincount(rows, minlength=queries)
+    if not (rows[:-1] <= rows[1:]).all():
+        order = np.argsort(rows, kind="stable")
+        rows, keys = rows[order], keys[order]
+    lists = np.full((queries, sizes.max()), np.iinfo(np.int64).min)
+    lists[rows, np.arange(len(rows)) - (sizes.cumsum() - sizes)[rows]] = keys
+    lists.sort(axis=1)
+    return _of_keys(lists[:, : -k - 1 : -1])
+
+
+def _keys(ids: Positions, exact: Scores) -> Positions:
+    """Integers in the order of the scores, among equal ones larger for the earlier position: (n,) of (n,) each.
+
+    One number sorts faster than two. The bits of a float are in its order, those of a negative one in reverse.
+    """
+    bits = (exact + np.float32(0)).view(np.int32)  # −0 is 0
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return (bits.astype(np.int64) << 32) + (0xFFFFFFFF - ids)
+
+
+def _of_keys(keys: Positions) -> tuple[Positions, Scores]:
+    """The positions and scores that keys were made of."""
+    bits = (keys >> 32).astype(np.int32)
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return 0xFFFFFFFF - (keys & 0xFFFFFFFF), bits.view(np.float32)
 
 
 def _candidates(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Positions, Positions]:
@@ -112,11 +134,15 @@ def _by_flat(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Posit
 
 
 def _by_ordering(queries: Matrix, right: Vectors, k: int) -> tuple[Positions, Scores]:
-    """The same from all true scores, where a list holds a good part of the rows."""
+    """The same from all true scores, where a list holds a good part of the rows.
+
+    The products in double precision alone take as long as all of FAISS's search: this can be half as fast as that.
+    """
     parts = []
     for start in range(0, len(queries), step := max(1, DENSE_PAIRS // len(right))):
         block = queries[start : start + step]
-        products = np.hstack([scores.all_products(block, base) for _, base in right.blocks(DENSE_BLOCK)])
+        blocks = [scores.all_products(block, base) for _, base in right.blocks(DENSE_BLOCK)]
+        products = np.hstack(blocks) if len(blocks) > 1 else blocks[0]
         least = np.partition(products, len(right) - k, axis=1)[:, len(right) - k]
         rows, ids = np.nonzero(~(products < least[:, None]))  # with NaN, which is refused
         parts.append(_ranked(rows, ids, products[rows, ids], len(block), k))

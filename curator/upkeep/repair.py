@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from curator import indexes
+from curator import indexes, origins
 from curator.brought import ColumnOfVectors
 from curator.catalogue import COPY, MANIFEST, Catalogue, Corpus
-from curator.corpora import Corpora, fingerprint
+from curator.corpora import Corpora
 from curator.documents import Columns, files, read
 from curator.encoder import encoder_of
 from curator.errors import CuratorError
@@ -152,13 +152,13 @@ class _Mender:
 
     def _read_again(self, corpus: Corpus) -> str | None:
         """Write a version anew. Returns why that cannot be done."""
-        manifest, corpora = corpus.manifest, self.workshop.corpora
+        manifest = corpus.manifest
         vectors, paths = manifest["settings"]["vectors"], [Path(entry["path"]) for entry in manifest["origin"]]
         if vectors is True or not paths:
             return f"what {corpus.name!r} was read from is not in files, and cannot be read again"
         if manifest.get("forgotten"):
             return f"documents of {corpus.name!r} were forgotten, so its origin is not what it holds"
-        if stale := corpora.stale([corpus]):
+        if stale := origins.stale([corpus]):
             return (
                 f"{stale[0].path}, which it was read from, {'is gone' if stale[0].change == 'gone' else 'has changed'}"
             )
@@ -169,7 +169,7 @@ class _Mender:
             again = self.catalogue.add(
                 corpus.name,
                 lambda earlier: read(origin, corpus=corpus.name, columns=columns, base=base, earlier=earlier),
-                origin=[fingerprint(path, [corpus]) for path in paths],
+                origin=origins.fingerprints(paths, [corpus]),
                 settings=manifest["settings"],
                 apart=None if own is None else own.apart,
                 asked=manifest.get("asked"),
