@@ -77,7 +77,7 @@ def usearch_exact(base: Matrix, queries: Matrix) -> Engine:
 
     def run(n: int) -> tuple[float, Ids]:
         seconds, found = timed(lambda: search(base, queries[:n], K, MetricKind.IP, exact=True))
-        return seconds, found.keys.astype(np.int64)
+        return seconds, np.atleast_2d(found.keys).astype(np.int64)  # one query gives one row without an axis
 
     return Engine("usearch, exact", run, importlib.metadata.version("usearch"), "matrices in memory")
 
@@ -90,7 +90,7 @@ def usearch_hnsw(base: Matrix, queries: Matrix) -> Engine:
 
     def run(n: int) -> tuple[float, Ids]:
         seconds, found = timed(lambda: index.search(queries[:n], K))
-        return seconds, found.keys.astype(np.int64)
+        return seconds, np.atleast_2d(found.keys).astype(np.int64)  # one query gives one row without an axis
 
     note = f"defaults: {index.dtype}, {index.connectivity} links, expansion {index.expansion_search}"
     return Engine("usearch, HNSW", run, importlib.metadata.version("usearch"), note, built)
