@@ -243,7 +243,9 @@ def test_every_function_is_listed_once():
     assert [function.__name__ for function in FUNCTIONS] == [
         "bm25",
         "clusters",
+        "dsir",
         "hybrid",
+        "kl_reduction",
         "leaders",
         "pairs_within",
         "search",

@@ -120,7 +120,7 @@ def test_macros_take_no_name_of_duckdbs():
     assert not set(CASES["macros"]) & names
 
 
-JOINS = {"decontaminate": 1, "deduplicate": 0, "pairing": 5, "quality": 0, "ratio": 0, "relevance": 1}
+JOINS = {"decontaminate": 1, "deduplicate": 0, "dsir": 0, "pairing": 5, "quality": 0, "ratio": 0, "relevance": 1}
 
 
 def some_documents(name: str, n: int, seed: int) -> Relation:
@@ -150,6 +150,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "ratio": {"budget": 30, "cap": 0.4},
         "pairing": {"k": 4, "min_share": 0.4},
         "deduplicate": {"min_similarity": 0.7},
+        "dsir": {"budget": 20, "by": "label", "order": "sampled"},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80
@@ -188,6 +189,8 @@ def test_empty_relations_break_nothing(stage):
         ("ratio", {"cap": 1.5}),
         ("ratio", {"temperature": 0.0}),
         ("deduplicate", {"min_similarity": 0.0}),
+        ("dsir", {"budget": 0}),
+        ("dsir", {"order": "rank"}),
     ],
     ids=str,
 )
@@ -195,6 +198,22 @@ def test_parameters_out_of_range_are_named(stage, parameters):
     name, value = next(iter(parameters.items()))
     with pytest.raises(QueryError, match=rf"(min_score|{name}) is '?{value}"):
         run(stage, relations({"candidates": [{"id": "a"}]}), **parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"proportions": "nobody=1", "budget": 1}, "names 'nobody', which is no target"),
+        ({"proportions": "a=much", "budget": 1}, "gives 'a' no number"),
+        ({"proportions": "a=-1", "budget": 1}, "gives 'a' no number"),
+        ({"proportions": "a=1"}, "needs a budget"),
+    ],
+    ids=str,
+)
+def test_proportions_that_make_no_sense_are_named(parameters, message):
+    given = {"target": [{"id": "t", "label": "a"}], "candidates": [{"id": "c"}]}
+    with pytest.raises(QueryError, match=message):
+        run("dsir", relations(given), by="label", **parameters)
 
 
 def water_filling(sizes: dict[str, int], budget: int, temperature: float, cap: float) -> dict[str, int]:
