@@ -242,7 +242,9 @@ def test_from_sql():
 def test_every_function_is_listed_once():
     assert [function.__name__ for function in FUNCTIONS] == [
         "bm25",
+        "centroids",
         "clusters",
+        "domain_classifier",
         "dsir",
         "hybrid",
         "kl_reduction",

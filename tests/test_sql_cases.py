@@ -120,7 +120,10 @@ def test_macros_take_no_name_of_duckdbs():
     assert not set(CASES["macros"]) & names
 
 
-JOINS = {"decontaminate": 1, "deduplicate": 0, "dsir": 0, "pairing": 5, "quality": 0, "ratio": 0, "relevance": 1}
+JOINS = {
+    "decontaminate": 1, "deduplicate": 0, "domain": 0, "dsir": 0, "pairing": 5, "quality": 0, "ratio": 0,
+    "relevance": 1, "relevance_centroid": 1, "relevance_label": 1, "relevance_mean": 1,
+}  # fmt: skip
 
 
 def some_documents(name: str, n: int, seed: int) -> Relation:
@@ -151,6 +154,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "pairing": {"k": 4, "min_share": 0.4},
         "deduplicate": {"min_similarity": 0.7},
         "dsir": {"budget": 20, "by": "label", "order": "sampled"},
+        "relevance_mean": {"k": 3},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

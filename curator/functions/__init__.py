@@ -5,7 +5,9 @@ The Python signature is the SQL signature; an argument annotated ``Relation`` ta
 """
 
 from curator.functions.bm25 import bm25
+from curator.functions.centroids import centroids
 from curator.functions.clusters import clusters
+from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
 from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
@@ -14,8 +16,20 @@ from curator.functions.pairs_within import pairs_within
 from curator.functions.search import search
 from curator.nearest import Function
 
-FUNCTIONS: tuple[Function, ...] = (bm25, clusters, dsir, hybrid, kl_reduction, leaders, pairs_within, search)
+FUNCTIONS: tuple[Function, ...] = (
+    bm25,
+    centroids,
+    clusters,
+    domain_classifier,
+    dsir,
+    hybrid,
+    kl_reduction,
+    leaders,
+    pairs_within,
+    search,
+)
 
 __all__ = [
-    "FUNCTIONS", "bm25", "clusters", "dsir", "hybrid", "kl_reduction", "leaders", "pairs_within", "search",
+    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "leaders",
+    "pairs_within", "search",
 ]  # fmt: skip
