@@ -393,9 +393,39 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
     return f"{points(interval.low, sign)} to {points(interval.high, sign)}" if interval else ""
 
 
+def relevance() -> str:
+    path = HERE / "records" / "relevance.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    rows = record["planted"]
+    lines = [
+        "| score | " + " | ".join(row["task"] for row in rows) + " | mean | mean KL reduction |",
+        "|---|" + "---:|" * (len(rows) + 2),
+    ]
+    for number, one in enumerate(rows[0]["scores"]):
+        mine = [row["scores"][number] for row in rows]
+        found, reduced = ([item[key] for item in mine] for key in ("found", "kl_reduction"))
+        cells = " | ".join(f"{value:.1%}" for value in [*found, mean(found)])
+        lines.append(f"| {one['score']} | {cells} | {mean(reduced):.3f} |")
+    lines.append(f"| at random |{' |' * (len(rows) + 1)} {mean(row['kl_reduction_random'] for row in rows):.3f} |")
+    speed = record["speed"]
+    ours, theirs = (speed[name] for name in ("ours_s", "package_s"))
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    told = (
+        f"{speed['documents']:,} documents of {speed['characters']:.0f} characters in the mean: `dsir` {median(ours):.1f} s,"
+        f" data-selection {record['versions']['data-selection']} {median(theirs):.1f} s, {median(ratios):.1f} times as long "
+        f"({min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} runs); rank correlation of their weights over the "
+        f"{speed['long']:,} documents of 100 tokens and more {speed['agreement']:.3f}."
+    )
+    where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
+    commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")
+    return "\n".join([*lines, "", told, "", f"{where}; `{record['command']}`, {commit}.", ""])
+
+
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
-    "neighbours": neighbours, "clusters": clusters,
+    "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
 }  # fmt: skip
 
 if __name__ == "__main__":
