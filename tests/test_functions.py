@@ -249,6 +249,7 @@ def test_every_function_is_listed_once():
         "hybrid",
         "kl_reduction",
         "leaders",
+        "near_duplicates",
         "pairs_within",
         "search",
     ]

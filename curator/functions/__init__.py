@@ -12,6 +12,7 @@ from curator.functions.dsir import dsir
 from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.leaders import leaders
+from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
 from curator.functions.search import search
 from curator.nearest import Function
@@ -25,11 +26,12 @@ FUNCTIONS: tuple[Function, ...] = (
     hybrid,
     kl_reduction,
     leaders,
+    near_duplicates,
     pairs_within,
     search,
 )
 
 __all__ = [
     "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "leaders",
-    "pairs_within", "search",
+    "near_duplicates", "pairs_within", "search",
 ]  # fmt: skip

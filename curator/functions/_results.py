@@ -1,4 +1,4 @@
-"""What search, bm25 and hybrid share: the checks of their arguments, and rows of a relation as a ranked table."""
+"""What search, bm25 and others share: the checks of their arguments, and rows of a relation as a ranked table."""
 
 from dataclasses import dataclass
 
@@ -41,6 +41,15 @@ def check_whole_number(function: str, name: str, value: object, *, least: int) -
     """Raises QueryError for anything but an integer from ``least`` up."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise QueryError(f"{function}: {name} is {value!r}; a whole number of at least {least} is needed")
+
+
+def check_texts(function: str, frame: pl.DataFrame) -> pl.Series:
+    """The column ``text``. Raises QueryError where there is none, or it holds no strings."""
+    if "text" not in frame.columns:
+        raise QueryError(f"{function} needs a column 'text'; the relation has: {', '.join(frame.columns)}")
+    if frame["text"].dtype != pl.String:
+        raise QueryError(f"{function}: the column 'text' is {frame['text'].dtype}, not strings; cast it to VARCHAR")
+    return frame["text"]
 
 
 def ranked_table(corpus: Relation, found: pl.DataFrame) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.files import read_json, sha256, write_sealed
-from curator.functions._results import Hits, check_question, ranked_table
+from curator.functions._results import Hits, check_question, check_texts, ranked_table
 from curator.relation import Relation
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def bm25(corpus: Relation, text: str, k: int = 10) -> pa.Table:
 
 def matching_hits(function: str, corpus: Relation, text: str, k: int) -> Hits:
     """The k best rows of those with a term of the text. ``function`` is named in errors."""
-    texts = _texts(function, corpus.frame)
+    texts = check_texts(function, corpus.frame)
     index = _build(texts) if corpus.home is None else _kept(corpus.home / "bm25", texts)
     if index is None or not (known := index.get_tokens_ids(terms(pl.Series([text])).to_list()[0])):
         return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
@@ -82,14 +82,6 @@ def terms(texts: pl.Series) -> pl.Series:
         *(part.str.extract_all(CHARACTER * 2) for part in (texts, shifted)),
     ]
     return pl.select(pl.concat_list(found)).to_series()
-
-
-def _texts(function: str, frame: pl.DataFrame) -> pl.Series:
-    if "text" not in frame.columns:
-        raise QueryError(f"{function} needs a column 'text'; the relation has: {', '.join(frame.columns)}")
-    if frame["text"].dtype != pl.String:
-        raise QueryError(f"{function}: the column 'text' is {frame['text'].dtype}, not strings; cast it to VARCHAR")
-    return frame["text"]
 
 
 def _library() -> Any:
