@@ -121,8 +121,9 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = {
-    "decontaminate": 1, "deduplicate": 0, "domain": 0, "dsir": 0, "pairing": 5, "quality": 0, "ratio": 0,
-    "relevance": 1, "relevance_centroid": 1, "relevance_label": 1, "relevance_mean": 1,
+    "decontaminate": 1, "deduplicate": 0, "domain": 0, "dsir": 0, "exact_duplicates": 0, "near_duplicates": 0,
+    "pairing": 5, "quality": 0, "ratio": 0, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
+    "relevance_mean": 1,
 }  # fmt: skip
 
 
@@ -136,6 +137,9 @@ def some_documents(name: str, n: int, seed: int) -> Relation:
         {"corpus": f"{name}{i % 3}", "id": f"d{i:03}", "text": f"{'word ' * (i % 7)}{i}", "label": "abc"[i % 3]}
         for i in range(n)
     ]
+    if name == "candidates":
+        for i in range(5):
+            rows[n // 2 + i]["text"] = rows[i]["text"].upper()  # the same text
     for i, row in enumerate(rows):
         row["previous_score"] = float(rng.integers(4)) if i % 5 else None  # ties and holes
         if name == "candidates" and i % 4 == 3:
@@ -195,6 +199,8 @@ def test_empty_relations_break_nothing(stage):
         ("deduplicate", {"min_similarity": 0.0}),
         ("dsir", {"budget": 0}),
         ("dsir", {"order": "rank"}),
+        ("near_duplicates", {"min_jaccard": 0.0}),
+        ("near_duplicates", {"ngram": 0}),
     ],
     ids=str,
 )
