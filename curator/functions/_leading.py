@@ -39,7 +39,7 @@ class Leading:
                 self.similarity[others[better]], self.leader[others[better]] = scores[better], row
 
     def table(self, frame: pl.DataFrame, order: Rows) -> pl.DataFrame:
-        """``corpus, id, leader_corpus, leader_id, similarity`` for the documents of a frame, whose ``order`` this is."""
+        """``corpus, id, leader_corpus, leader_id, similarity`` per row of a frame whose ``order`` this is."""
         dropped = self.leader >= 0
         # From positions in the order of precedence back to the rows of the relation.
         leader_row, score = np.full(len(frame), -1, np.int64), np.empty(len(frame))

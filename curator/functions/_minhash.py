@@ -4,6 +4,7 @@ Broder, On the resemblance and containment of documents (1997); Leskovec, Rajara
 Datasets, chapter 3. Sets are the rows of a sparse matrix: (n, 2^63 − 1) bool, a column per shingle.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,7 @@ def signatures(sets: Sets, permutations: int, seed: int) -> npt.NDArray[np.uint3
     rng = np.random.default_rng(seed)
     factors = rng.integers(0, 1 << 31, permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     shifts = rng.integers(0, 1 << 32, permutations, dtype=np.uint32)
-    hashes = (_mix(sets.indices.astype(np.uint64)) >> np.uint64(32)).astype(np.uint32)
+    hashes = (sets.indices >> 31).astype(np.uint32)  # the runs are mixed: their upper half is random
     sizes, starts = np.diff(sets.indptr), sets.indptr[:-1]
     found = np.empty((permutations, len(sizes)), np.uint32)
     order = np.argsort(sizes, kind="stable")
@@ -139,4 +140,4 @@ def chunks(weights: Rows, limit: int) -> list[slice]:
     """Runs of items that weigh about ``limit`` together, or of one item that weighs more."""
     group = np.cumsum(weights) // limit
     bounds = [*np.flatnonzero(np.diff(group, prepend=-1)), len(weights)]
-    return [slice(int(a), int(b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(bounds)]

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import QueryError
 from curator.files import read_json, sha256, write_sealed
 from curator.functions._results import Hits, check_question, check_texts, ranked_table
 from curator.relation import Relation
