@@ -141,8 +141,8 @@ def planted(texts: list[str], number: int, *, semantic: bool) -> list[Row]:
             (pl.col("partner") == pl.col("origin")).fill_null(False).mean().alias("by_origin"),
         )
         others = partners.filter(pl.col("id").str.starts_with("a"))["partner"].count()
-        row = {"by": name, "documents": len(texts), "copies": len(copies), "others": others,
-               "kinds": {kind: by.filter(pl.col("kind") == kind).select("dropped", "by_origin").row(0) for kind in EDITS}}  # fmt: skip
+        shares = {kind: by.filter(pl.col("kind") == kind).select("dropped", "by_origin").row(0) for kind in EDITS}
+        row = {"by": name, "documents": len(texts), "copies": len(copies), "others": others, "kinds": shares}
         print(row, flush=True)
         rows.append(row)
     return rows
@@ -163,7 +163,8 @@ def fates(frame: pl.DataFrame, *, semantic: bool) -> list[tuple[str, pl.DataFram
             ws.embed("texts")
             found += [
                 (f"deduplicate, cosine {least}", ws.sql(
-                    f"SELECT id, leader_id AS partner FROM leaders('texts', min_score := {least})"
+                    f"SELECT id, leader_id AS partner FROM leaders((SELECT 'texts' AS corpus, * FROM texts), "
+                    f"min_score := {least})"
                 ))
                 for least in (0.95, 0.9)
             ]  # fmt: skip

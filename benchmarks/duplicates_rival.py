@@ -1,4 +1,4 @@
-"""datasketch's MinHash and MinHashLSH, in an environment of its own (``pip install datasketch``); duplicates.py starts it.
+"""datasketch's MinHash and MinHashLSH, in an environment of its own (``pip install datasketch``), for duplicates.py.
 
     python benchmarks/duplicates_rival.py FOLDER
 

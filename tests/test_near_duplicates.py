@@ -247,3 +247,16 @@ def test_normalised_of_sql_and_of_near_duplicates_agree_on_plain_text():
     tools = Tools({"docs": Relation(pl.DataFrame({"text": texts}))}, FUNCTIONS)
     got = rewrite(Session(), "SELECT normalised(text) FROM docs", {}, tools).fetch().column(0).to_pylist()
     assert _minhash.normalised(pl.Series(texts)).to_list() == got
+
+
+def test_a_copy_of_a_dropped_text_may_have_a_later_and_more_similar_leader():
+    found = answer(
+        near_duplicates(documents(["abc", "abcde", "abcdef", "ABCDE!"], corpora=("a",)), min_jaccard=0.6, ngram=1)
+    )
+    expected = [None, ("a", "d000000", 3 / 5), None, ("a", "d000002", 5 / 6)]
+    assert list(found.values()) == expected
+
+
+def test_of_equally_similar_leaders_the_first_counts():
+    found = answer(near_duplicates(documents(["ab", "cd", "abcd"], corpora=("a",)), min_jaccard=0.5, ngram=1))
+    assert list(found.values()) == [None, None, ("a", "d000000", 0.5)]
