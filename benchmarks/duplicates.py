@@ -161,13 +161,10 @@ def fates(frame: pl.DataFrame, *, semantic: bool) -> list[tuple[str, pl.DataFram
             ws = Workspace(folder)
             ws.add("texts", frame, id="id", text="text")
             ws.embed("texts")
-            found += [
-                (f"deduplicate, cosine {least}", ws.sql(
-                    f"SELECT id, leader_id AS partner FROM leaders((SELECT 'texts' AS corpus, * FROM texts), "
-                    f"min_score := {least})"
-                ))
-                for least in (0.95, 0.9)
-            ]  # fmt: skip
+            for least in (0.95, 0.9):
+                texts = "(SELECT 'texts' AS corpus, id, embedding FROM texts)"
+                led = ws.sql(f"SELECT id, leader_id AS partner FROM leaders({texts}, min_score := {least})")
+                found.append((f"deduplicate, cosine {least}", led))
     return found
 
 

@@ -265,6 +265,33 @@ def calibration() -> str:
     return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, {commit}.", ""])
 
 
+def duplicates() -> str:
+    path = HERE / "records" / "duplicates.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = [
+        "| 300,000 texts | bands × rows | seconds | recall of pairs | pairs returned | of these true |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["speed"]:
+        pairs = "verified" if row["pairs"] is None else f"{row['pairs']:,}"
+        lines.append(
+            f"| {row['engine']} {row['version']} | {row['bands']} × {row['rows']} | {row['seconds']:.1f} | "
+            f"{_recall(row['recall'])} | {pairs} | {row['precision']:.1%} |"
+        )
+    kinds = list(record["planted"][0]["kinds"])
+    lines += ["", "| dropped by | documents | " + " | ".join(kinds) + " | others dropped |"]
+    lines.append("|---|---:|" + "---:|" * (len(kinds) + 1))
+    for row in record["planted"]:
+        shares = " | ".join(f"{row['kinds'][kind][0]:.1%}" for kind in kinds)
+        lines.append(f"| {row['by']} | {row['documents']:,} | {shares} | {row['others']:,} |")
+    where = f"{record['machine']}, {record['cores']} cores"
+    pairs = f"Recall is over {record['speed'][0]['true_pairs']:,} pairs"
+    commit = f"commit {record['commit'][:10]}{' with changes' if record['dirty'] else ''}"
+    return "\n".join([*lines, "", f"{pairs}. {where}; `{record['command']}`, {commit}.", ""])
+
+
 def neighbours() -> str:
     path = HERE / "records" / "neighbours.json"
     if not path.exists():
@@ -425,7 +452,7 @@ def relevance() -> str:
 
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
-    "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
+    "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
 }  # fmt: skip
 
 if __name__ == "__main__":
