@@ -12,7 +12,6 @@ planted. The record goes to ``benchmarks/records/duplicates.json``.
 import argparse
 import json
 import random
-import resource
 import subprocess
 import tempfile
 import time
@@ -76,14 +75,13 @@ def against(texts: pl.Series, python: str) -> list[Row]:
     start = time.perf_counter()
     found = pl.DataFrame(near_duplicates(Relation(frame), min_jaccard=LEAST, permutations=PERMUTATIONS, ngram=NGRAM))
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sets = shingle_sets(words, NGRAM)
     shared = buckets(sets, bands, 0)
     met = np.diff(shared[left].multiply(shared[right]).indptr) > 0
     rows = [{
         "engine": "curator", "version": "", "seconds": seconds, "bands": bands.bands, "rows": bands.rows,
         "true_pairs": len(left), "recall": float(met.mean()), "pairs": None, "precision": 1.0,
-        "dropped": len(found) - found["leader_id"].null_count(), "peak": peak,
+        "dropped": len(found) - found["leader_id"].null_count(),
     }]  # fmt: skip
     print(rows[-1], flush=True)
     with tempfile.TemporaryDirectory() as folder:
