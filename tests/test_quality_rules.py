@@ -158,17 +158,20 @@ PROSE = (
 )
 MADE = [
     "", " \n ", "one line", PROSE, PROSE.replace(" ", " \r\n", 3), PROSE.replace(". ", ".\r\n"),
-    PROSE + " ###########", PROSE + "... ... ... ... ... ... ... ... ... …", "\n".join(f"• {w} it" for w in PROSE.split()),
-    "\n".join(f"{w} and then..." for w in PROSE.split()[:20]), " ".join(f"{i} {w}" for i, w in enumerate(PROSE.split())),
+    PROSE + " ###########",
+    PROSE + "... ... ... ... ... ... ... ... ... …", "\n".join(f"• {w} it" for w in PROSE.split()),
+    "\n".join(f"{w} and then..." for w in PROSE.split()[:20]),
+    " ".join(f"{i} {w}" for i, w in enumerate(PROSE.split())),
     " ".join(f"Donaudampfschifffahrt{w}" for w in PROSE.split()), " ".join(w[:2] for w in PROSE.split()),
     re.sub(r"\b(the|be|to|of|and|that|have|with)\b", "xyz", PROSE, flags=re.IGNORECASE),
     "\n".join([PROSE, "same again.", "same again.", "same again."]), "\n\n".join([PROSE, PROSE]),
     "\n".join([PROSE, PROSE[:200], PROSE[:200], "a", "b", "c", "d"]),
-    "\n\n".join([PROSE, "x\ny", "x\ny", "x\ny"]), "\n\n".join([PROSE, "o", "o.\np", PROSE[:150] + "\nq", PROSE[:150] + "\nq"]),
+    "\n\n".join([PROSE, "x\ny", "x\ny", "x\ny"]),
+    "\n\n".join([PROSE, "o", "o.\np", PROSE[:150] + "\nq", PROSE[:150] + "\nq"]),
     PROSE + " big cat" * 15, PROSE + " big old cat" * 10, PROSE + " the very old cat" * 7,
     *(" ".join([PROSE, *PROSE.split()[: n + 3]]) for n in range(3, 12)),
     PROSE + " Lorem ipsum", PROSE + " {", PROSE + "\nThis page uses cookies to be of use to you.",
-    "\n".join(["A first line of text here.", "Enable JavaScript to have the page.", "“And that is all of it.”", "no end"]),
+    "A first line of text here.\nEnable JavaScript to have the page.\n“And that is all of it.”\nno end",
     "Ünïcödé ist schön, été, naïve 🎈 and the rest of it.\n" * 3, "我们 ok", "x" * 29 + "\n" + "y" * 30 + ".",
 ]  # fmt: skip
 

@@ -157,6 +157,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
         "c4": {"min_sentences": 0, "bad_words": "word word"},
         "fineweb": {"min_sentence_lines": -1.0, "short": 12},
+        "language": {"keep": "af"},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

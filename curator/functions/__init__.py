@@ -11,6 +11,7 @@ from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
 from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
+from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.pairs_within import pairs_within
 from curator.functions.search import search
@@ -24,12 +25,13 @@ FUNCTIONS: tuple[Function, ...] = (
     dsir,
     hybrid,
     kl_reduction,
+    languages,
     leaders,
     pairs_within,
     search,
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "leaders",
-    "pairs_within", "search",
+    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "languages",
+    "leaders", "pairs_within", "search",
 ]  # fmt: skip
