@@ -121,7 +121,8 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "decontaminate": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1, "relevance_mean": 1,
+    "decontaminate": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
+    "relevance_mean": 1,
 }  # fmt: skip
 
 

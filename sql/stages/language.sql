@@ -1,6 +1,6 @@
 -- Keep documents in one of some languages, by languages(candidates), which works offline. The probability is the
 -- model's over all its languages. Short texts leave it unsure: at min_probability 0 the likeliest language decides; at
--- 0.5 what is unsure is dropped with the rule 'unsure', and that is many a text of under five words. A text without a
+-- 0.5 what is unsure is dropped with the rule 'unsure', and that may be any text of a few words. A text without a
 -- letter has no language and is dropped.
 -- :keep             VARCHAR  'en'  ISO 639 codes of the languages to keep, separated by commas
 -- :min_probability  FLOAT    0     probability the likeliest language must reach, 0 to 1
