@@ -22,6 +22,7 @@ ONLY_IN = {
     "faiss": {"neighbours"},
     "duckdb": {"session"},
     "bm25s": {"functions"},
+    "py3langid": {"functions"},
     "prompt_toolkit": {"cli"},
     "pygments": {"cli"},
     "transformers": {"training", "encoder"},  # the encoder only silences its progress bar

@@ -120,9 +120,8 @@ def test_macros_take_no_name_of_duckdbs():
     assert not set(CASES["macros"]) & names
 
 
-JOINS = {
-    "decontaminate": 1, "deduplicate": 0, "domain": 0, "dsir": 0, "exact_duplicates": 0, "near_duplicates": 0,
-    "pairing": 5, "quality": 0, "ratio": 0, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
+JOINS = dict.fromkeys(STAGES, 0) | {
+    "decontaminate": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
     "relevance_mean": 1,
 }  # fmt: skip
 
@@ -159,6 +158,10 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "deduplicate": {"min_similarity": 0.7},
         "dsir": {"budget": 20, "by": "label", "order": "sampled"},
         "relevance_mean": {"k": 3},
+        "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
+        "c4": {"min_sentences": 0, "bad_words": "word word"},
+        "fineweb": {"min_sentence_lines": -1.0, "short": 12},
+        "language": {"keep": "af"},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

@@ -10,6 +10,7 @@ from sql_queries import QUERIES
 from test_sql_cases import STAGES, defaults, run, some_documents
 
 from curator.errors import QueryError
+from curator.functions import FUNCTIONS
 from curator.session import sql_folder
 
 DISTANCE = "array_distance(t.embedding, p.embedding)"
@@ -69,11 +70,15 @@ def test_every_nearest_join_of_a_stage_goes_to_faiss(stage, stage_tables):
     assert [join.engine for join in joins] == ["faiss"] * len(re.findall(r"\bNEAREST\b", code))
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES.keys() - {"deduplicate", "near_duplicates"}))  # table functions of ours
+# Those that call a table function of ours, which DuckDB does not have, are not among them.
+DUCKDBS = [name for name, sql in STAGES.items() if not any(f" {function.__name__}(" in sql for function in FUNCTIONS)]
+
+
+@pytest.mark.parametrize("stage", DUCKDBS)
 def test_a_stage_has_duckdbs_rows(stage, stage_tables):
     here, _ = run(stage, stage_tables)
     connection = duckdb.connect()
-    for path in (sql_folder() / "macros").glob("*.sql"):
+    for path in sorted((sql_folder() / "macros").glob("*.sql")):
         connection.execute(path.read_text("utf8"))
     for name, relation in stage_tables.items():
         connection.register("given", relation.arrow(derived={"embedding"}))

@@ -11,6 +11,7 @@ from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
 from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
+from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
@@ -25,6 +26,7 @@ FUNCTIONS: tuple[Function, ...] = (
     dsir,
     hybrid,
     kl_reduction,
+    languages,
     leaders,
     near_duplicates,
     pairs_within,
@@ -32,6 +34,6 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "leaders",
-    "near_duplicates", "pairs_within", "search",
+    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "languages",
+    "leaders", "near_duplicates", "pairs_within", "search",
 ]  # fmt: skip

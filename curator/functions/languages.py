@@ -1,0 +1,49 @@
+"""The language of each document."""
+
+from functools import cache
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from curator.errors import QueryError
+from curator.relation import Relation
+
+
+def languages(candidates: Relation) -> pa.Table:
+    """The language of each text, and how sure that is: py3langid (Lui and Baldwin, ACL 2012), offline.
+
+    A naive Bayes model over byte n-grams knows some hundred languages. Returns ``corpus`` (where the relation has it),
+    ``id``, ``language`` (ISO 639-1, or 639-3 where a language has no other) and ``probability``, a row per document in
+    their order. The probability is the model's own over all its languages, softened for long texts; texts of a few
+    words spread it over many languages, so a low one says "too short to tell" as often as "another language". NULL for
+    a text that is NULL or has no letter. Each text is read by itself, so time grows with their length and nothing else.
+
+    Raises QueryError for a relation without ``id`` or a ``text`` of strings.
+    """
+    for name in ("id", "text"):
+        if name not in candidates.columns:
+            raise QueryError(f"languages needs a column {name!r}; the relation has: {', '.join(candidates.columns)}")
+    keys = [name for name in ("corpus", "id") if name in candidates.columns]
+    documents = candidates.select([*keys, "text"])
+    if documents["text"].dtype != pl.String:
+        raise QueryError(f"languages: the column 'text' is {documents['text'].dtype}, not strings; cast it to VARCHAR")
+    lettered = documents["text"].str.contains(r"\p{L}").fill_null(False)
+    found = [
+        _identifier().classify(text) if known else (None, None)
+        for text, known in zip(documents["text"], lettered, strict=True)
+    ]
+    schema = {"language": pl.String, "probability": pl.Float64}
+    named = pl.DataFrame(found, schema=schema, orient="row")
+    table: pa.Table = pl.concat([documents.select(keys), named], how="horizontal").to_arrow(
+        compat_level=pl.CompatLevel.newest()
+    )
+    return table
+
+
+@cache
+def _identifier() -> Any:
+    """The model, read once: it takes a second."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
