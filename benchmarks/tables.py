@@ -442,9 +442,9 @@ def relevance() -> str:
     package = f"data-selection {record['versions']['data-selection']}"
     told = (
         f"{speed['documents']:,} documents of {speed['characters']:.0f} characters in the mean: `dsir` takes "
-        f"{median(ours):.1f} s, {package} {median(theirs):.1f} s, {median(ratios):.1f} times as long ({min(ratios):.1f} "
-        f"to {max(ratios):.1f}, {len(ratios)} runs); rank correlation of their weights over the {speed['long']:,} "
-        f"documents of 100 tokens and more {speed['agreement']:.3f}."
+        f"{median(ours):.1f} s, {package} {median(theirs):.1f} s, {median(ratios):.1f} times as long "
+        f"({min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} runs); rank correlation of their weights over the "
+        f"{speed['long']:,} documents of 100 tokens and more {speed['agreement']:.3f}."
     )
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
     commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")

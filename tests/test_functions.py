@@ -248,6 +248,7 @@ def test_every_function_is_listed_once():
         "dsir",
         "hybrid",
         "kl_reduction",
+        "languages",
         "leaders",
         "near_duplicates",
         "pairs_within",
