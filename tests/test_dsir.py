@@ -120,6 +120,7 @@ def test_buckets_are_the_same_on_every_machine():
     mask = 2**64 - 1
 
     def mixed(value):
+        value = value + 0x9E3779B97F4A7C15 & mask
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & mask
         value = (value ^ (value >> 27)) * 0x94D049BB133111EB & mask
         return value ^ (value >> 31)
@@ -127,7 +128,7 @@ def test_buckets_are_the_same_on_every_machine():
     def bucket(sums):
         value = len(sums)
         for crc in sums:
-            value = mixed((value * 0x9E3779B97F4A7C15 + mixed(crc)) & mask)
+            value = mixed(value + mixed(crc) & mask)
         return value % 1000
 
     card, abroad, dot = (zlib.crc32(word.encode()) for word in ("card", "ärger", "!?"))

@@ -13,13 +13,14 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
+from curator.functions._hashing import mixed
+
 MISSED = 0.01  # share of pairs at the threshold that may share no band
 TEXTS = 32_768  # texts cut into shingles at once
 CELLS = 1 << 15  # shingles hashed by one permutation at once: they stay in the processor's cache
 SHINGLES = 1 << 22  # shingles of the pairs compared at once
 
 Sets = Any  # a csr_array, for which there are no types
-Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
 
@@ -71,18 +72,10 @@ def _shingles(texts: pl.Series, ngram: int) -> tuple[Rows, Rows]:
     characters = np.frombuffer(padded.str.join().item().encode("utf-32-le"), np.uint32)
     runs = np.zeros(max(0, len(characters) - ngram + 1), np.uint64)
     for place in range(ngram):
-        runs = _mix(runs + characters[place : place + len(runs)])
+        runs = mixed(runs + characters[place : place + len(runs)])
     place = np.arange(len(runs)) - np.repeat(np.cumsum(lengths) - lengths, lengths)[: len(runs)]
     inside = place <= np.repeat(lengths, lengths)[: len(runs)] - ngram
     return (runs[inside] >> np.uint64(1)).astype(np.int64), lengths - ngram + 1
-
-
-def _mix(numbers: Hashes) -> Hashes:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): one to one, and every bit depends on every other."""
-    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
 
 
 def signatures(sets: Sets, permutations: int, seed: int) -> npt.NDArray[np.uint32]:
@@ -113,7 +106,7 @@ def buckets(sets: Sets, bands: Banding, seed: int) -> Sets:
     for own in seeds:
         keys = np.zeros(sets.shape[0], np.uint64)
         for values in signatures(sets, bands.rows, int(own)):
-            keys = _mix(keys ^ values)
+            keys = mixed(keys ^ values)
         order = np.argsort(keys, kind="stable")
         number = np.cumsum(np.diff(keys[order], prepend=keys[order[:1]]) != 0)
         shared = np.bincount(number) > 1 if len(number) else np.empty(0, bool)

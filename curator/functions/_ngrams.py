@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from curator.errors import QueryError
+from curator.functions._hashing import Hashes, mixed
 from curator.functions.bm25 import CHARACTER, WORD
 from curator.relation import Relation
 
@@ -65,7 +66,7 @@ def hashed_ngrams(texts: pl.Series, orders: int, buckets: int) -> Iterator[Ngram
         yield Ngrams(tuple(_of_order(tokens, lengths, order, buckets) for order in range(1, orders + 1)))
 
 
-def _hashes(tokens: pl.Series, known: dict[str, int]) -> npt.NDArray[np.uint64]:
+def _hashes(tokens: pl.Series, known: dict[str, int]) -> Hashes:
     """(m,) a number for each token; ``known`` are those met before."""
     if not len(tokens):
         return np.empty(0, np.uint64)
@@ -74,26 +75,19 @@ def _hashes(tokens: pl.Series, known: dict[str, int]) -> npt.NDArray[np.uint64]:
         if token not in known:
             known[token] = zlib.crc32(token.encode("utf8"))
     values = pl.Series([known[token] for token in unique.to_list()], dtype=pl.UInt64)
-    return _mixed(tokens.replace_strict(unique, values, return_dtype=pl.UInt64).to_numpy())
+    return mixed(tokens.replace_strict(unique, values, return_dtype=pl.UInt64).to_numpy())
 
 
 def _of_order(
-    tokens: npt.NDArray[np.uint64], lengths: npt.NDArray[np.int64], order: int, buckets: int
+    tokens: Hashes, lengths: npt.NDArray[np.int64], order: int, buckets: int
 ) -> tuple[Buckets, npt.NDArray[np.int64]]:
     """The buckets of the runs of ``order`` tokens, and how many each text has."""
     left = np.repeat(lengths.cumsum(), lengths) - np.arange(len(tokens))  # tokens of the text from this one on
     starts = np.flatnonzero(left >= order)
     value = np.full(len(starts), order, np.uint64)
     for place in range(order):
-        value = _mixed(value * np.uint64(0x9E3779B97F4A7C15) + tokens[starts + place])
+        value = mixed(value + tokens[starts + place])
     return (value % np.uint64(buckets)).astype(np.int32), np.maximum(lengths - order + 1, 0)
-
-
-def _mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Every bit of the result depends on every bit of the value: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
 
 
 def counted(texts: pl.Series, orders: int, buckets: int) -> Weights:
