@@ -451,9 +451,29 @@ def relevance() -> str:
     return "\n".join([*lines, "", told, "", f"{where}; `{record['command']}`, {commit}.", ""])
 
 
+def filters() -> str:
+    path = HERE / "records" / "filters.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = ["| stage | documents/s | kept | rules that drop most |", "|---|---:|---:|---|"]
+    for row in record["filters"]:
+        most = ", ".join(f"{rule} {count / row['documents']:.1%}" for rule, count in list(row["dropped"].items())[:4])
+        lines.append(f"| {row['stage']} | {row['documents_per_s']:,.0f} | {row['kept']:.1%} | {most} |")
+    chinese = record["chinese"]
+    most = ", ".join(
+        f"{rule} {count / chinese['documents']:.1%}" for rule, count in list(chinese["dropped"].items())[:4]
+    )
+    told = f"Of {chinese['documents']:,} Chinese texts, `language` keeps {chinese['kept']:.2%} as English: {most}."
+    where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
+    commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")
+    size = f"{record['documents']:,} documents of {record['characters']:.0f} characters in the mean"
+    return "\n".join([*lines, "", f"{told} {size}; {where}; `{record['command']}`, {commit}.", ""])
+
+
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
-    "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
+    "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance, "filters": filters,
 }  # fmt: skip
 
 if __name__ == "__main__":
