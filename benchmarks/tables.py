@@ -473,7 +473,8 @@ def filters() -> str:
 
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
-    "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance, "filters": filters,
+    "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
+    "filters": filters,
 }  # fmt: skip
 
 if __name__ == "__main__":
