@@ -133,6 +133,27 @@ class Stage:
     def sha256(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def summary(self) -> str:
+        """The first sentence of its description."""
+        return re.split(r"(?<!et al)[.:](?: |$)", self.description, maxsplit=1)[0]
+
+    def told(self) -> dict[str, Any]:
+        """What there is to know before it is used, for a table or JSON."""
+        return {
+            "stage": self.name,
+            "description": self.description,
+            "parameters": [
+                {
+                    "parameter": parameter.name,
+                    "type": parameter.type,
+                    "default": "NULL" if parameter.default is None else str(parameter.default),
+                    "meaning": parameter.meaning,
+                }
+                for parameter in self.parameters
+            ],
+        }
+
     def bind(self, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values for every parameter: those given, else the defaults; ``seed`` is the mix's."""
         declared = {parameter.name: parameter for parameter in self.parameters}

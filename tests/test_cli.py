@@ -125,6 +125,16 @@ def test_doctor_and_stages(run):
     out = run("stages")[1]
     assert {"exact_duplicates", "near_duplicates"} <= set(shipped())
     assert all(name in out for name in shipped())
+    assert "min_jaccard" not in out
+    out = run("stages", "near_duplicates", "deduplicate")[1]
+    assert "share of common runs" in out
+    assert "fpr in the place of min_similarity" in out
+    assert "gopher" not in out
+    told = json.loads(run("stages", "--json")[1])["rows"]
+    assert [row["stage"] for row in told] == shipped()
+    code, _, err = run("stages", "near_duplicate")
+    assert code == 2
+    assert "near_duplicates" in err
 
 
 def test_check_repair_and_gc(run):

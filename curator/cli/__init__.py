@@ -321,20 +321,25 @@ def forget(
 
 
 @app.command()
-def stages() -> None:
-    """The stages that come with curator, and their parameters."""
+def stages(
+    names: Annotated[list[str] | None, typer.Argument(help="Stages, by name or as .sql files, to tell all of.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The stages that come with curator, and the parameters of those named."""
     from curator.stages import Stage, shipped
 
-    for name in shipped():
-        stage = Stage.load(name, Path())
-        out.print(f"[bold]{name}[/bold]  {stage.description}", highlight=False)
-        for parameter in stage.parameters:
-            out.print(
-                f"    {parameter.name} = {parameter.default!r}  {parameter.meaning}", markup=False, highlight=False
-            )
+    found = [Stage.load(name, Path()) for name in names or shipped()]
+    if as_json:
+        print_json(pl.DataFrame([stage.told() for stage in found]), {"stages": len(found)})
+    elif not names:
+        print_table(pl.DataFrame({"stage": [s.name for s in found], "what it does": [s.summary for s in found]}))
+        out.print(f"curator stages {found[0].name}: all of it, with its parameters", highlight=False)
+    for stage in found if names and not as_json else ():
+        out.print(f"{stage.name}: {stage.description}", markup=False, highlight=False)
+        print_table(pl.DataFrame(stage.told()["parameters"]))
         if rate := stage.rate:
             of = f"random pairs of {rate.left} and {rate.right}"
-            out.print(f"    fpr  instead of {rate.parameter}: the share of {of} that reach it", highlight=False)
+            out.print(f"fpr in the place of {rate.parameter}: the share of {of} that reach it", highlight=False)
 
 
 @app.command()
