@@ -2,6 +2,8 @@
 
 import logging
 import re
+import subprocess
+import sys
 
 import duckdb
 import numpy as np
@@ -178,6 +180,19 @@ def test_bad_vectors_are_rejected_or_refused(ws):
     ragged = FRAME.with_columns(pl.Series("v", [[1.0], [1.0, 2.0], [1.0], [1.0]]))
     with pytest.raises(DataError, match="one length"):
         ws.add("ragged", ragged, vectors="v")
+
+
+def test_a_name_that_was_half_written_is_written_again_and_leaves_nothing(tmp_path, ws):
+    """As after a kill between the version's manifest and the name that should mean it."""
+    (tmp_path / "notes.jsonl").write_text('{"id": "1", "text": "one"}\n')
+    ws.add("files", tmp_path / "notes.jsonl")
+    current = ws.root / "corpora" / "files" / "current.json"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    current.rename(current.with_name(f".current.json.{gone.pid}.part"))
+    before = {path.name for path in current.parent.iterdir()} - {f".current.json.{gone.pid}.part"}
+    ws.add("files", tmp_path / "notes.jsonl")
+    assert {path.name for path in current.parent.iterdir()} == before | {"current.json"}
 
 
 def test_a_file_is_read_again_only_when_it_changed(tmp_path, ws, monkeypatch):

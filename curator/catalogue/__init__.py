@@ -164,6 +164,7 @@ class Catalogue:
 
     def make_present(self, name: str, version: str) -> None:
         """Let a name mean a version that there is; what was not finished is of no use any more."""
+        sweep(self.root / "corpora" / name)
         if self.present(name) != version:
             self.point(name, version)
         for directory in self._unfinished(name):
