@@ -276,9 +276,10 @@ def duplicates() -> str:
     ]
     for row in record["speed"]:
         pairs = "verified" if row["pairs"] is None else f"{row['pairs']:,}"
+        true = "" if row["precision"] is None else f"{row['precision']:.1%}"
         lines.append(
             f"| {row['engine']} {row['version']} | {row['bands']} × {row['rows']} | {row['seconds']:.1f} | "
-            f"{_recall(row['recall'])} | {pairs} | {row['precision']:.1%} |"
+            f"{_recall(row['recall'])} | {pairs} | {true} |"
         )
     kinds = list(record["planted"][0]["kinds"])
     lines += ["", "| dropped by | documents | " + " | ".join(kinds) + " | others dropped |"]
