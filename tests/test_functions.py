@@ -239,6 +239,24 @@ def test_from_sql():
         sql("SELECT * FROM pairs_within('docs')", relation)
 
 
+def test_a_select_that_is_an_argument_is_planned_like_any_other():
+    """It may call table functions, at any depth, and its nearest joins go to FAISS."""
+    relation = documents([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], corpora=("a",))
+    inner = "SELECT d.corpus, d.id, d.embedding FROM docs AS d"
+    within = "pairs_within((SELECT * FROM docs WHERE id <> 'd003'), min_score := $least)"
+    kept = sql(f"SELECT id FROM leaders(({inner} JOIN {within} AS p ON p.right_id = d.id))", relation)
+    assert kept.column(0).to_pylist() == ["d001"]
+    nearest = (
+        "SELECT id FROM leaders((SELECT p.corpus, p.id, p.embedding FROM docs AS t JOIN docs AS p EXACT NEAREST 1 "
+        "BY SIMILARITY array_inner_product(t.embedding, p.embedding))) ORDER BY id"
+    )
+    query = rewrite(Session(), nearest, {}, Tools({"docs": relation}, FUNCTIONS))
+    assert query.fetch().column(0).to_pylist() == ["d000", "d001", "d002", "d003"]
+    assert [join.engine for join in query.joins] == ["faiss"]
+    with pytest.raises(QueryError, match="colour"):
+        sql(f"SELECT colour FROM leaders(({inner} JOIN {within} AS p ON p.right_id = d.id))", relation)
+
+
 def test_every_function_is_listed_once():
     assert [function.__name__ for function in FUNCTIONS] == [
         "bm25",

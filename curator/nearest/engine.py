@@ -252,13 +252,16 @@ def masked(sql: str, tree: Node, functions: set[str], parser: Parser, *, saturat
     text = bytearray(sql.encode())
     for start, end, by in list(databases(tree, bytes(text))):
         _overwrite(text, start, end, by)
-    done = 0  # where the arguments of the last table function end
+    calls: list[range] = []  # where table functions stood, and all that was in them
     for node in walk(tree):
         start, length = node.get("query_location", 0), node.get("query_location_length", 0)
+        if any(start in call for call in calls):
+            continue
         if node.get("type") == "TABLE_FUNCTION" and (name := node["function"]["function_name"]) in functions:
-            done = start + parser.call_length(bytes(text[start:]).decode())
-            _overwrite(text, start, done, name)
-        elif node.get("class") == "FUNCTION" and node["function_name"] in FOLDED and length and start >= done:
+            end = start + parser.call_length(bytes(text[start:]).decode())
+            calls.append(range(start, end))
+            _overwrite(text, start, end, name)
+        elif node.get("class") == "FUNCTION" and node["function_name"] in FOLDED and length:
             _overwrite(text, start, start + length, "NULL")
         elif saturated and names_saturated(node):
             _overwrite(text, start, start + length, "(1=1)")

@@ -124,6 +124,9 @@ class Planner:
 
     def _call(self, table: Node, scope: Scope) -> Node:
         function = self.functions[table["function"]["function_name"]]
+        for argument in table["function"]["arguments"]:
+            if argument["expression"].get("class") == "SUBQUERY":
+                self.query(argument["expression"]["subquery"]["node"], scope.ctes)
         result = call_function(function, table["function"], scope.ctes, self.tools.relations, self.engine)
         name = f"__call{self.engine.next_number()}"
         self.engine.add(name, result)
