@@ -228,7 +228,7 @@ def test_a_loaded_index_stays_on_disk(kind, tmp_path):
 
 def test_a_graph_is_not_measured_on_rows_that_are_in_it(tmp_path):
     """Where nothing is near, the links made for a row lead to its neighbours, and those of other queries do not."""
-    noise = np.random.default_rng(0).normal(size=(3_400, D)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(3_400, 64)).astype(np.float32)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     corpus, queries = relation(noise[:3_000], tmp_path / "v1"), noise[3_000:]
     measured = indexes.build(corpus, Wish(ASKED, "hnsw"))
