@@ -3,7 +3,7 @@
 -- :min_score  FLOAT    0.0    log-odds to reach: at 0 a document is as likely in the target as among the candidates
 -- :folds      INTEGER  5      parts of the candidates, each scored by what the others teach, from 2
 -- :sample     INTEGER  20000  candidates that a classifier is trained on, from 1
--- :c          FLOAT    10     inverse of the strength of the penalty on its weights, above 0
+-- :c          FLOAT    0.1    inverse of the strength of the penalty on its weights, above 0
 -- :seed       INTEGER  0      draws the sample
 WITH scored AS (
     SELECT corpus, id, score
