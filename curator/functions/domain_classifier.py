@@ -24,12 +24,12 @@ def domain_classifier(
 
     Logistic regression on the vectors, of length one, both sides of the same weight, so that the log-odds estimate the
     logarithm of the ratio of two densities (Bickel, Brückner and Scheffer, ICML 2007): above 0 a document is likelier
-    in the target. ``c`` is the inverse of the strength of the L2 penalty: with a weak one a few
-    target documents are told by heart. Cross-fitted: the candidates are parted into
-    ``folds`` by their normalised texts, so that the same text is in one fold, and each is scored by a classifier that
-    was trained on a ``sample`` of the candidates in the other folds, drawn by ``seed``. No document is scored by a
-    classifier that has seen it. (Candidates that belong to the target count as others all the same, which moves all
-    scores, not their order.)
+    in the target. ``c`` is the inverse of the strength of the L2 penalty: under a weak one the classifier knows a few
+    target documents by heart and little else. Cross-fitted: the candidates are parted into ``folds`` by their
+    normalised texts, so that the same text is in one fold, and each is scored by a classifier that was trained on a
+    ``sample`` of the candidates in the other folds, drawn by ``seed``. No document is scored by a classifier that has
+    seen it. (Candidates that belong to the target count as others all the same, which moves all scores, not their
+    order.)
 
     Returns a row per candidate: ``corpus`` (where the relation has it), ``id``, ``fold`` from 0, ``score`` (the
     log-odds) and ``probability``. NULL without a target, and where no other fold has a candidate. The result does not
