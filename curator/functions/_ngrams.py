@@ -10,6 +10,7 @@ import polars as pl
 
 from curator.errors import QueryError
 from curator.functions._hashing import Hashes, mixed
+from curator.functions._results import check_texts
 from curator.functions.bm25 import CHARACTER, WORD
 from curator.relation import Relation
 
@@ -100,7 +101,7 @@ def groups(function: str, target: Relation, by: str | None) -> dict[str | None, 
 
     Raises QueryError for a relation without texts, or without the column.
     """
-    texts = strings(function, target)
+    texts = check_texts(function, target)
     if by is None:
         return {None: texts}
     if by not in target.columns:
@@ -111,13 +112,3 @@ def groups(function: str, target: Relation, by: str | None) -> dict[str | None, 
     if not len(frame):
         raise QueryError(f"{function}: the column {by!r} of the target holds nothing but NULL")
     return {name: part["text"] for (name,), part in sorted(frame.group_by("by"), key=lambda item: str(item[0][0]))}
-
-
-def strings(function: str, relation: Relation) -> pl.Series:
-    """The texts of a relation. Raises QueryError where it has none."""
-    if "text" not in relation.columns:
-        raise QueryError(f"{function} needs a column 'text'; the relation has: {', '.join(relation.columns)}")
-    texts = relation.select(["text"])["text"]
-    if texts.dtype != pl.String:
-        raise QueryError(f"{function}: the column 'text' is {texts.dtype}, not strings; cast it to VARCHAR")
-    return texts

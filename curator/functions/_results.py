@@ -43,13 +43,14 @@ def check_whole_number(function: str, name: str, value: object, *, least: int) -
         raise QueryError(f"{function}: {name} is {value!r}; a whole number of at least {least} is needed")
 
 
-def check_texts(function: str, frame: pl.DataFrame) -> pl.Series:
-    """The column ``text``. Raises QueryError where there is none, or it holds no strings."""
-    if "text" not in frame.columns:
-        raise QueryError(f"{function} needs a column 'text'; the relation has: {', '.join(frame.columns)}")
-    if frame["text"].dtype != pl.String:
-        raise QueryError(f"{function}: the column 'text' is {frame['text'].dtype}, not strings; cast it to VARCHAR")
-    return frame["text"]
+def check_texts(function: str, relation: Relation) -> pl.Series:
+    """The column ``text``; no other is read. Raises QueryError where there is none, or it holds no strings."""
+    if "text" not in relation.columns:
+        raise QueryError(f"{function} needs a column 'text'; the relation has: {', '.join(relation.columns)}")
+    texts = relation.select(["text"])["text"]
+    if texts.dtype != pl.String:
+        raise QueryError(f"{function}: the column 'text' is {texts.dtype}, not strings; cast it to VARCHAR")
+    return texts
 
 
 def ranked_table(corpus: Relation, found: pl.DataFrame) -> pa.Table:

@@ -58,7 +58,7 @@ def bm25(corpus: Relation, text: str, k: int = 10) -> pa.Table:
 
 def matching_hits(function: str, corpus: Relation, text: str, k: int) -> Hits:
     """The k best rows of those with a term of the text. ``function`` is named in errors."""
-    texts = check_texts(function, corpus.frame)
+    texts = check_texts(function, corpus)
     index = _build(texts) if corpus.home is None else _kept(corpus.home / "bm25", texts)
     if index is None or not (known := index.get_tokens_ids(terms(pl.Series([text])).to_list()[0])):
         return Hits(np.empty(0, np.int64), np.empty(0, np.float32))

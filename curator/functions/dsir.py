@@ -5,8 +5,8 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
-from curator.functions._ngrams import Weights, counted, groups, hashed_ngrams, strings
-from curator.functions._results import check_whole_number
+from curator.functions._ngrams import Weights, counted, groups, hashed_ngrams
+from curator.functions._results import check_texts, check_whole_number
 from curator.relation import Relation
 
 
@@ -47,7 +47,7 @@ def dsir(
     for name, counts in targets.items():
         if not counts.any() and len(target):
             raise QueryError(f"dsir: the target{'' if name is None else f' {name!r}'} has no text with a word in it")
-    parts = list(hashed_ngrams(strings("dsir", candidates), ngrams, buckets))
+    parts = list(hashed_ngrams(check_texts("dsir", candidates), ngrams, buckets))
     pool = sum((part.counts(buckets) for part in parts), np.zeros(buckets))
     sizes = np.concatenate([part.sizes for part in parts]) if parts else np.empty(0, np.int64)
     keys = candidates.select([name for name in ("corpus", "id") if name in candidates.columns])

@@ -5,8 +5,8 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
-from curator.functions._ngrams import Weights, counted, groups, strings
-from curator.functions._results import check_whole_number
+from curator.functions._ngrams import Weights, counted, groups
+from curator.functions._results import check_texts, check_whole_number
 from curator.relation import Relation
 
 ORDERS, BUCKETS = 2, 10_000  # the paper's
@@ -32,7 +32,7 @@ def kl_reduction(
     Raises QueryError for relations without texts or without rows, and for a selection larger than its pool.
     """
     check_whole_number("kl_reduction", "seed", seed, least=0)
-    texts = {"pool": strings("kl_reduction", pool), "selected": strings("kl_reduction", selected)}
+    texts = {"pool": check_texts("kl_reduction", pool), "selected": check_texts("kl_reduction", selected)}
     targets = groups("kl_reduction", target, by)
     for role, part in (*texts.items(), *(("target", part) for part in targets.values())):
         if not len(part):

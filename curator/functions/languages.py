@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
+from curator.functions._results import check_texts
 from curator.relation import Relation
 
 
@@ -21,21 +22,17 @@ def languages(candidates: Relation) -> pa.Table:
 
     Raises QueryError for a relation without ``id`` or a ``text`` of strings.
     """
-    for name in ("id", "text"):
-        if name not in candidates.columns:
-            raise QueryError(f"languages needs a column {name!r}; the relation has: {', '.join(candidates.columns)}")
-    keys = [name for name in ("corpus", "id") if name in candidates.columns]
-    documents = candidates.select([*keys, "text"])
-    if documents["text"].dtype != pl.String:
-        raise QueryError(f"languages: the column 'text' is {documents['text'].dtype}, not strings; cast it to VARCHAR")
-    lettered = documents["text"].str.contains(r"\p{L}").fill_null(False)
+    if "id" not in candidates.columns:
+        raise QueryError(f"languages needs a column 'id'; the relation has: {', '.join(candidates.columns)}")
+    texts = check_texts("languages", candidates)
+    lettered = texts.str.contains(r"\p{L}").fill_null(False)
     found = [
-        _identifier().classify(text) if known else (None, None)
-        for text, known in zip(documents["text"], lettered, strict=True)
+        _identifier().classify(text) if known else (None, None) for text, known in zip(texts, lettered, strict=True)
     ]
+    keys = [name for name in ("corpus", "id") if name in candidates.columns]
     schema = {"language": pl.String, "probability": pl.Float64}
     named = pl.DataFrame(found, schema=schema, orient="row")
-    table: pa.Table = pl.concat([documents.select(keys), named], how="horizontal").to_arrow(
+    table: pa.Table = pl.concat([candidates.select(keys), named], how="horizontal").to_arrow(
         compat_level=pl.CompatLevel.newest()
     )
     return table

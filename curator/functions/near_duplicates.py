@@ -53,9 +53,9 @@ def near_duplicates(
     bands (a template): the time then grows with the square of their number.
     """
     bands = _check(min_jaccard, ngram, permutations, seed)
-    frame = candidates.select(name for name in ("corpus", "id", "source", "text") if name in candidates.columns)
+    frame = candidates.select(name for name in ("corpus", "id", "source") if name in candidates.columns)
     order = precedence("near_duplicates", frame, priority)
-    texts = _Texts.of(check_texts("near_duplicates", frame).gather(order))
+    texts = _Texts.of(check_texts("near_duplicates", candidates).gather(order))
     leading = _lead(texts, len(frame), bands, min_jaccard, ngram, seed)
     found = leading.table(frame, order)
     threshold = f"a Jaccard similarity of {min_jaccard}"

@@ -57,7 +57,7 @@ checked AS (
     FROM measured
 ),
 failed AS (
-    SELECT corpus, id, list_filter(checks, lambda part: part.fails)[1] AS failure
+    SELECT corpus, id, first_failure(checks) AS failure
     FROM checked
 )
 SELECT
