@@ -81,7 +81,7 @@ def folder(tmp_path):
         ("held", unit(np.random.default_rng(3).normal(size=(20, D)))),
     ):
         rows = [
-            {"id": f"{name}{i:03}", "text": f"{name} text {i}", "label": labels[i % 2]} for i in range(len(vectors))
+            {"id": f"{name}{i:03}", "text": f"{name} is the text {i}", "label": labels[i % 2]} for i in range(len(vectors))
         ]
         ws.add(name, pl.DataFrame(rows), vectors=vectors)
     (tmp_path / "near.sql").write_text(NEAR.format("candidates", "APPROX"))
@@ -261,7 +261,7 @@ def test_a_real_index(tmp_path, monkeypatch):
     rng = np.random.default_rng(5)
     ws = Workspace(tmp_path / "ws")
     for name, n in (("docs", 3_000), ("shots", 40), ("held", 20)):
-        rows = [{"id": f"{name}{i}", "text": f"{name} {i}", "label": "ab"[i % 2]} for i in range(n)]
+        rows = [{"id": f"{name}{i}", "text": f"{name} is the text {i}", "label": "ab"[i % 2]} for i in range(n)]
         ws.add(name, pl.DataFrame(rows), vectors=unit(rng.normal(size=(n, D))))
     ws.index("docs", recall=0.5, kind="ivf-sq8")
     (tmp_path / "near.sql").write_text(NEAR.format("candidates", "APPROX"))

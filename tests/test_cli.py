@@ -76,7 +76,7 @@ def test_explain_of_sql(run):
 
 def test_mix_explain_verify_diff_export(run):
     lines = [
-        json.dumps({"id": f"{kind}{i}", "text": f"{kind} words {i} here", "label": kind})
+        json.dumps({"id": f"{kind}{i}", "text": f"{kind} words {i} are here", "label": kind})
         for i in range(10)
         for kind in ("up", "down")
     ]

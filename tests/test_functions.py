@@ -262,6 +262,7 @@ def test_every_function_is_listed_once():
         "bm25",
         "centroids",
         "clusters",
+        "decontamination_coverage",
         "domain_classifier",
         "dsir",
         "hybrid",
@@ -271,4 +272,5 @@ def test_every_function_is_listed_once():
         "near_duplicates",
         "pairs_within",
         "search",
+        "shared_runs",
     ]

@@ -183,12 +183,29 @@ def _comparable(frame: pl.DataFrame) -> list:
 def test_empty_relations_break_nothing(stage):
     tables = {name: some_documents(name, 12, 3) for name in ("target", "dev", "test", "candidates")}
     empty = {name: table.take([]) for name, table in tables.items()}
+    if stage == "decontaminate":  # nothing to look for would be a pass that says nothing
+        empty["test"] = tables["test"]
     got, _ = run(stage, {**empty, "candidates": tables["candidates"]})
     assert set(got["id"]) == set(tables["candidates"].frame["id"])
     assert got["keep"].null_count() == 0
     for others in (empty, tables):
         nothing, _ = run(stage, {**others, "candidates": empty["candidates"]})
         assert len(nothing) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters", "layers"),
+    [
+        ([], {}, "text and run and cosine"),
+        ([{"text": "too short for it"}], {}, "run"),
+        ([{"text": "?"}], {"min_words": 1}, "run"),
+        ([{"text": "  "}], {"ngram": 0}, "text"),
+    ],
+)
+def test_a_layer_that_can_check_no_test_document_is_an_error(rows, parameters, layers):
+    tables = relations({"candidates": [{"id": "a"}], "test": [{"id": f"t{i}"} | row for i, row in enumerate(rows)]})
+    with pytest.raises(QueryError, match=f"^no test document can be checked by {layers}: a leak would go unseen"):
+        run("decontaminate", tables, **parameters)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ The Python signature is the SQL signature; an argument annotated ``Relation`` ta
 from curator.functions.bm25 import bm25
 from curator.functions.centroids import centroids
 from curator.functions.clusters import clusters
+from curator.functions.decontamination_coverage import decontamination_coverage
 from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
 from curator.functions.hybrid import hybrid
@@ -16,12 +17,14 @@ from curator.functions.leaders import leaders
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
 from curator.functions.search import search
+from curator.functions.shared_runs import shared_runs
 from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
     bm25,
     centroids,
     clusters,
+    decontamination_coverage,
     domain_classifier,
     dsir,
     hybrid,
@@ -31,9 +34,10 @@ FUNCTIONS: tuple[Function, ...] = (
     near_duplicates,
     pairs_within,
     search,
+    shared_runs,
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "clusters", "domain_classifier", "dsir", "hybrid", "kl_reduction", "languages",
-    "leaders", "near_duplicates", "pairs_within", "search",
+    "FUNCTIONS", "bm25", "centroids", "clusters", "decontamination_coverage", "domain_classifier", "dsir", "hybrid",
+    "kl_reduction", "languages", "leaders", "near_duplicates", "pairs_within", "search", "shared_runs",
 ]  # fmt: skip

@@ -60,11 +60,15 @@ def hashed_ngrams(texts: pl.Series, orders: int, buckets: int) -> Iterator[Ngram
     """
     known: dict[str, int] = {}
     for start in range(0, len(texts), BLOCK):
-        part = texts[start : start + BLOCK].fill_null("").str.normalize("NFKC").str.to_lowercase()
-        lists = part.str.extract_all(_TOKEN)
-        lengths = lists.list.len().to_numpy().astype(np.int64)
-        tokens = _hashes(lists.explode(empty_as_null=False), known)
-        yield Ngrams(tuple(_of_order(tokens, lengths, order, buckets) for order in range(1, orders + 1)))
+        tokens, lengths = tokenised(texts[start : start + BLOCK], _TOKEN)
+        hashes = _hashes(tokens, known)
+        yield Ngrams(tuple(_of_order(hashes, lengths, order, buckets) for order in range(1, orders + 1)))
+
+
+def tokenised(texts: pl.Series, pattern: str) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+    """What matches in each text, in lower case and NFKC, text by text, and how many each has, (n,). A NULL has none."""
+    lists = texts.fill_null("").str.normalize("NFKC").str.to_lowercase().str.extract_all(pattern)
+    return lists.explode(empty_as_null=False), lists.list.len().to_numpy().astype(np.int64)
 
 
 def _hashes(tokens: pl.Series, known: dict[str, int]) -> Hashes:

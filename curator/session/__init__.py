@@ -135,6 +135,8 @@ class Session:
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
             message, position = _told(error)
+            if isinstance(error, duckdb.InvalidInputException) and position is None:  # as error('…') raises in a stage
+                raise QueryError(message.partition(": ")[2]) from error
             where = text.pointed(sql, position) if shown in (None, sql) else text.indented(shown or sql)
             raise QueryError(f"{message}\n{where}") from error
 

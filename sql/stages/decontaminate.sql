@@ -1,17 +1,28 @@
--- Keep the test and dev documents, and their near copies, out of the mix. A fixed cosine means a different thing for
--- each encoder: look at the pairs just under the threshold before trusting it; fpr = 1e-6 instead is the one that of a
--- million random pairs of a pool and a test document one reaches. Every row names its nearest test or dev
--- document; that score is there for the ledger, and choosing by it would be choosing by the test set. Because one
--- changed word can move a short text far, a text that shares most of its words with its nearest document is a copy too.
+-- Keep the test and dev documents, and copies of them, out of the mix. Three layers look for them: the same text, a run
+-- of words in common (the 13-grams of GPT-3, Brown et al. 2020, appendix C; of a shorter text the whole), and the cosine
+-- to the nearest test or dev document. A fixed cosine means a different thing for each encoder: look at the pairs just
+-- under the threshold before trusting it; fpr = 1e-6 instead is the one that of a million random pairs of a pool and a
+-- test document one reaches. Because one changed word can move a short text far, a text that shares most of its words
+-- with its nearest document is a copy too. Every row names its nearest or copied document; that score is there for the
+-- ledger, and choosing by it would be choosing by the test set. The reason lists every layer that found it. A layer
+-- that could check no test document is an error.
 -- reads: test
 -- fpr: max_similarity of pool and test
--- :max_similarity  FLOAT  0.9  cosine to a test or dev document at which a candidate is a near copy, −1 to 1
--- :max_overlap     FLOAT  0.6  share of common words (Jaccard) with that document at which it is a copy, 0 to 1
+-- :max_similarity  FLOAT    0.9  cosine to a test or dev document at which a candidate is a near copy, −1 to 1
+-- :max_overlap     FLOAT    0.6  share of common words (Jaccard) with that document at which it is a copy, 0 to 1
+-- :ngram           INTEGER  13   words of a run in common that make a copy, from 1; 0 does without this layer
+-- :min_words       INTEGER  5    words a shorter test or dev document must have for its whole text to be such a run
+-- :max_runs        FLOAT    0    share of a document's runs that a candidate may have in common with it, 0 to 1
 WITH held_out AS (
-    SELECT 'test' AS part, corpus, id, normalised(text) AS words, embedding FROM test
+    SELECT 'test' AS part, corpus, id, text, normalised(text) AS words, embedding FROM test
     UNION ALL
-    SELECT 'dev' AS part, corpus, id, normalised(text) AS words, embedding FROM dev
+    SELECT 'dev' AS part, corpus, id, text, normalised(text) AS words, embedding FROM dev
     ORDER BY part DESC, corpus, id
+),
+unchecked AS (
+    SELECT string_agg(layer, ' and ') AS layers
+    FROM decontamination_coverage('test', ngram := greatest($ngram, 1), min_words := $min_words)
+    WHERE checked = 0 AND (layer <> 'run' OR $ngram > 0)
 ),
 copies AS (
     SELECT
@@ -25,11 +36,20 @@ copies AS (
     JOIN held_out AS h ON normalised(c.text) = h.words
 ),
 same_text AS (
-    SELECT *, 'same text as ' || part AS rule
+    SELECT *
     FROM copies
     QUALIFY row_number() OVER (
         PARTITION BY corpus, id ORDER BY part DESC, similarity DESC, partner_corpus, partner_id
     ) = 1
+),
+runs AS (
+    SELECT s.corpus, s.id, h.part, s.partner_corpus, s.partner_id, s.share
+    FROM shared_runs(
+        'candidates', (SELECT corpus, id, text FROM held_out WHERE $ngram > 0),
+        ngram := greatest($ngram, 1), min_words := $min_words
+    ) AS s
+    JOIN held_out AS h ON h.corpus = s.partner_corpus AND h.id = s.partner_id
+    WHERE s.share > $max_runs
 ),
 nearest AS (
     SELECT
@@ -43,24 +63,60 @@ nearest AS (
     FROM candidates AS c
     LEFT JOIN held_out AS h EXACT NEAREST 1 BY SIMILARITY array_inner_product(c.embedding, h.embedding)
 ),
-near_copy AS (
+-- What each layer says, in the order in which they count.
+layers AS (
     SELECT
-        *,
-        CASE
-            WHEN similarity >= $max_similarity THEN 'near copy of ' || part
-            WHEN overlap >= $max_overlap THEN 'same words as ' || part
-        END AS rule
-    FROM nearest
+        n.corpus,
+        n.id,
+        list_filter(
+            [
+                {
+                    'layer': 'text', 'rule': 'same text as ' || s.part, 'score': s.similarity,
+                    'threshold': $max_similarity, 'corpus': s.partner_corpus, 'id': s.partner_id,
+                    'hit': s.part IS NOT NULL
+                },
+                {
+                    'layer': 'run', 'rule': 'words in a row of ' || r.part, 'score': r.share,
+                    'threshold': $max_runs, 'corpus': r.partner_corpus, 'id': r.partner_id,
+                    'hit': r.part IS NOT NULL
+                },
+                {
+                    'layer': 'cosine', 'rule': 'near copy of ' || n.part, 'score': n.similarity,
+                    'threshold': $max_similarity, 'corpus': n.partner_corpus, 'id': n.partner_id,
+                    'hit': n.similarity >= $max_similarity
+                },
+                {
+                    'layer': 'words', 'rule': 'same words as ' || n.part, 'score': n.overlap,
+                    'threshold': $max_overlap, 'corpus': n.partner_corpus, 'id': n.partner_id,
+                    'hit': n.overlap >= $max_overlap
+                }
+            ],
+            lambda layer: layer.hit
+        ) AS hits,
+        n.similarity,
+        n.partner_corpus,
+        n.partner_id
+    FROM nearest AS n
+    LEFT JOIN same_text AS s ON s.corpus = n.corpus AND s.id = n.id
+    LEFT JOIN runs AS r ON r.corpus = n.corpus AND r.id = n.id
 )
 SELECT
-    n.corpus,
-    n.id,
-    s.rule IS NULL AND n.rule IS NULL AS keep,
-    coalesce(s.rule, n.rule) AS rule,
-    CASE WHEN s.rule IS NULL AND n.rule LIKE 'same words%' THEN n.overlap ELSE coalesce(s.similarity, n.similarity) END
-        AS score,
-    CASE WHEN s.rule IS NULL AND n.rule LIKE 'same words%' THEN $max_overlap ELSE $max_similarity END AS threshold,
-    coalesce(s.partner_corpus, n.partner_corpus) AS partner_corpus,
-    coalesce(s.partner_id, n.partner_id) AS partner_id
-FROM near_copy AS n
-LEFT JOIN same_text AS s ON s.corpus = n.corpus AND s.id = n.id
+    l.corpus,
+    l.id,
+    CASE
+        WHEN u.layers IS NULL THEN len(l.hits) = 0
+        ELSE error(format(
+            'no test document can be checked by {}: a leak would go unseen. By text it must have one, by run (words in '
+            'a row) at least {} words (ngram = 0 does without), by cosine a vector that is not zero', u.layers, $min_words
+        ))
+    END AS keep,
+    l.hits[1].rule AS rule,
+    CASE WHEN len(l.hits) = 0 THEN l.similarity ELSE l.hits[1].score END AS score,
+    CASE WHEN len(l.hits) = 0 THEN $max_similarity ELSE l.hits[1].threshold END AS threshold,
+    coalesce(l.hits[1].corpus, l.partner_corpus) AS partner_corpus,
+    coalesce(l.hits[1].id, l.partner_id) AS partner_id,
+    CASE
+        WHEN len(l.hits) > 0 THEN 'found by ' || array_to_string(list_transform(l.hits, lambda hit: hit.layer), ', ')
+    END AS reason
+FROM layers AS l
+CROSS JOIN unchecked AS u
