@@ -17,9 +17,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
-# Every fault at every point: some 40 minutes. `make test` has a few of each kind.
+# Every fault at every point: half an hour on two cores. `make test` has a few of each kind.
 torture: $(READY)
-	CURATOR_TORTURE=1 $(BIN)/python -m pytest tests/test_faults.py tests/test_upkeep.py
+	CURATOR_TORTURE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/test_faults.py tests/test_upkeep.py
 
 check: $(READY)
 	$(BIN)/ruff check .

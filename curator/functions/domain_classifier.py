@@ -94,6 +94,7 @@ def _scored(positives: Matrix, negatives: Matrix, rows: Vectors, c: float) -> Sc
 
     sides = np.concatenate([np.ones(len(positives)), np.zeros(len(negatives))])
     model = LogisticRegression(C=c, class_weight="balanced", tol=1e-7, max_iter=10_000)
-    model.fit(np.concatenate([positives, negatives]), sides)
+    # In single precision it stops short of the optimum, and where depends on the machine.
+    model.fit(np.concatenate([positives, negatives], dtype=np.float64), sides)
     found: Scores = np.concatenate([model.decision_function(block) for _, block in rows.blocks(BLOCK)])
     return found
