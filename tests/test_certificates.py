@@ -81,7 +81,8 @@ def folder(tmp_path):
         ("held", unit(np.random.default_rng(3).normal(size=(20, D)))),
     ):
         rows = [
-            {"id": f"{name}{i:03}", "text": f"{name} is the text {i}", "label": labels[i % 2]} for i in range(len(vectors))
+            {"id": f"{name}{i:03}", "text": f"{name} is the text {i}", "label": labels[i % 2]}
+            for i in range(len(vectors))
         ]
         ws.add(name, pl.DataFrame(rows), vectors=vectors)
     (tmp_path / "near.sql").write_text(NEAR.format("candidates", "APPROX"))

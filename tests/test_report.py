@@ -83,8 +83,13 @@ def mix_summary(rng: np.random.Generator, pool: int = 48_210) -> dict[str, Any]:
         ],
         "examples": [example(i, *given) for i, given in enumerate(EXAMPLES)],
         "decontamination": [
-            {"source": "tweets", "rule": "same text as a test document", "documents": 211},
-            {"source": "news", "rule": "near-duplicate of a test document", "documents": 512},
+            {"source": "news", "documents": 512, "text": 12, "run": 301, "cosine": 440, "words": 9},
+            {"source": "tweets", "documents": 211, "text": 211, "run": 160, "cosine": 211, "words": 170},
+        ],
+        "coverage": [
+            {"layer": "text", "checked": 3_000, "documents": 3_000},
+            {"layer": "run", "checked": 2_850, "documents": 3_000},
+            {"layer": "cosine", "checked": 3_000, "documents": 3_000},
         ],
         "warnings": ["1,204 texts of app_reviews are longer than 256 tokens and were truncated"],
         "sources": [

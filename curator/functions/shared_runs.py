@@ -22,9 +22,7 @@ BLOCK = 16_384  # candidates looked at together
 Rows = npt.NDArray[np.int64]
 
 
-def shared_runs(
-    candidates: Relation, held_out: Relation, *, ngram: int = NGRAM, min_words: int = FEWEST
-) -> pa.Table:
+def shared_runs(candidates: Relation, held_out: Relation, *, ngram: int = NGRAM, min_words: int = FEWEST) -> pa.Table:
     """The candidates that hold a run of ``ngram`` words of a held-out document, and which document that is.
 
     The n-gram overlap by which GPT-3 was checked against its test sets (Brown et al. 2020, appendix C: 13 words),
@@ -104,7 +102,9 @@ class _Runs:
             parts = [pl.DataFrame(schema={"run": pl.UInt32, "partner": pl.Int64, "at": pl.Int64, "length": pl.Int64})]
         hits = pl.concat(parts)
         hits = hits.with_columns(row=pl.Series(owner[hits["at"].to_numpy()], dtype=pl.Int64))
-        pairs = hits.group_by("row", "partner").agg(pl.col("run").n_unique().alias("shared"), pl.col("at", "length").min())
+        pairs = hits.group_by("row", "partner").agg(
+            pl.col("run").n_unique().alias("shared"), pl.col("at", "length").min()
+        )
         sizes = pl.Series(self.sizes[pairs["partner"].to_numpy()], dtype=pl.Int64)
         best = pairs.with_columns(share=pl.col("shared") / sizes).sort("row", -pl.col("share"), "partner")
         best = best.unique("row", keep="first", maintain_order=True)

@@ -136,7 +136,8 @@ class Mix:
         pool = pl.read_parquet(self._directory / "pool.parquet")
         text = pool.filter((pl.col("corpus") == corpus) & (pl.col("id") == name))["text"][0]
         partners = {(c, i): t for c, i, t in pl.read_parquet(self._directory / "partners.parquet").iter_rows()}
-        return explanation(f"{corpus}:{name}", text, rows.sort("position").to_dicts(), partners)
+        parameters = {stage["name"]: stage["parameters"] for stage in self.lock["stages"]}
+        return explanation(f"{corpus}:{name}", text, rows.sort("position").to_dicts(), partners, parameters)
 
     def verify(self, *, origin: bool = False) -> Verification:
         """Rebuild from the stored versions and vectors and compare.

@@ -11,6 +11,7 @@ import polars as pl
 from curator.calibration import random_pairs, threshold
 from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
+from curator.functions import decontamination_coverage
 from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
@@ -43,6 +44,7 @@ class Built:
     seconds: dict[str, float]
     joins: tuple[dict[str, Any], ...]
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
+    coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
 
 
 def steps(task: Task) -> list[Step]:
@@ -126,7 +128,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
-    ledger, seconds, joins, certificates = [first], {}, [], []
+    ledger, seconds, joins, certificates, coverage = [first], {}, [], [], []
     _require(candidates, LABELS)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
@@ -145,6 +147,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
                 )
             )
         )
+        coverage += _coverage(step, task)
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         if certified:
@@ -163,7 +166,17 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         seconds,
         tuple(joins),
         tuple(filter(None, certificates)),
+        tuple(coverage),
     )
+
+
+def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
+    """How many test documents each layer of decontamination could look for; nothing for another stage."""
+    if step.stage.name != DECONTAMINATE or "ngram" not in step.parameters:  # one of a mix from before there were runs
+        return []
+    ngram, min_words = (int(step.parameters[name]) for name in ("ngram", "min_words"))
+    rows = pl.DataFrame(decontamination_coverage(task.test, ngram=max(ngram, 1), min_words=min_words)).to_dicts()
+    return [row for row in rows if row["layer"] != "run" or ngram]
 
 
 def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Relation:

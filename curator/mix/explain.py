@@ -1,8 +1,14 @@
 """A document's fate in words a colleague would use, from its rows of the ledger."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+Partners = Mapping[tuple[str, str], str]  # corpus, id → text
+Parameters = Mapping[str, Any]
+
+TASK = ("target", "dev", "test")  # documents that no stage drops
 
 
 @dataclass(frozen=True)
@@ -23,47 +29,76 @@ class Explanation:
 
 
 def explanation(
-    document: str, text: str, rows: list[dict[str, Any]], partners: Mapping[tuple[str, str], str]
+    document: str, text: str, rows: list[dict[str, Any]], partners: Partners, parameters: Mapping[str, Parameters]
 ) -> Explanation:
-    """From the ledger's rows of one document, in the order of the stages."""
+    """From the ledger's rows of one document, in the order of the stages, and the parameters of each."""
     lines = tuple(
-        f"{row['position']}. {row['stage']}: {sentence(row, partners.get((row['partner_corpus'], row['partner_id'])))}"
+        f"{row['position']}. {sentence(row, _partner(row, partners), parameters.get(row['stage'], {}))}."
         for row in rows
     )
     return Explanation(document, text, bool(rows[-1]["keep"]), lines, tuple(rows))
 
 
-def sentence(row: Mapping[str, Any], partner_text: str | None) -> str:
-    """One verdict in words: what was decided, by which rule, on which number, against which document."""
-    parts = ["kept" if row["keep"] else "dropped"]
+def _partner(row: Mapping[str, Any], partners: Partners) -> str | None:
+    return partners.get((row["partner_corpus"], row["partner_id"]))
+
+
+def sentence(row: Mapping[str, Any], partner_text: str | None, parameters: Parameters) -> str:
+    """One verdict in words: who decided what, by which rule and number, held against what, and what would differ."""
+    said = f"{row['stage']} {'kept' if row['keep'] else 'dropped'} it"
     if row["rule"]:
-        parts.append(f"— {row['rule']}")
-    if row["score"] is not None:
-        parts.append(f"({_number(row['score'])}{_against(row) if row['rank'] is None else ''})")
-    if row["rank"] is not None:  # a stage that ranks compares the rank, not the score, with its threshold
-        parts.append(f"at rank {row['rank']}{_against(row)}")
-    if row["partner_id"] is not None:
-        parts.append(
-            f"by {row['partner_corpus']}:{row['partner_id']}" + (f" “{shorten(partner_text)}”" if partner_text else "")
-        )
+        said += f" ({row['rule']})"
+    found = _found(row, partner_text)
+    if found:
+        said += f": {found}"
     if row["reason"]:
-        parts.append(f"— {row['reason']}")
-    text = " ".join(parts)
-    if not row["keep"] and row["score"] is not None and row["threshold"] is not None and row["rank"] is None:
-        side = "below" if row["score"] > row["threshold"] else "above"
-        if row["score"] != row["threshold"]:
-            text += f"; a threshold {side} {_number(row['score'])} would have kept it"
-    return text
+        said += f" — {row['reason']}"
+    return said + _remedy(row, parameters)
+
+
+def _found(row: Mapping[str, Any], partner_text: str | None) -> str:
+    """The partner, the score and how it compares."""
+    parts = []
+    if row["partner_id"] is not None:
+        quoted = f" “{shorten(partner_text)}”" if partner_text else ""
+        parts.append(f"held against {row['partner_corpus']}:{row['partner_id']}{quoted}")
+    if row["score"] is not None:
+        parts.append(f"it scores {_number(row['score'])}{_compared(row)}")
+    if row["rank"] is not None:  # a stage that ranks compares the rank, not the score, with its threshold
+        wanted = "" if row["threshold"] is None else f" where {_number(row['threshold'])} were to be kept"
+        parts.append(f"it came at rank {row['rank']:,}{wanted}")
+    return ", ".join(parts)
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    if row["threshold"] is None or row["rank"] is not None:
+        return ""
+    limit, enough = _number(row["threshold"]), row["score"] >= row["threshold"]
+    if row["keep"]:
+        return f" and {limit} is enough" if enough else f", under the limit of {limit}"
+    return f" and the limit is {limit}" if enough else f" where {limit} is needed"
+
+
+def _remedy(row: Mapping[str, Any], parameters: Parameters) -> str:
+    """Which threshold would have let a dropped document stay, rounded to the safe side."""
+    if row["keep"] or row["rank"] is not None or None in (row["score"], row["threshold"]):
+        return ""
+    named = [name for name, value in parameters.items() if type(value) in (int, float) and value == row["threshold"]]
+    name = named[0] if len(named) == 1 else "a threshold"
+    over = row["score"] >= row["threshold"]
+    value = (math.ceil if over else math.floor)(row["score"] * 1000) / 1000
+    if over and value == 1:  # the most that a similarity or a share can be
+        return ""
+    changed = f"with {name} {f'above {_number(value)}' if over else f'of at most {_number(value)}'}"
+    if row["partner_id"] is not None and row["partner_corpus"] not in TASK:  # then others may be kept, and be closer
+        return f"; {changed} that document would not have been in its way"
+    return f"; {changed} it would have stayed"
 
 
 def shorten(text: str, length: int = 120) -> str:
     """One line of at most ``length`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
-
-
-def _against(row: Mapping[str, Any]) -> str:
-    return "" if row["threshold"] is None else f", threshold {_number(row['threshold'])}"
 
 
 def _number(value: float) -> str:

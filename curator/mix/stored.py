@@ -21,12 +21,14 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
     pool = task.pool.frame.select("corpus", "id", "text", "label", "source_label", "source")
     partners = _partner_texts(built.ledger, task)
     texts = {(corpus, name): text for corpus, name, text in partners.iter_rows()}
+    parameters = {stage["name"]: stage["parameters"] for stage in values["stages"]}
     summary = {
         "name": values["name"],
         "seed": task.seed,
         "created": values["created"],
         "digest": values["ids_sha256"],
-        **summarise(built.ledger, pool, built.frame, texts, built.seconds),
+        **summarise(built.ledger, pool, built.frame, texts, built.seconds, parameters),
+        "coverage": list(built.coverage),
         "warnings": list(task.warnings),
         "sources": _sources(task, corpora),
         "joins": list(built.joins),

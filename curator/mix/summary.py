@@ -1,5 +1,6 @@
 """What a mix looks like in figures: the funnel, its composition, the scores, examples. Derived from its ledger."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,33 @@ from curator.mix.explain import sentence
 
 EXAMPLES = 4  # kept, and as many dropped of each stage
 BINS = 24
+LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reasons name them
 
 
 def told(summary: dict[str, Any]) -> list[str]:
-    """How the stages decided, in sentences: cosines that came of a rate, and what an index may have changed."""
-    thresholds = [
+    """How the stages decided, in sentences: leaks, cosines that came of a rate, and what an index may have changed."""
+    return _leaks(summary) + _rates(summary) + [str(Certificate(**row)) for row in summary.get("certificates", ())]
+
+
+def _leaks(summary: dict[str, Any]) -> list[str]:
+    coverage = summary.get("coverage")
+    if not coverage:
+        return []
+    rows = summary["decontamination"]
+    found = ", ".join(f"{sum(row[layer] for row in rows):,} by {layer}" for layer in LAYERS)
+    shares = ", ".join(f"{row['checked'] / row['documents']:.1%} by {row['layer']}" for row in coverage)
+    return [
+        f"decontaminate: {sum(row['documents'] for row in rows):,} documents kept out ({found}); of the "
+        f"{coverage[0]['documents']:,} test documents it could look for {shares}"
+    ]
+
+
+def _rates(summary: dict[str, Any]) -> list[str]:
+    return [
         f"{row['stage']}: {row['parameter']} = {row['cosine']:.4f} ({row['low']:.4f} to {row['high']:.4f}), which a "
         f"share of {row['fpr']:g} of {row['pairs']:,} random pairs of {row['left']} and {row['right']} reaches"
         for row in summary.get("calibrated", ())
     ]
-    return thresholds + [str(Certificate(**row)) for row in summary.get("certificates", ())]
 
 
 def summarise(
@@ -28,15 +46,20 @@ def summarise(
     mix: pl.DataFrame,
     texts: dict[tuple[str, str], str],
     seconds: dict[str, float],
+    parameters: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The figures of a mix. ``pool`` and ``mix`` are frames of documents; ``texts`` those of possible partners."""
+    """The figures of a mix.
+
+    ``pool`` and ``mix`` are frames of documents; ``texts`` those of possible partners; ``parameters`` those of each
+    stage.
+    """
     return {
         "pool": len(pool),
         "documents": len(mix),
         "funnel": _funnel(ledger, seconds),
         "composition": _composition(pool, mix),
         "distributions": _distributions(ledger),
-        "examples": _examples(ledger, pool, texts),
+        "examples": _examples(ledger, pool, texts, parameters),
         "decontamination": _decontamination(ledger, pool),
     }
 
@@ -88,7 +111,12 @@ def _distributions(ledger: pl.DataFrame) -> list[dict[str, Any]]:
     return result
 
 
-def _examples(ledger: pl.DataFrame, pool: pl.DataFrame, texts: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
+def _examples(
+    ledger: pl.DataFrame,
+    pool: pl.DataFrame,
+    texts: dict[tuple[str, str], str],
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
     """A few documents of each fate, spread evenly over the pool, each with its reason in words."""
     deciding = ledger.filter("deciding").join(
         pool.select("corpus", "id", "text", pl.col("label").alias("own_label")),
@@ -116,14 +144,17 @@ def _examples(ledger: pl.DataFrame, pool: pl.DataFrame, texts: dict[tuple[str, s
                     "score": row["score"],
                     "threshold": row["threshold"],
                     "partner_text": partner,
-                    "sentence": sentence(row, partner),
+                    "sentence": sentence(row, partner, parameters.get(row["stage"], {})),
                 }
             )
     return result
 
 
 def _decontamination(ledger: pl.DataFrame, pool: pl.DataFrame) -> list[dict[str, Any]]:
-    """Documents kept out because they are in the test set, by source and rule."""
-    dropped = ledger.filter((pl.col("stage").str.starts_with("decontaminate")) & ~pl.col("keep"))
+    """Documents kept out because they are in the test set: for each source how many, and how many each layer found."""
+    dropped = ledger.filter((pl.col("stage") == "decontaminate") & ~pl.col("keep"))
     named = dropped.join(pool.select("corpus", "id", "source"), on=["corpus", "id"], how="left")
-    return named.group_by("source", "rule").len("documents").sort("source", "rule").to_dicts()
+    layers = named["reason"].str.strip_prefix("found by ").str.split(", ")
+    hits = [layers.list.contains(layer).fill_null(value=False).alias(layer) for layer in LAYERS]
+    counts = named.with_columns(hits).group_by("source").agg(pl.len().alias("documents"), pl.col(LAYERS).sum())
+    return counts.sort("source").to_dicts()

@@ -96,21 +96,26 @@ def examples(mix: dict[str, Any]) -> Markup | None:
 
 
 def decontamination(mix: dict[str, Any]) -> Markup:
-    """How many pool documents were kept out because they are too close to test or dev."""
-    rows = [[row["source"], row["rule"], count(row["documents"])] for row in mix["decontamination"]]
-    total = sum(row["documents"] for row in mix["decontamination"])
-    if not rows:
+    """How many pool documents were kept out because they are too close to test or dev, and what was looked for."""
+    found, coverage = mix["decontamination"], mix.get("coverage", [])
+    total = sum(row["documents"] for row in found)
+    if not found and not coverage:
         said: Markup = notice("warning", "No decontamination is recorded for this mix.")
         return section("decontamination", "Decontamination", said)
-    columns = [Column("Source"), Column("Rule"), Column("Documents kept out", True)]
+    layers = [row["layer"] for row in coverage if any(row["layer"] in source for source in found)]
+    layers += ["words"] if layers else []
+    columns = [Column("Source"), Column("Documents kept out", True), *(Column(f"by {name}", True) for name in layers)]
+    rows = [[row["source"], count(row["documents"]), *(count(row[name]) for name in layers)] for row in found]
+    checked = ", ".join(f"{share(row['checked'], row['documents'])} by {row['layer']}" for row in coverage)
     return section(
         "decontamination",
         "Decontamination",
         tag(
             "p",
             f"{count(total)} pool documents were kept out of every arm as equal or close to evaluation documents.",
+            f" Of the test documents, these could be looked for: {checked}." if checked else None,
         ),
-        table("Documents kept out, by source and rule", columns, rows),
+        table("Documents kept out, by source and layer; one may be found by several", columns, rows) if rows else None,
     )
 
 

@@ -305,7 +305,8 @@ def _from_mix(directory: Path, values: dict[str, Any], keys: Keys, texts: set[st
     ledger, mix, pool, partners = (without[f"{name}.parquet"] for name in ("ledger", "mix", "pool", "partners"))
     seconds = {row["stage"]: row["seconds"] for row in summary["funnel"]}
     known = {(corpus, key): text for corpus, key, text in partners.iter_rows()}
-    summary |= summarise(ledger, pool, mix, known, seconds) | {"digest": digest(mix)}
+    parameters = {stage["name"]: stage["parameters"] for stage in values["stages"]}
+    summary |= summarise(ledger, pool, mix, known, seconds, parameters) | {"digest": digest(mix)}
     for name, frame in without.items():
         write_bytes(directory / name, frame.write_parquet)
     write_json(directory / "summary.json", summary)

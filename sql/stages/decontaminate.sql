@@ -72,7 +72,7 @@ layers AS (
             [
                 {
                     'layer': 'text', 'rule': 'same text as ' || s.part, 'score': s.similarity,
-                    'threshold': $max_similarity, 'corpus': s.partner_corpus, 'id': s.partner_id,
+                    'threshold': NULL, 'corpus': s.partner_corpus, 'id': s.partner_id,
                     'hit': s.part IS NOT NULL
                 },
                 {

@@ -20,5 +20,5 @@ SELECT
         WHEN probability < $min_probability THEN 'unsure'
     END AS rule,
     probability AS score,
-    $min_probability AS threshold
+    CASE WHEN list_contains(string_split(replace($keep, ' ', ''), ','), language) THEN $min_probability END AS threshold
 FROM named
