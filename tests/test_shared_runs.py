@@ -78,8 +78,8 @@ def test_many_candidates_are_taken_in_blocks(monkeypatch):
 
 def test_case_punctuation_and_full_width_letters_do_not_matter_and_characters_are_words_where_there_are_no_spaces():
     got = found(
-        ["(ONE two-three: four; five!)", "我的卡不见了怎么办", "one two three four"],  # noqa: RUF001
-        ["one two three four five.", "卡不见了怎"],  # noqa: RUF001
+        ["(ONE two-three: four; five!)", "我的卡不见了怎么办", "one two three four"],
+        ["one two three four five.", "卡不见了怎"],
     )
     assert [(row["id"], row["partner_id"], row["run"]) for row in got] == [
         ("c0", "h0", "one two three four five"), ("c1", "h1", "卡 不 见 了 怎"),

@@ -121,7 +121,7 @@ class _Runs:
         row = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(len(at))
         steps = np.arange(length)
         same = (ids[at[:, None] + steps] == self.ids[known["place"].to_numpy()[row][:, None] + steps]).all(axis=1)
-        found = known[row[same]]
+        found: pl.DataFrame = known[row[same]]
         return found.select("run", "partner", pl.Series("at", at[same]), pl.lit(length, pl.Int64).alias("length"))
 
 
