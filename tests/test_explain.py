@@ -84,7 +84,7 @@ CHANGED = {
     "deduplicate": {"min_similarity": 0.7},
     "decontaminate": {"max_similarity": 0.8},
     "near_duplicates": {"min_jaccard": 0.5},
-    "relevance_mean": {"k": 3},
+    "relevance": {"k": 3},
     "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
     "quality": {"min_words": 4},
     "c4": {"min_sentences": 0},
@@ -123,4 +123,4 @@ def test_the_threshold_that_is_named_would_have_kept_the_document(stage):
         tried += 1
         if tried == 3:
             break
-    assert tried or stage not in {"relevance", "relevance_label", "relevance_mean", "relevance_centroid", "deduplicate"}
+    assert tried or stage not in {"relevance", "relevance_label", "relevance_centroid", "deduplicate"}

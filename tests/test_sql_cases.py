@@ -122,7 +122,6 @@ def test_macros_take_no_name_of_duckdbs():
 
 JOINS = dict.fromkeys(STAGES, 0) | {
     "decontaminate": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
-    "relevance_mean": 1,
 }  # fmt: skip
 
 
@@ -157,7 +156,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "pairing": {"k": 4, "min_share": 0.4},
         "deduplicate": {"min_similarity": 0.7},
         "dsir": {"budget": 20, "by": "label", "order": "sampled"},
-        "relevance_mean": {"k": 3},
+        "relevance": {"k": 3},
         "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
         "c4": {"min_sentences": 0, "bad_words": "word word"},
         "fineweb": {"min_sentence_lines": -1.0, "short": 12},
