@@ -265,6 +265,7 @@ def test_every_function_is_listed_once():
         "decontamination_coverage",
         "domain_classifier",
         "dsir",
+        "exact_duplicates",
         "hybrid",
         "kl_reduction",
         "languages",

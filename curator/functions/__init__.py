@@ -10,6 +10,7 @@ from curator.functions.clusters import clusters
 from curator.functions.decontamination_coverage import decontamination_coverage
 from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
+from curator.functions.exact_duplicates import exact_duplicates
 from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.languages import languages
@@ -27,6 +28,7 @@ FUNCTIONS: tuple[Function, ...] = (
     decontamination_coverage,
     domain_classifier,
     dsir,
+    exact_duplicates,
     hybrid,
     kl_reduction,
     languages,
@@ -38,6 +40,7 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "clusters", "decontamination_coverage", "domain_classifier", "dsir", "hybrid",
-    "kl_reduction", "languages", "leaders", "near_duplicates", "pairs_within", "search", "shared_runs",
+    "FUNCTIONS", "bm25", "centroids", "clusters", "decontamination_coverage", "domain_classifier", "dsir",
+    "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "near_duplicates", "pairs_within",
+    "search", "shared_runs",
 ]  # fmt: skip

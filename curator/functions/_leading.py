@@ -11,6 +11,7 @@ from curator.errors import CuratorWarning, QueryError
 
 ALARM_SHARE = 0.3  # a source that loses more than this is worth a look: a template, or a threshold too low
 ALARM_SIZE = 50  # documents; shares of smaller sources say little
+LOOK = "look at some pairs: it may be a template, or the threshold too low for"
 
 Rows = npt.NDArray[np.int64]
 
@@ -77,8 +78,11 @@ def precedence(function: str, frame: pl.DataFrame, priority: str | None) -> Rows
     return ordered["row"].to_numpy().astype(np.int64)
 
 
-def alarm(frame: pl.DataFrame, dropped: pl.Series, threshold: str, doubt: str) -> None:
-    """Warn when a source loses more than its share should be: the one that loses most, and how many others do."""
+def alarm(frame: pl.DataFrame, dropped: pl.Series, what: str, advice: str) -> None:
+    """Warn when a source loses more than its share should be: the one that loses most, and how many others do.
+
+    ``what`` says what the dropped ones are, ``advice`` what to do about it.
+    """
     source = "source" if "source" in frame.columns else "corpus"
     lost = frame.select(pl.col(source).alias("source")).with_columns(dropped.alias("dropped")).group_by("source")
     shares = lost.agg(pl.len().alias("n"), pl.col("dropped").mean().alias("share"))
@@ -87,8 +91,7 @@ def alarm(frame: pl.DataFrame, dropped: pl.Series, threshold: str, doubt: str) -
         name, n, share = alarming.sort("share", "source", descending=[True, False]).row(0)
         others = f" (and over {ALARM_SHARE:.0%} of {len(alarming) - 1} other sources)" if len(alarming) > 1 else ""
         warnings.warn(
-            f"{share:.0%} of the {n:,} documents of source {name!r} are near duplicates at {threshold}{others}; "
-            f"look at some pairs: it may be a template, or the threshold too low for {doubt}",
+            f"{share:.0%} of the {n:,} documents of source {name!r} are {what}{others}; {advice}",
             CuratorWarning,
             stacklevel=3,
         )

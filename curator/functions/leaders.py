@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
-from curator.functions._leading import Leading, alarm, precedence
+from curator.functions._leading import LOOK, Leading, alarm, precedence
 from curator.relation import Relation
 from curator.vectors import Vectors
 
@@ -31,7 +31,8 @@ def leaders(candidates: Relation, *, min_score: float = 0.95, priority: str | No
     order = precedence("leaders", frame, priority)
     found = _assign(candidates.vectors.unit().take(order), min_score).table(frame, order)
     found = found.with_columns(pl.col("similarity").cast(pl.Float32))
-    alarm(frame, found["leader_id"].is_not_null(), f"cosine {min_score}", "this encoder")
+    what = f"near duplicates at cosine {min_score}"
+    alarm(frame, found["leader_id"].is_not_null(), what, f"{LOOK} this encoder")
     table: pa.Table = found.to_arrow()
     return table
 

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import CuratorWarning, QueryError
-from curator.functions._leading import Leading, Rows, alarm, precedence
+from curator.functions._leading import LOOK, Leading, Rows, alarm, precedence
 from curator.functions._minhash import Banding, Sets, banding, buckets, jaccard, normalised, shingle_sets
 from curator.functions._results import check_texts, check_whole_number
 from curator.relation import Relation
@@ -58,8 +58,8 @@ def near_duplicates(
     texts = _Texts.of(check_texts("near_duplicates", candidates).gather(order))
     leading = _lead(texts, len(frame), bands, min_jaccard, ngram, seed)
     found = leading.table(frame, order)
-    threshold = f"a Jaccard similarity of {min_jaccard}"
-    alarm(frame, found["leader_id"].is_not_null(), threshold, "texts of this length")
+    what = f"near duplicates at a Jaccard similarity of {min_jaccard}"
+    alarm(frame, found["leader_id"].is_not_null(), what, f"{LOOK} texts of this length")
     table: pa.Table = found.to_arrow()
     return table
 
