@@ -29,7 +29,7 @@ def test_the_first_of_each_text_is_kept_and_named(drawn, random):
     rows = [(corpus, f"{i:02}", source, text) for i, (corpus, source, text) in enumerate(drawn)]
     random.shuffle(rows)
     first = {}
-    for corpus, name, source, text in sorted(rows, key=lambda row: ("zxy".index(row[2]), row[0], row[1])):
+    for corpus, name, _, text in sorted(rows, key=lambda row: ("zxy".index(row[2]), row[0], row[1])):
         words = normalise(text or "")
         if words:
             first.setdefault(words, (corpus, name))
