@@ -447,9 +447,7 @@ def relevance() -> str:
         f"({min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} runs); rank correlation of their weights over the "
         f"{speed['long']:,} documents of 100 tokens and more {speed['agreement']:.3f}."
     )
-    where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
-    commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")
-    return "\n".join([*lines, "", told, "", f"{where}; `{record['command']}`, {commit}.", ""])
+    return "\n".join([*lines, "", told, "", _made(record), ""])
 
 
 def filters() -> str:
@@ -466,16 +464,75 @@ def filters() -> str:
         f"{rule} {count / chinese['documents']:.1%}" for rule, count in list(chinese["dropped"].items())[:4]
     )
     told = f"Of {chinese['documents']:,} Chinese texts, `language` keeps {chinese['kept']:.2%} as English: {most}."
+    size = f"{record['documents']:,} documents of {record['characters']:.0f} characters in the mean"
+    return "\n".join([*lines, "", f"{told} {size}; {_made(record)}", ""])
+
+
+def leaks() -> str:
+    path = HERE / "records" / "leaks.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    rows, layers = record["planted"], ("found", "text", "run", "cosine", "words")
+    tasks = " | ".join(row["task"] for row in rows)
+    lines = [
+        f"| leaked | {tasks} | all | by text | by run | by cosine | by words |",
+        "|---|" + "---:|" * (len(rows) + len(layers)),
+    ]
+    for way in rows[0]["ways"]:
+        mine = [row["ways"][way] for row in rows]
+        shares = [one["found"] for one in mine] + [mean(one[layer] for one in mine) for layer in layers]
+        lines.append(f"| {way} | {' | '.join(f'{share:.0%}' for share in shares)} |")
+    taken = [row["others"] for row in rows]
+    counts = [one["found"] for one in taken] + [sum(one[layer] for one in taken) for layer in layers]
+    lines.append(f"| other texts taken for leaks | {' | '.join(f'{number:,}' for number in counts)} |")
+    lines += [
+        "",
+        "| pool | documents | test set | documents | kept out | by text | by run | by cosine | by words | with runs |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["shared"]:
+        name = row["pool"] + (f", {row['split']}" if row["split"] else "")
+        found = " | ".join(f"{row[layer]:,}" for layer in layers)
+        checked = next(one for one in row["coverage"] if one["layer"] == "run")
+        share = checked["checked"] / checked["documents"]
+        lines.append(f"| {name} | {row['documents']:,} | {row['test']} | {row['tested']:,} | {found} | {share:.1%} |")
+    seconds = [row["seconds"] for row in rows]
+    told = (
+        f"{record['number']} leaks of each way among {record['pool']:,} other texts, test sets of up to "
+        f"{max(row['test'] for row in rows):,} documents, {min(seconds):.1f} to {max(seconds):.1f} s each, vectors apart"
+    )
+    return "\n".join([*lines, "", f"{told}. {_made(record)}", ""])
+
+
+def semantic() -> str:
+    path = HERE / "records" / "semantic_duplicates.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = [
+        "| documents | | seconds | × ours | kept | dropped wrongly | missed |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["sizes"]:
+        for name, title, ratio in (("ours", "`leaders`", 1.0), ("semhash", f"semhash {row['version']}", row["ratio"])):
+            counts = " | ".join(f"{row[name][count]:,}" for count in ("kept", "wrongly", "missed"))
+            lines.append(f"| {row['documents']:,} | {title} | {_spread(row[f'{name}_s'])} | {ratio:.2f} | {counts} |")
+    pairs = ", ".join(f"{row['pairs'] // 2:,} of {row['documents']:,}" for row in record["sizes"])
+    return "\n".join([*lines, "", f"Pairs over the threshold: {pairs}. {_made(record)}", ""])
+
+
+def _made(record: Row) -> str:
+    """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
     commit = f"commit {record['commit'][:10]}" + (", other files of the tree changed" if record["dirty"] else "")
-    size = f"{record['documents']:,} documents of {record['characters']:.0f} characters in the mean"
-    return "\n".join([*lines, "", f"{told} {size}; {where}; `{record['command']}`, {commit}.", ""])
+    return f"{where}; `{record['command']}`, {commit}."
 
 
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
-    "filters": filters,
+    "filters": filters, "leaks": leaks, "semantic": semantic,
 }  # fmt: skip
 
 if __name__ == "__main__":
