@@ -500,7 +500,7 @@ def leaks() -> str:
     seconds = [row["seconds"] for row in rows]
     told = (
         f"{record['number']} leaks of each way among {record['pool']:,} other texts, test sets of up to "
-        f"{max(row['test'] for row in rows):,} documents, {min(seconds):.1f} to {max(seconds):.1f} s each, vectors apart"
+        f"{max(row['test'] for row in rows):,} documents, {min(seconds):.1f} to {max(seconds):.1f} s each"
     )
     return "\n".join([*lines, "", f"{told}. {_made(record)}", ""])
 
