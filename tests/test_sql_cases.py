@@ -121,7 +121,7 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "decontaminate": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
+    "decontaminate": 1, "label_noise": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
 }  # fmt: skip
 
 
@@ -161,6 +161,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "c4": {"min_sentences": 0, "bad_words": "word word"},
         "fineweb": {"min_sentence_lines": -1.0, "short": 12},
         "language": {"keep": "af"},
+        "label_noise": {"k": 9, "min_share": 1.0},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80
