@@ -149,7 +149,7 @@ def test_a_text_that_says_both_is_judged_by_the_others():
 
 
 def test_a_label_that_is_hard_to_tell_does_not_lose_everything():
-    """Class c lies among a and b, so that its own share is never large; a plain majority would drop nearly all of it."""
+    """Class c lies among a and b, so that its own share is never large: a majority would drop nearly all of it."""
     rows, y = blobs(900, 2, seed=5)
     hard = np.random.default_rng(6).random(900) < 0.15
     labels = ["c" if is_hard else "ab"[label] for is_hard, label in zip(hard, y, strict=True)]

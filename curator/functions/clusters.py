@@ -1,5 +1,6 @@
 """Documents in clusters by the direction of their vectors, and clusters in a tree."""
 
+import math
 import warnings
 
 import numpy as np
@@ -17,9 +18,11 @@ Labels = npt.NDArray[np.int32]
 
 
 def clusters(
-    relation: Relation, k: int = 100, *, levels: list[int] | None = None, resampling: int = 0, seed: int = 0
+    relation: Relation, k: int | None = 100, *, levels: list[int] | None = None, resampling: int = 0, seed: int = 0
 ) -> pa.Table:
     """The cluster of each document: spherical k-means by cosine, seeded, trained on at most 256 k documents.
+
+    ``k := NULL`` makes as many as the square root of the number of documents, rounded down.
 
     With ``levels``, a tree: ``k := 1000, levels := [100, 10]`` puts the 1,000 clusters in 100, and those in 10, by
     k-means on their centroids (Vo et al., TMLR 2024), with that paper's resampling in as many rounds as asked for.
@@ -35,7 +38,7 @@ def clusters(
     that do not decrease from k. Warns of vectors of zeros, and of fewer clusters than asked for: the vectors have then
     fewer directions.
     """
-    counts = _counts(k, levels)
+    counts = _counts(max(1, math.isqrt(len(relation))) if k is None else k, levels)
     check_whole_number("clusters", "resampling", resampling, least=0)
     check_whole_number("clusters", "seed", seed, least=0)
     key = [name for name in ("corpus", "id") if name in relation.columns]

@@ -23,9 +23,7 @@ placed AS (
         CASE
             WHEN $budget IS NULL AND $proportions IS NOT NULL THEN error('proportions needs a budget to share out')
             WHEN $order = 'score' THEN score
-            WHEN $order = 'sampled' THEN
-                log_weight
-                - ln(-ln((md5_number_lower(concat_ws(':', $seed, target, corpus, id)) + 0.5) / 18446744073709551616.0))
+            WHEN $order = 'sampled' THEN log_weight + gumbel_noise(concat_ws(':', $seed, target, corpus, id))
             ELSE error(format('order is ''{}'': it must be score or sampled', $order))
         END AS place
     FROM weighed

@@ -1,11 +1,11 @@
 -- Drop candidates whose label is probably wrong: the labels of their nearest texts seldom agree with it, and another
 -- label is confident there. After confident learning (Northcutt, Jiang and Chuang, JAIR 2021), with the labels of
 -- neighbours for the classifier (deep k-NN, Bahri, Jiang and Gupta, ICML 2020): the share of a label among the k nearest
--- texts of candidates and target, each with the weight of its cosine, is its probability. What is usual for a label is the mean share of its own
--- that its texts have; a document is dropped when its own label's share is below min_share of what is usual for that
--- label, and another label has a larger one, at least what is usual for it. So a label that is hard to tell does not
--- lose everything. Equal texts (but for case, punctuation and spaces) have one vote, parted among their labels, and none
--- on each other: copies of a wrong label do not vouch for it. Documents without a label are kept.
+-- texts of candidates and target, each with the weight of its cosine, is its probability. What is usual for a label is
+-- the mean share of its own that its texts have; a document is dropped when its own label's share is below min_share of
+-- what is usual for that label, and another label has a larger one, at least what is usual for it. So a label that is
+-- hard to tell does not lose everything. Equal texts (but for case, punctuation and spaces) have one vote, parted among
+-- their labels, and none on each other: copies of a wrong label do not vouch for it. Documents without a label are kept.
 -- :k               INTEGER  50   nearest texts looked at, a document's own among them, from 2
 -- :min_share       FLOAT    0.6  share of its own label, over what is usual for it, below which it is in doubt, 0 to 1
 -- :max_similarity  FLOAT    1.0  cosine above which a text counts as a copy and has no vote, −1 to 1
