@@ -151,7 +151,7 @@ def test_from_sql():
     assert sorted(zip(*sizes.to_pydict().values(), strict=True)) == [(i, paths.count(i)) for i in range(3)]
     part = sql("SELECT * FROM clusters((SELECT id, embedding FROM pool WHERE corpus = 'a'), k := 4)")
     assert (part.num_rows, part.column_names[0]) == (30, "id")
-    with pytest.raises(QueryError, match="takes a number, not 'x'"):
+    with pytest.raises(QueryError, match="k is 'x'; a whole number"):
         sql("SELECT * FROM clusters('pool', k := 'x')")
 
 

@@ -121,7 +121,8 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "decontaminate": 1, "label_noise": 1, "pairing": 5, "relevance": 1, "relevance_centroid": 1, "relevance_label": 1,
+    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 5, "relevance": 1,
+    "relevance_centroid": 1, "relevance_label": 1,
 }  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "c4": {"min_sentences": 0, "bad_words": "word word"},
         "fineweb": {"min_sentence_lines": -1.0, "short": 12},
         "language": {"keep": "af"},
+        "cluster_importance": {"budget": 20, "order": "sampled"},
         "label_noise": {"k": 9, "min_share": 1.0},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
@@ -219,6 +221,9 @@ def test_a_layer_that_can_check_no_test_document_is_an_error(rows, parameters, l
         ("deduplicate", {"min_similarity": 0.0}),
         ("dsir", {"budget": 0}),
         ("dsir", {"order": "rank"}),
+        ("cluster_importance", {"budget": 0}),
+        ("cluster_importance", {"order": "rank"}),
+        ("cluster_importance", {"smoothing": 0.0}),
         ("near_duplicates", {"min_jaccard": 0.0}),
         ("near_duplicates", {"ngram": 0}),
     ],
