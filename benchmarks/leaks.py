@@ -37,7 +37,7 @@ Row = dict[str, Any]
 Edit = Callable[[list[str], random.Random, list[str]], str]
 
 HERE = Path(__file__).resolve().parent
-TASKS = ("sentiment/sst2", "intent/banking77", "topic/ag_news", "scientific/pubmedqa_sections")
+TASKS = ("sentiment/sst2", "intent/banking77", "topic/ag_news", "scientific/scicite")
 TEST = 2_000  # documents of a test set, at most
 EACH, LONGEST = 7_000, 60
 SHARED = (
