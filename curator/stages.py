@@ -41,13 +41,14 @@ VERDICT: dict[str, type[pl.DataType]] = {
     "label": pl.String,
     "weight": pl.Float64,
     "reason": pl.String,
+    "text": pl.String,  # the document's from here on; the ledger does without
 }
 LEDGER: dict[str, type[pl.DataType]] = {
     "corpus": pl.String,
     "id": pl.String,
     "stage": pl.String,
     "position": pl.Int64,
-    **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id")},
+    **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
 
 _PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")

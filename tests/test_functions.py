@@ -270,8 +270,10 @@ def test_every_function_is_listed_once():
         "kl_reduction",
         "languages",
         "leaders",
+        "masked",
         "near_duplicates",
         "pairs_within",
+        "pii",
         "search",
         "shared_runs",
     ]

@@ -403,3 +403,44 @@ def test_a_stage_can_ask_for_tokens(ws, folder):
     assert len(scored) == len(mix) == len(texts) > 9
     for row in scored.iter_rows(named=True):
         assert row["score"] == len(texts[row["corpus"], row["id"]].split()) <= 6
+
+
+def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
+    rows = [json.loads(line) for line in (folder / "one.jsonl").read_text().splitlines()]
+    rows[0]["text"] += " mail jane@example.org"
+    rows[1]["text"] += " or ring 020 7946 0958"
+    write(folder / "one.jsonl", rows)
+    masking = {"use": "pii"}
+    mix = ws.mix(recipe(folder, stage=[masking]))
+    texts = dict(mix.frame().filter(corpus="one").select("id", "text").iter_rows())
+    assert texts["a0"].endswith("of one mail <EMAIL>")
+    assert texts["a1"].endswith("of one or ring <PHONE>")
+    fate = {row["id"]: row for row in mix.ledger().filter(stage="pii", corpus="one").to_dicts()}
+    assert (fate["a0"]["rule"], fate["a0"]["reason"], fate["a2"]["rule"]) == ("email", "email 1", None)
+    rules = next(row for row in mix.summary()["funnel"] if row["stage"] == "pii")["rules"]
+    assert {row["rule"]: row["documents"] for row in rules} == {"email": 1, "phone": 1}
+
+    # A stage behind it reads the masked text, and one that drops takes the text out of what is kept to explain.
+    dropping = ws.mix(recipe(folder, name="dropping", stage=[{**masking, "action": "drop", "kinds": "email"}]))
+    assert "<EMAIL>" in str(dropping.explain("one:a0"))
+    (folder / "at.sql").write_text(
+        "-- Drop texts with an @.\nSELECT corpus, id, NOT contains(text, '@') AS keep FROM candidates"
+    )
+    behind = ws.mix(recipe(folder, name="behind", stage=[masking, {"use": "at.sql"}]))
+    assert "a0" in behind.frame().filter(corpus="one")["id"]
+    for made in (mix, dropping, behind):
+        stored = b"".join(p.read_bytes() for p in (folder / "work/mixes" / made.name).rglob("*.json"))
+        frames = [pl.read_parquet(p) for p in (folder / "work/mixes" / made.name).rglob("*.parquet")]
+        assert b"jane@" not in stored
+        assert not any("jane@" in str(row) for frame in frames for row in frame.iter_rows())
+
+    # The texts are part of what is verified, and of what differs.
+    assert mix.verify().documents == len(mix)
+    path = next((folder / "work/mixes" / mix.name).rglob("lock.json"))
+    values = json.loads(path.read_text())
+    values["stages"][-1]["parameters"]["kinds"] = "email"
+    path.write_text(json.dumps(values))
+    with pytest.raises(VerificationError, match="1 documents differ"):
+        ws.mix(mix.name).verify()
+    plain = ws.mix(recipe(folder, name="plain", stage=[]))
+    assert sorted(plain.diff(mix).select("id", "change").rows()) == [("a0", "text"), ("a1", "text")]

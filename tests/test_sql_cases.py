@@ -133,7 +133,12 @@ def some_documents(name: str, n: int, seed: int) -> Relation:
         vectors[n // 2 : n // 2 + 5] = vectors[:5] + 1e-3  # near duplicates
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = [
-        {"corpus": f"{name}{i % 3}", "id": f"d{i:03}", "text": f"{'word ' * (i % 7)}{i}", "label": "abc"[i % 3]}
+        {
+            "corpus": f"{name}{i % 3}",
+            "id": f"d{i:03}",
+            "text": f"{'word ' * (i % 7)}{i}{' a@b.org' * (i % 9 == 0)}",
+            "label": "abc"[i % 3],
+        }
         for i in range(n)
     ]
     if name == "candidates":
@@ -164,6 +169,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "language": {"keep": "af"},
         "cluster_importance": {"budget": 20, "order": "sampled"},
         "label_noise": {"k": 9, "min_share": 1.0},
+        "pii": {"action": "drop"},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

@@ -15,8 +15,10 @@ from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.languages import languages
 from curator.functions.leaders import leaders
+from curator.functions.masked import masked
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
+from curator.functions.pii import pii
 from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
 from curator.nearest import Function
@@ -33,14 +35,16 @@ FUNCTIONS: tuple[Function, ...] = (
     kl_reduction,
     languages,
     leaders,
+    masked,
     near_duplicates,
     pairs_within,
+    pii,
     search,
     shared_runs,
 )
 
 __all__ = [
     "FUNCTIONS", "bm25", "centroids", "clusters", "decontamination_coverage", "domain_classifier", "dsir",
-    "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "near_duplicates", "pairs_within",
-    "search", "shared_runs",
+    "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "masked", "near_duplicates", "pairs_within",
+    "pii", "search", "shared_runs",
 ]  # fmt: skip

@@ -53,6 +53,14 @@ def check_texts(function: str, relation: Relation) -> pl.Series:
     return texts
 
 
+def keyed_texts(function: str, documents: Relation) -> tuple[pl.DataFrame, pl.Series]:
+    """``corpus`` (if there is one) and ``id``, and the texts. Raises QueryError where a column is missing."""
+    if "id" not in documents.columns:
+        raise QueryError(f"{function} needs a column 'id'; the relation has: {', '.join(documents.columns)}")
+    keys = [name for name in ("corpus", "id") if name in documents.columns]
+    return documents.select(keys), check_texts(function, documents)
+
+
 def ranked_table(corpus: Relation, found: pl.DataFrame) -> pa.Table:
     """The documents in the rows ``found["row"]``: their keys, the other columns of ``found``, their own columns.
 

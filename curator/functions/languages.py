@@ -6,8 +6,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import QueryError
-from curator.functions._results import check_texts
+from curator.functions._results import keyed_texts
 from curator.relation import Relation
 
 
@@ -22,19 +21,14 @@ def languages(candidates: Relation) -> pa.Table:
 
     Raises QueryError for a relation without ``id`` or a ``text`` of strings.
     """
-    if "id" not in candidates.columns:
-        raise QueryError(f"languages needs a column 'id'; the relation has: {', '.join(candidates.columns)}")
-    texts = check_texts("languages", candidates)
+    keys, texts = keyed_texts("languages", candidates)
     lettered = texts.str.contains(r"\p{L}").fill_null(False)
     found = [
         _identifier().classify(text) if known else (None, None) for text, known in zip(texts, lettered, strict=True)
     ]
-    keys = [name for name in ("corpus", "id") if name in candidates.columns]
     schema = {"language": pl.String, "probability": pl.Float64}
     named = pl.DataFrame(found, schema=schema, orient="row")
-    table: pa.Table = pl.concat([candidates.select(keys), named], how="horizontal").to_arrow(
-        compat_level=pl.CompatLevel.newest()
-    )
+    table: pa.Table = pl.concat([keys, named], how="horizontal").to_arrow(compat_level=pl.CompatLevel.newest())
     return table
 
 

@@ -15,7 +15,7 @@ from curator.errors import DataError, UnknownNameError, UsageError, Verification
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
-from curator.mix.lock import MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
+from curator.mix.lock import CHANGED, MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
 from curator.mix.summary import summarise, told
 from curator.mix.task import Task, evaluation_truth, prepare
@@ -24,8 +24,8 @@ from curator.session import Session
 from curator.vectors import Encoded, Encoder
 
 __all__ = [
-    "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop", "build",
-    "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "told", "version",
+    "CHANGED", "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop",
+    "build", "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "told", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Mix:
             if not gone:
                 raise
             raise VerificationError(f"{self.name} does not rebuild: {since}{error}") from error
-        if digest(again.frame) != self.lock["ids_sha256"]:
+        if digest(again.frame, texts=CHANGED in self.lock) != self.lock["ids_sha256"]:
             changes = len(_changes(self.frame(), again.frame))
             raise VerificationError(
                 f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; {since}"
@@ -194,8 +194,9 @@ class Mix:
         return [self._workshop.corpora.catalogue.corpus(name, number) for name, number in pairs]
 
     def diff(self, other: "Mix") -> pl.DataFrame:
-        """What differs from ``other``: ``corpus, id, source, label, change``, and the stage, rule and reason
-        by which the mix that lacks a document left it out (``not in the pool`` where it never saw it).
+        """What differs from ``other``: ``corpus, id, source, label, change`` (removed, added, label or text), and the
+        stage, rule and reason by which the mix that lacks a document left it out (``not in the pool`` where it never
+        saw it).
         """
         changes = _changes(self.frame(), other.frame())
         fates = {"removed": other.ledger(), "added": self.ledger()}
@@ -248,8 +249,12 @@ def _changes(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     removed = one.join(other, on=key, how="anti", maintain_order="left").select(shown)
     added = other.join(one, on=key, how="anti", maintain_order="left").select(shown)
     both = one.join(other, on=key, how="inner", suffix="_other", maintain_order="left")
-    relabelled = both.filter(pl.col("label").ne_missing(pl.col("label_other"))).select(shown)
-    parts = [("removed", removed), ("added", added), ("label", relabelled)]
+    relabelled = pl.col("label").ne_missing(pl.col("label_other"))
+    reworded = ~relabelled & (pl.col("text") != pl.col("text_other"))
+    same = [
+        (change, both.filter(differs).select(shown)) for change, differs in (("label", relabelled), ("text", reworded))
+    ]
+    parts = [("removed", removed), ("added", added), *same]
     return pl.concat([part.with_columns(pl.lit(change).alias("change")) for change, part in parts])
 
 

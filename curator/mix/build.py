@@ -43,6 +43,7 @@ class Built:
     ledger: pl.DataFrame
     seconds: dict[str, float]
     joins: tuple[dict[str, Any], ...]
+    changed: pl.DataFrame  # corpus, id and text of the documents whose text a stage changed, those dropped too
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
 
@@ -128,7 +129,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
-    ledger, seconds, joins, certificates, coverage = [first], {}, [], [], []
+    ledger, seconds, joins, certificates, coverage, changed = [first], {}, [], [], [], []
     _require(candidates, LABELS)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
@@ -148,6 +149,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
             )
         )
         coverage += _coverage(step, task)
+        changed.append(verdicts.frame.select("corpus", "id", "text").drop_nulls("text"))
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         if certified:
@@ -165,6 +167,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         _decided(pl.concat(ledger)),
         seconds,
         tuple(joins),
+        _last(changed),
         tuple(filter(None, certificates)),
         tuple(coverage),
     )
@@ -180,13 +183,14 @@ def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
 
 
 def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Relation:
-    """The kept candidates, with the label and weight a stage gave them and its score for the stages after it.
+    """The kept candidates, with the label, weight and text a stage gave them and its score for the stages after it.
 
     A score that comes from the test set goes no further than the ledger: choosing by it would be choosing by the test.
     """
     frame = candidates.frame.with_columns(
         pl.coalesce(verdicts["label"], "label").alias("label"),
         pl.coalesce(verdicts["weight"], "weight").alias("weight"),
+        pl.coalesce(verdicts["text"], "text").alias("text"),
     )
     if not step.stage.reads_test:
         frame = frame.with_columns(
@@ -194,6 +198,13 @@ def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Rela
             verdicts["score"].alias(f"{step.name}_score"),
         )
     return candidates.with_frame(frame).take(np.flatnonzero(verdicts["keep"].to_numpy()))
+
+
+def _last(changed: list[pl.DataFrame]) -> pl.DataFrame:
+    """The text that the last stage to change a document's gave it."""
+    schema = {"corpus": pl.String, "id": pl.String, "text": pl.String}
+    texts = pl.concat([pl.DataFrame(schema=schema), *changed])
+    return texts.unique(["corpus", "id"], keep="last", maintain_order=True)
 
 
 def _ledger_rows(rows: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from curator.recipe import Recipe
 from curator.stages import Stage
 
 FORMAT = 1
+CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave a document another text
 MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages")  # of a lockfile: what names the version
 PACKAGES = (
     "curator",
@@ -77,18 +78,22 @@ def lock(name: str, made_from: dict[str, Any], built: Built) -> dict[str, Any]:
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "documents": len(built.frame),
-        "ids_sha256": digest(built.frame),
+        "ids_sha256": digest(built.frame, texts=bool(len(built.changed))),
+        **({CHANGED: True} if len(built.changed) else {}),
         "versions": versions(),
         "certificates": [vars(certificate) for certificate in built.certificates],
         **made_from,
     }
 
 
-def digest(mix: pl.DataFrame) -> str:
-    """Hash of a mix: its documents in order, with their labels and weights."""
+def digest(mix: pl.DataFrame, *, texts: bool) -> str:
+    """Hash of a mix: its documents in order, with their labels and weights, and their ``texts`` if a stage changed any.
+
+    Otherwise they are those of the corpora's versions, which have checksums of their own.
+    """
     lines = (
-        f"{corpus}:{name}\t{label}\t{weight!r}\n"
-        for corpus, name, label, weight in mix.select("corpus", "id", "label", "weight").iter_rows()
+        f"{corpus}:{name}\t{label}\t{weight!r}\n" + (f"{text!r}\n" if texts else "")
+        for corpus, name, label, weight, text in mix.select("corpus", "id", "label", "weight", "text").iter_rows()
     )
     return hashlib.sha256("".join(lines).encode("utf8", "surrogatepass")).hexdigest()
 

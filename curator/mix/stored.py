@@ -18,8 +18,8 @@ LOCK_SECONDS = 600.0  # how long a finished mix waits for another writer, rather
 
 def store(directory: Path, values: dict[str, Any], built: Built, task: Task, corpora: Corpora) -> None:
     """Write what was built into a directory; ``values`` are those of its lockfile."""
-    pool = task.pool.frame.select("corpus", "id", "text", "label", "source_label", "source")
-    partners = _partner_texts(built.ledger, task)
+    pool = _as_changed(task.pool.frame, built).select("corpus", "id", "text", "label", "source_label", "source")
+    partners = _as_changed(_partner_texts(built.ledger, task), built)
     texts = {(corpus, name): text for corpus, name, text in partners.iter_rows()}
     parameters = {stage["name"]: stage["parameters"] for stage in values["stages"]}
     summary = {
@@ -47,6 +47,11 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
 def seal(directory: Path, values: dict[str, Any]) -> None:
     """Write the lockfile of a mix whose other files are there. Its presence means complete."""
     write_sealed(directory / LOCK, {**values, "sha256": {name: sha256(directory / name) for name in FILES}})
+
+
+def _as_changed(documents: pl.DataFrame, built: Built) -> pl.DataFrame:
+    """Documents with the texts that stages gave them: what one took out is to be seen nowhere."""
+    return documents.update(built.changed, on=["corpus", "id"], maintain_order="left")
 
 
 def _partner_texts(ledger: pl.DataFrame, task: Task) -> pl.DataFrame:

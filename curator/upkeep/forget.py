@@ -32,7 +32,7 @@ from curator.files import (
     write_npy,
     write_sealed,
 )
-from curator.mix import FILES, digest, seal, summarise
+from curator.mix import CHANGED, FILES, digest, seal, summarise
 from curator.upkeep.gc import renew
 from curator.upkeep.layout import folders, mixes
 from curator.vectors import VectorStore, text_hash
@@ -306,11 +306,12 @@ def _from_mix(directory: Path, values: dict[str, Any], keys: Keys, texts: set[st
     seconds = {row["stage"]: row["seconds"] for row in summary["funnel"]}
     known = {(corpus, key): text for corpus, key, text in partners.iter_rows()}
     parameters = {stage["name"]: stage["parameters"] for stage in values["stages"]}
-    summary |= summarise(ledger, pool, mix, known, seconds, parameters) | {"digest": digest(mix)}
+    hashed = digest(mix, texts=CHANGED in values)
+    summary |= summarise(ledger, pool, mix, known, seconds, parameters) | {"digest": hashed}
     for name, frame in without.items():
         write_bytes(directory / name, frame.write_parquet)
     write_json(directory / "summary.json", summary)
-    counts = {"documents": len(mix), "ids_sha256": digest(mix), "forgotten": values.get("forgotten", 0) + 1}
+    counts = {"documents": len(mix), "ids_sha256": hashed, "forgotten": values.get("forgotten", 0) + 1}
     seal(directory, {**values, **counts})
     return lengths["mix.parquet"], lengths["pool.parquet"]
 
