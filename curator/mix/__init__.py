@@ -13,6 +13,7 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
+from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import CHANGED, MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
@@ -138,6 +139,34 @@ class Mix:
         partners = {(c, i): t for c, i, t in pl.read_parquet(self._directory / "partners.parquet").iter_rows()}
         parameters = {stage["name"]: stage["parameters"] for stage in self.lock["stages"]}
         return explanation(f"{corpus}:{name}", text, rows.sort("position").to_dicts(), partners, parameters)
+
+    def affected(self, by: str = "source") -> pl.DataFrame:
+        """Whom each stage dropped, by a column of the pool's documents: ``stage, position, group, seen, dropped, share,
+        low, high, others``, a row for each stage and value of the column, the most affected of each stage first.
+
+        ``share`` is what was dropped of those that the stage saw, ``low`` to ``high`` its 95 % interval, corrected for
+        the number of groups, and ``others`` the share of everything else that it dropped: where that lies outside, the
+        stage treats the group another way than the rest. Raises UnknownNameError for a column that no document has.
+        """
+        return affected(self.ledger(), self._groups(by))
+
+    def _groups(self, by: str) -> pl.DataFrame:
+        """``corpus, id, group`` of the pool's documents; NULL where their corpus has no such column."""
+        pool = pl.read_parquet(self._directory / "pool.parquet")
+        key = ["corpus", "id"]
+        if by in pool.columns and by != "text":
+            return pool.select(*key, pl.col(by).alias("group"))
+        parts, known = [], set(pool.columns)
+        for entry in self.lock["corpora"]:
+            documents = self._workshop.corpora.catalogue.corpus(entry["corpus"], entry["version"]).scan()
+            columns = documents.collect_schema().names() if entry["role"] == "pool" else []
+            known |= set(columns)
+            if by in columns and by != "text":
+                corpus, group = pl.lit(entry["name"]).alias("corpus"), pl.col(by).cast(pl.String).alias("group")
+                parts.append(documents.select(corpus, "id", group).collect())
+        if not parts:
+            raise UnknownNameError("column", by, known - {"text"})
+        return pool.select(key).join(pl.concat(parts), on=key, how="left", maintain_order="left")
 
     def verify(self, *, origin: bool = False) -> Verification:
         """Rebuild from the stored versions and vectors and compare.

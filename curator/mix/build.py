@@ -63,9 +63,26 @@ def steps(task: Task) -> list[Step]:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
         number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
-        given, calibrated = _calibrated(stage, use.parameters, task)
+        given, calibrated = _calibrated(stage, _read(use, task), task)
         result.append(Step(stage.name + number, stage, stage.bind(given, task.seed), calibrated))
     return result
+
+
+def _read(use: StageUse, task: Task) -> dict[str, Any]:
+    """The parameters; a text may be given as ``{ file = "list.txt" }``, beside the recipe or by an absolute path."""
+    values = {}
+    for name, value in use.parameters.items():
+        if not isinstance(value, dict):
+            values[name] = value
+            continue
+        if set(value) != {"file"} or not isinstance(value["file"], str):
+            raise RecipeError(f'{use.use}: {name} is {value!r}; a text in a file is given as {{ file = "list.txt" }}')
+        path = task.recipe.folder / value["file"]
+        try:
+            values[name] = path.read_text("utf8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{use.use}: {name}: {path} cannot be read: {error}") from None
+    return values
 
 
 def _calibrated(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, Any], dict[str, Any] | None]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from curator.certificates import Certificate
+from curator.mix.affected import standing_out
 from curator.mix.explain import sentence
 
 EXAMPLES = 4  # kept, and as many dropped of each stage
@@ -61,6 +62,7 @@ def summarise(
         "distributions": _distributions(ledger),
         "examples": _examples(ledger, pool, texts, parameters),
         "decontamination": _decontamination(ledger, pool),
+        "affected": standing_out(ledger, pool),
     }
 
 

@@ -119,6 +119,34 @@ def decontamination(mix: dict[str, Any]) -> Markup:
     )
 
 
+def affected(mix: dict[str, Any]) -> Markup | None:
+    """Groups of which a stage dropped another share than of the rest."""
+    found = mix.get("affected", [])
+    if not found:
+        return None
+    columns = [Column("Stage"), Column("By"), Column("Group")]
+    columns += [Column(title, True) for title in ("Seen", "Dropped", "Share", "95 % interval", "Of all others")]
+    rows = [
+        [
+            row["stage"],
+            row["by"],
+            muted("none") if row["group"] is None else row["group"],
+            count(row["seen"]),
+            count(row["dropped"]),
+            f"{row['share']:.1%}",
+            f"{row['low']:.1%} to {row['high']:.1%}",
+            f"{row['others']:.1%}",
+        ]
+        for row in found
+    ]
+    lead = tag(
+        "p",
+        "Sources and labels of which a stage dropped a larger or smaller share than of everything else, beyond what "
+        "chance explains. That may be what the stage is for; it may also be a bias.",
+    )
+    return section("affected", "Whom the stages drop", lead, table("Shares dropped of each group", columns, rows))
+
+
 def _composition_table(rows: Sequence[dict[str, Any]]) -> Markup:
     labels = list(dict.fromkeys(row["label"] for row in rows))
     sources = list(dict.fromkeys(row["source"] for row in rows))

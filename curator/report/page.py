@@ -17,6 +17,7 @@ PARTS = {
     "funnel": "Funnel",
     "examples": "Examples",
     "decontamination": "Decontamination",
+    "affected": "Whom they drop",
     "labels": "Labels",
     "settings": "Settings",
 }
@@ -32,6 +33,7 @@ def html(record: dict[str, Any]) -> str:
         mix_sections.funnel(mix) if mix else None,
         mix_sections.examples(mix) if mix else None,
         mix_sections.decontamination(mix) if mix else None,
+        mix_sections.affected(mix) if mix else None,
         race_sections.labels(record, results),
         settings.everything(record, results),
     ]

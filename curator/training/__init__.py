@@ -2,7 +2,8 @@
 
 Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
 tokenizers from disk or hub), embedding (the word vectors that a run can touch), prediction (batched inference),
-classifier (what comes out), metrics (what it scores), fine_tuning (the loop that puts them together).
+classifier (what comes out), scoring (any other classifier), metrics (what it scores), fine_tuning (the loop that puts
+them together).
 """
 
 from curator.training.classifier import Classifier
@@ -10,5 +11,6 @@ from curator.training.examples import Examples
 from curator.training.fine_tuning import FineTuned, fine_tune
 from curator.training.loss import pairing_loss
 from curator.training.metrics import evaluate
+from curator.training.scoring import Scorer, scorer
 
-__all__ = ["Classifier", "Examples", "FineTuned", "evaluate", "fine_tune", "pairing_loss"]
+__all__ = ["Classifier", "Examples", "FineTuned", "Scorer", "evaluate", "fine_tune", "pairing_loss", "scorer"]

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curator.errors import DataError
 from curator.hardware import precision
 from curator.recipe import Train
-from curator.training.model import load_saved, quiet, tokenise
+from curator.training.model import load_whole, quiet, tokenise
 from curator.training.prediction import BATCH_TOKENS, predict_logits
 
 FORMAT = 1
@@ -77,7 +77,7 @@ class Classifier:
             raise DataError(
                 f"{directory}: curator.json has format {record.get('format')!r}, this version reads {FORMAT}"
             )
-        model, tokenizer = load_saved(directory)
+        model, tokenizer = load_whole(str(directory))
         own = dict(model.config.id2label or {})
         if own != dict(enumerate(labels)):
             raise DataError(f"{directory}: config.json has the labels {own}, curator.json {list(labels)}")

@@ -55,13 +55,17 @@ def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, 
     return model, load_tokenizer(name, model)
 
 
-def load_saved(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A classifier as ``save`` left it. Raises DataError if anything of it is missing."""
-    _check_directory(directory)
-    model, info = _from_pretrained(str(directory))
+def load_whole(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A classifier with its head, from a directory or the hub. Raises as ``load_pretrained``."""
+    if Path(name).is_dir():
+        _check_directory(Path(name))
+    model, info = _from_pretrained(name)
     if info["missing_keys"]:
-        raise DataError(f"{directory}: weights are missing, such as {min(info['missing_keys'])!r}; save it again")
-    return model, load_tokenizer(str(directory), model)
+        raise DataError(
+            f"{name}: weights are missing, such as {min(info['missing_keys'])!r}; give a fine-tuned classifier, or "
+            "save it again"
+        )
+    return model, load_tokenizer(name, model)
 
 
 def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase:

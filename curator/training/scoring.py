@@ -1,0 +1,54 @@
+"""Any sequence classifier, from a directory or the hub, to score texts with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from curator.errors import UsageError
+from curator.hardware import precision
+from curator.training.model import load_whole, tokenise
+from curator.training.prediction import predict_logits
+
+LONGEST = 512  # tokens, where a model would take more; what most classifiers of texts were trained on
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """A classifier with its labels in the order of the columns of its scores, and what it makes of its logits."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    max_length: int  # tokens at which texts are cut
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, len(labels)) float32: probabilities of each label, or what a regression gives, in the order of texts.
+
+        Probabilities of a text sum to 1, but for a model of several labels a text (``multi_label_classification``, or
+        one with a single label), where each is by itself. Cut texts are those of more than ``max_length`` tokens.
+        """
+        ids, _ = tokenise(self.tokenizer, texts, self.max_length)
+        logits = predict_logits(self.model, self.tokenizer, ids, precision("auto"))
+        kind = self.model.config.problem_type
+        if kind == "regression":
+            return logits
+        apart = kind == "multi_label_classification" or logits.shape[1] == 1
+        scores: NDArray[np.float32] = expit(logits) if apart else softmax(logits, axis=1)
+        return scores
+
+
+@lru_cache(maxsize=2)
+def scorer(name: str) -> Scorer:
+    """The classifier of a directory or of the hub. Raises UsageError or DataError for one that is not whole."""
+    if not name:
+        raise UsageError("no model is given; give a directory or a hub name of a classifier of texts")
+    model, tokenizer = load_whole(name)
+    positions = getattr(model.config, "max_position_embeddings", None) or LONGEST
+    longest = min(tokenizer.model_max_length, positions, LONGEST)
+    labels = tuple(str(label) for _, label in sorted((model.config.id2label or {}).items()))
+    return Scorer(model.train(False), tokenizer, labels, longest)
