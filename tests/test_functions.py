@@ -260,6 +260,7 @@ def test_a_select_that_is_an_argument_is_planned_like_any_other():
 def test_every_function_is_listed_once():
     assert [function.__name__ for function in FUNCTIONS] == [
         "bm25",
+        "bm25_relevance",
         "centroids",
         "classified",
         "clusters",

@@ -174,7 +174,7 @@ def test_the_stored_index_is_used_and_gives_the_same_rows(kept, monkeypatch, tmp
     fresh = [bm25(documents(TEXTS), query) for query in ("card", "the cold", "茶")]
     assert bm25(kept(), "card").equals(fresh[0])
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["bm25"]
-    monkeypatch.setattr(module, "_build", refuse)
+    monkeypatch.setattr(module, "built", refuse)
     for query, expected in zip(("card", "the cold", "茶"), fresh, strict=True):
         assert bm25(kept(), query).equals(expected)
     with pytest.raises(AssertionError, match="built again"):
@@ -217,11 +217,11 @@ def test_a_damaged_or_foreign_index_is_built_again(kept, monkeypatch, tmp_path, 
     bm25(kept(), "card")
     DAMAGE[what](tmp_path / "home" / "bm25")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_build", refuse)
+        patch.setattr(module, "built", refuse)
         with pytest.raises(AssertionError, match="built again"):
             bm25(kept(), "card cold")
     assert bm25(kept(), "card cold").equals(expected)
-    monkeypatch.setattr(module, "_build", refuse)
+    monkeypatch.setattr(module, "built", refuse)
     assert bm25(kept(), "card cold").equals(expected)
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["bm25"]
 

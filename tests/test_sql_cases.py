@@ -183,6 +183,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "cluster_importance": {"budget": 20, "order": "sampled"},
         "label_noise": {"k": 9, "min_share": 1.0},
         "pii": {"action": "drop"},
+        "bm25": {"budget": 20},
         "blocklist": {"terms": "word word word word, b"},
         "classifier": {"model": "random", "max_score": 0.6},
     }

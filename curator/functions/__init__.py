@@ -5,6 +5,7 @@ The Python signature is the SQL signature; an argument annotated ``Relation`` ta
 """
 
 from curator.functions.bm25 import bm25
+from curator.functions.bm25_relevance import bm25_relevance
 from curator.functions.centroids import centroids
 from curator.functions.classified import classified
 from curator.functions.clusters import clusters
@@ -27,6 +28,7 @@ from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
     bm25,
+    bm25_relevance,
     centroids,
     classified,
     clusters,
@@ -48,7 +50,7 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "centroids", "classified", "clusters", "decontamination_coverage", "domain_classifier",
-    "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders", "listed_terms", "masked",
-    "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
+    "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "decontamination_coverage",
+    "domain_classifier", "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders",
+    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
 ]  # fmt: skip

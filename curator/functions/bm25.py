@@ -59,7 +59,7 @@ def bm25(corpus: Relation, text: str, k: int = 10) -> pa.Table:
 def matching_hits(function: str, corpus: Relation, text: str, k: int) -> Hits:
     """The k best rows of those with a term of the text. ``function`` is named in errors."""
     texts = check_texts(function, corpus)
-    index = _build(texts) if corpus.home is None else _kept(corpus.home / "bm25", texts)
+    index = built(texts) if corpus.home is None else _kept(corpus.home / "bm25", texts)
     if index is None or not (known := index.get_tokens_ids(terms(pl.Series([text])).to_list()[0])):
         return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
     scores = index.get_scores_from_ids(known)
@@ -91,7 +91,7 @@ def _library() -> Any:
     return bm25s
 
 
-def _build(texts: pl.Series) -> Any:
+def built(texts: pl.Series) -> Any:
     """The index of texts, or None where they hold no term."""
     vocabulary: dict[str, int] = {}
     ids = [
@@ -110,7 +110,7 @@ def _kept(directory: Path, texts: pl.Series) -> Any:
     """The index stored in a directory, or one built and stored there."""
     index = _opened(directory, len(texts), _stamp(directory))
     if index is None:
-        index = _build(texts)
+        index = built(texts)
         if index is not None:
             try:
                 _store(index, directory, len(texts))
