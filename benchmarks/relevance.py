@@ -7,14 +7,17 @@
 hidden ones (precision and recall are the same then): by the cosines of MiniLM's vectors (to the nearest text of the
 target, the mean of the five nearest, the centroid), by the domain classifier, by ``dsir``, by its estimator as
 published (1e-8 added to probabilities, 10,000 buckets, sums), by that with the length taken out (divided by the
-n-grams), and by BM25 (the sum over the target's texts). Beside it the KL reduction of the 1,000 best. Defaults were
-chosen on other sets: airline_tweets, banking77, scicite, ag_news and, for ``dsir``, amazon_kitchen_housewares and
-chemprot.
+n-grams), by BM25 (the sum over the target's texts), by the stage ``bm25`` (the largest share of one of them), and by
+the stage ``cluster_importance`` (whose documents of a cluster have one score: ties are in the order of the pool).
+Beside it the KL reduction of the 1,000 best. Defaults were chosen on other sets: airline_tweets, banking77, scicite,
+ag_news and, for ``dsir``, amazon_kitchen_housewares and chemprot.
 
 ``speed``: the weights of ``--rows`` texts for a target of 300, by ``dsir`` and by the authors' package, data-selection,
 both with 10,000 buckets, in turn; the package is installed with the extra ``dev`` and uses as many processes as there
 are cores. Agreement is the rank correlation of the two weights over documents of 100 tokens and more, where
-``dsir`` smooths by 1 n-gram. The record goes to ``benchmarks/records/relevance.json``.
+``dsir`` smooths by 1 n-gram. ``bm25``: the same texts and target by bm25_relevance, and by bm25s asked for the scores
+of each text of the target in turn, both with the making of the index. The record goes to
+``benchmarks/records/relevance.json``.
 """
 
 import argparse
@@ -32,10 +35,12 @@ from circumstances import circumstances
 from scipy.stats import spearmanr
 
 from curator import Workspace
-from curator.functions import centroids, domain_classifier, dsir, kl_reduction
+from curator.functions import bm25_relevance, centroids, domain_classifier, dsir, kl_reduction
 from curator.functions._ngrams import counted, hashed_ngrams
-from curator.functions.bm25 import _build, terms
+from curator.functions.bm25 import built, terms
 from curator.relation import Relation
+from curator.session import Session
+from curator.stages import Stage, run
 from curator.vectors import Vectors
 
 Row = dict[str, Any]
@@ -70,7 +75,9 @@ def main() -> None:
         base = embedded(ws, "others", pool)
         record["planted"] = [planted(ws, arguments.data / f"{task}.parquet", base) for task in TASKS]
     texts = pl.concat(list(bulk.values())).sample(arguments.rows, seed=0, shuffle=True)
-    record["speed"] = speed(texts, shuffled(arguments.data / f"{TASKS[0]}.parquet").head(300), arguments.repeats)
+    target = shuffled(arguments.data / f"{TASKS[0]}.parquet").head(300)
+    record["speed"] = speed(texts, target, arguments.repeats)
+    record["bm25"] = bm25_speed(texts, target, arguments.repeats)
     arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
@@ -80,7 +87,8 @@ def shuffled(path: Path) -> pl.Series:
 
 
 def relation(texts: pl.Series, matrix: Matrix | None = None) -> Relation:
-    frame = pl.DataFrame({"id": [str(i) for i in range(len(texts))], "text": texts})
+    ids = [f"{i:07}" for i in range(len(texts))]
+    frame = pl.DataFrame({"id": ids, "text": texts}).select(pl.lit("c").alias("corpus"), "id", "text")
     return Relation(frame, None if matrix is None else Vectors.of(matrix, unit=True))
 
 
@@ -128,12 +136,21 @@ def scores(target: Relation, candidates: Relation) -> dict[str, Scores]:
         "DSIR as published": sums,
         "DSIR as published, per n-gram": sums / np.maximum(sizes, 1),
         "BM25": bm25(target.frame["text"], texts),
+        "bm25": pl.DataFrame(bm25_relevance(target, candidates))["score"].to_numpy(),
+        "cluster_importance": cluster_importance(target, candidates),
     }
+
+
+def cluster_importance(target: Relation, candidates: Relation) -> Scores:
+    stage = Stage.load("cluster_importance", HERE)
+    relations = {"target": target, "candidates": candidates}
+    scores: Scores = run(stage, stage.bind({}, 0), relations, Session()).frame["score"].to_numpy()
+    return scores
 
 
 def bm25(target: pl.Series, candidates: pl.Series) -> Scores:
     """The sum over the target's texts of BM25."""
-    index = _build(candidates)
+    index = built(candidates)
     found = np.zeros(len(candidates))
     for words in terms(target).to_list():
         if known := index.get_tokens_ids(words):
@@ -172,6 +189,26 @@ def speed(texts: pl.Series, target: pl.Series, repeats: int) -> Row:
     long = (found["ngrams"] >= 200).to_numpy()
     row["long"] = int(long.sum())
     row["agreement"] = float(spearmanr(published[long], found["log_weight"].to_numpy()[long]).statistic)
+    print(row, flush=True)
+    return row
+
+
+def bm25_speed(texts: pl.Series, target: pl.Series, repeats: int) -> Row:
+    """Seconds of ours, and of bm25s asked with one text of the target after the other, in turn."""
+    row: Row = {"documents": len(texts), "target": len(target), "ours_s": [], "bm25s_s": []}
+    for _ in range(repeats):
+        started = time.perf_counter()
+        found = pl.DataFrame(bm25_relevance(relation(target), relation(texts)))["score"].to_numpy()
+        row["ours_s"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        index = built(texts)
+        best = np.zeros(len(texts))
+        for words in terms(target).to_list():
+            if known := index.get_tokens_ids(words):
+                np.maximum(best, index.get_scores_from_ids(known), out=best)
+        row["bm25s_s"].append(time.perf_counter() - started)
+        assert ((best > 0) == (found > 0)).all()
+    row["times"] = statistics.median(b / a for a, b in zip(row["ours_s"], row["bm25s_s"], strict=True))
     print(row, flush=True)
     return row
 

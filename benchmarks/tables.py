@@ -447,6 +447,30 @@ def relevance() -> str:
         f"({min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} runs); rank correlation of their weights over the "
         f"{speed['long']:,} documents of 100 tokens and more {speed['agreement']:.3f}."
     )
+    if "bm25" in record:
+        row = record["bm25"]
+        ours, theirs = (median(row[name]) for name in ("ours_s", "bm25s_s"))
+        told += (
+            f" BM25 against {row['target']} target documents, the index included: `bm25_relevance` {ours:.1f} s, bm25s "
+            f"asked for one after the other {theirs:.1f} s."
+        )
+    return "\n".join([*lines, "", told, "", _made(record), ""])
+
+
+def label_noise() -> str:
+    path = HERE / "records" / "label_noise.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = json.loads(path.read_text("utf8"))
+    lines = [
+        "| set | documents | wrong labels | recall | precision | recall, cleanlab | precision, cleanlab |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["planted"]:
+        cells = [f"{row[who][what]:.1%}" for who in ("ours", "cleanlab") for what in ("recall", "precision")]
+        lines.append(f"| {row['task']} | {row['documents']:,} | {row['rate']:.0%} | {' | '.join(cells)} |")
+    costs = ", ".join(f"{row['documents']:,} in {row['seconds']:,.0f} s" for row in record["cost"])
+    told = f"cleanlab {record['planted'][0]['version']}. Cost: {costs} ({record['cost'][-1]['dropped']:,} dropped)."
     return "\n".join([*lines, "", told, "", _made(record), ""])
 
 
@@ -532,7 +556,7 @@ def _made(record: Row) -> str:
 TABLES = {
     "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
-    "filters": filters, "leaks": leaks, "semantic": semantic,
+    "label_noise": label_noise, "filters": filters, "leaks": leaks, "semantic": semantic,
 }  # fmt: skip
 
 if __name__ == "__main__":
