@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -34,6 +33,7 @@ from nearest import texts
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from curator import encoder, neighbours, recipe
+from curator.neighbours.library import faiss  # with the same kernels as ours
 from curator.vectors import Matrix, Vectors
 
 Row = dict[str, Any]

@@ -3,8 +3,8 @@
     python benchmarks/filters.py --data DIR [--rows N] [--repeats N] [--out FILE]
 
 ``--rows`` documents (100,000) drawn from the files of DIR/bulk, as many of each as there are; each filter sees all of
-them, with its defaults but for ``pii``, which drops: documents a second, the share that is kept, and the rules that drop
-most. ``language`` sees the labelled Chinese sets, too, of which it should keep nothing. The record goes to
+them, with its defaults but for ``pii``, which drops: documents a second, the share that is kept, and the rules that
+drop most. ``language`` sees the labelled Chinese sets, too, of which it should keep nothing. The record goes to
 ``benchmarks/records/filters.json``.
 """
 

@@ -32,7 +32,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import faiss
 import nearest
 import numpy as np
 from circumstances import circumstances
@@ -45,6 +44,7 @@ from curator.indexes import Index, Wish
 from curator.indexes.choice import kinds
 from curator.indexes.making import Work
 from curator.indexes.tuning import keys_of
+from curator.neighbours.library import faiss  # with the same kernels as ours
 from curator.vectors import Vectors
 
 Row = dict[str, Any]

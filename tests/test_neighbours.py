@@ -1,5 +1,7 @@
 """Every returned score is the true score of the pair it names, and the pairs are those of brute force."""
 
+import os
+
 import faiss
 import numpy as np
 import pytest
@@ -285,3 +287,15 @@ def test_gpu_finds_what_the_cpu_finds(monkeypatch):
     on_cpu = neighbours.nearest(left, right, 10)
     np.testing.assert_array_equal(on_gpu.score, on_cpu.score)
     np.testing.assert_array_equal(on_gpu.right, on_cpu.right)
+
+
+def test_kernels_are_named_for_processors_that_openblas_may_not_know():
+    from curator.neighbours.library import VARIABLE, kernels
+
+    flags = "fpu avx2 avx512f avx512dq avx512cd avx512bw avx512vl amx_bf16"
+    intel = f"processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t\t: 207\nflags\t\t: {flags}\n\nprocessor\t: 1\n"
+    assert kernels(intel) == "SKYLAKEX"
+    assert kernels(intel.replace("avx512bw ", "")) is None
+    assert kernels(intel.replace("GenuineIntel", "AuthenticAMD")) is None
+    assert kernels("processor : 0\nBogoMIPS : 48\nFeatures : fp asimd\n") is None
+    assert VARIABLE not in os.environ  # it was for the import alone

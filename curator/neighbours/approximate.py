@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self, cast, get_args
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from curator.neighbours.edges import Positions, Scores, best
+from curator.neighbours.library import faiss
 from curator.neighbours.scores import of_pairs, products
 from curator.vectors import Matrix, Rows, Vectors
 

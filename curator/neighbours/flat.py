@@ -3,10 +3,9 @@
 from functools import cache
 from typing import Literal
 
-import faiss
-
 from curator.hardware import decide
 from curator.neighbours.edges import Positions, Scores
+from curator.neighbours.library import faiss
 from curator.vectors import Matrix
 
 Metric = Literal["inner_product", "distance"]

@@ -8,12 +8,12 @@ number of threads; that can move centroids. Given the centroids, the assignment 
 
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from curator.neighbours.exact import QUERY_BLOCK, nearest
 from curator.neighbours.flat import device
+from curator.neighbours.library import faiss
 from curator.vectors import Matrix, Rows, Vectors
 
 POINTS_PER_CENTROID = 256  # rows that a centroid is trained on: FAISS's own limit
