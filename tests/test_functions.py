@@ -280,3 +280,18 @@ def test_every_function_is_listed_once():
         "search",
         "shared_runs",
     ]
+
+
+def test_too_many_pairs_are_refused_with_an_estimate():
+    relation, few = documents(np.eye(8)), documents(np.eye(8)[:3])
+    assert leaders(relation, max_pairs=28).num_rows == 8
+    told = r"28 pairs of vectors would be compared, which takes about .* here; max_pairs is 27"
+    with pytest.raises(QueryError, match=f"leaders: {told}"):
+        leaders(relation, max_pairs=27)
+    with pytest.raises(QueryError, match=f"pairs_within: {told}"):
+        pairs_within(relation, min_score=0.5, max_pairs=27)
+    assert pairs_within(relation, few, min_score=0.5, max_pairs=24).num_rows == 3
+    with pytest.raises(QueryError, match="24 pairs"):
+        pairs_within(relation, few, min_score=0.5, max_pairs=23)
+    with pytest.raises(QueryError, match="max_pairs is '1'"):
+        leaders(relation, max_pairs="1")

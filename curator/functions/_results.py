@@ -7,7 +7,9 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from curator import neighbours
 from curator.errors import QueryError
+from curator.nearest import duration
 from curator.relation import Relation
 
 
@@ -51,6 +53,17 @@ def check_texts(function: str, relation: Relation) -> pl.Series:
     if texts.dtype != pl.String:
         raise QueryError(f"{function}: the column 'text' is {texts.dtype}, not strings; cast it to VARCHAR")
     return texts
+
+
+def check_pairs(function: str, pairs: int, most: int, dimension: int) -> None:
+    """Raises QueryError, with an estimate, for more pairs of vectors than may be compared."""
+    check_whole_number(function, "max_pairs", most, least=0)
+    if pairs > most:
+        told = duration(neighbours.estimated_seconds(pairs, dimension))
+        raise QueryError(
+            f"{function}: {pairs:,} pairs of vectors would be compared, which takes about {told} here; max_pairs is "
+            f"{most:,}. Raise it if that is worth it, or part the relation, by source or by cluster"
+        )
 
 
 def keyed_texts(function: str, documents: Relation) -> tuple[pl.DataFrame, pl.Series]:

@@ -8,12 +8,15 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
+from curator.functions._results import check_pairs
 from curator.neighbours import Edges
 from curator.relation import Relation
 from curator.vectors import Vectors
 
 
-def pairs_within(left: Relation, right: Relation | None = None, *, min_score: float) -> pa.Table:
+def pairs_within(
+    left: Relation, right: Relation | None = None, *, min_score: float, max_pairs: int = 2_000_000_000_000
+) -> pa.Table:
     """All pairs whose cosine is at least ``min_score``: what a NEAREST join cuts at k is complete here.
 
     Without ``right``, the pairs within ``left``, each once, the document that is first by corpus and id on the left.
@@ -23,7 +26,8 @@ def pairs_within(left: Relation, right: Relation | None = None, *, min_score: fl
     themselves, which its columns hold once, as dictionaries: a low threshold on a large relation may still give more
     pairs than there is memory.
 
-    Raises QueryError for a threshold outside [−1, 1], a relation without ``id``, or vectors of different dimensions.
+    Raises QueryError for a threshold outside [−1, 1], a relation without ``id``, vectors of different dimensions, and,
+    with an estimate of the time, for more than ``max_pairs`` pairs to compare: those within 2 million documents.
     """
     if not -1 <= min_score <= 1:
         raise QueryError(f"pairs_within: min_score is {min_score}; a cosine, −1 to 1, is needed")
@@ -34,6 +38,9 @@ def pairs_within(left: Relation, right: Relation | None = None, *, min_score: fl
             f"pairs_within: the left vectors have {left.vectors.dimension} components and the right "
             f"{other.vectors.dimension}: they come from different encoders"
         )
+    n = len(left)
+    compared = n * (n - 1) // 2 if right is None else n * len(other)
+    check_pairs("pairs_within", compared, max_pairs, left.vectors.dimension)
     sides = _keys(left.frame, "left"), _keys(other.frame, "right")
     vectors = left.vectors.unit(), None if right is None else other.vectors.unit()
     batches = []

@@ -77,4 +77,6 @@ def duration(seconds: float | None) -> str:
         return "under 1 ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 10_000 else f"{seconds / 3600:.0f} h"
