@@ -16,7 +16,10 @@ from curator.errors import (
     VerificationError,
     WorkspaceError,
 )
+from curator.functions import kl_reduction
+from curator.mix import told
 from curator.mix.build import DECONTAMINATE
+from curator.relation import Relation
 
 SUBJECTS = ("card", "room", "food", "train")
 
@@ -491,19 +494,42 @@ def test_whom_a_stage_drops(ws, folder):
         mix.affected("ages")
 
 
-def test_intervals_of_shares_are_wilsons():
-    """Against scipy's, at the error that is left for each of three groups."""
+def test_intervals_of_shares_and_differences():
+    """Against scipy's Wilson intervals, and Newcombe's paper: 56 of 70 and 48 of 80 differ by 0.0524 to 0.3339."""
     from scipy.stats import binomtest
 
     from curator.mix.affected import affected
 
-    fates = {"a": [True] * 90 + [False] * 10, "b": [True] * 20 + [False] * 20, None: [True] * 7}
-    rows = [
-        {"corpus": "c", "id": f"{group}{i}", "group": group, "stage": "s", "position": 1, "keep": keep}
-        for group, kept in fates.items()
-        for i, keep in enumerate(kept)
-    ]
-    frame = pl.DataFrame(rows)
-    for row in affected(frame.drop("group"), frame.select("corpus", "id", "group")).to_dicts():
+    def table(fates):
+        rows = [
+            {"corpus": "c", "id": f"{group}{i}", "group": group, "stage": "s", "position": 1, "keep": i >= dropped}
+            for group, (dropped, seen) in fates.items()
+            for i in range(seen)
+        ]
+        frame = pl.DataFrame(rows)
+        found = affected(frame.drop("group"), frame.select("corpus", "id", "group"))
+        return {row["group"]: row for row in found.to_dicts()}
+
+    for row in table({"a": (10, 100), "b": (20, 40), None: (0, 7)}).values():
         expected = binomtest(row["dropped"], row["seen"]).proportion_ci(1 - 0.05 / 3, "wilson")
         assert (row["low"], row["high"]) == pytest.approx(tuple(expected))
+    assert table({"a": (56, 70), "b": (48, 80)})["a"]["apart"]  # at 97.5 %, for two groups
+    assert not table({"a": (56, 70), "b": (51, 80)})["a"]["apart"]
+    assert not table({"a": (1, 44), "b": (0, 20)})["a"]["apart"]
+    assert [row["apart"] for row in table({"a": (0, 200), "b": (30, 200)}).values()] == [True, True]
+    assert table({"a": (3, 4)})["a"]["others"] is None
+
+
+def test_dsir_reports_how_much_nearer_the_target_it_came(ws, folder):
+    made = recipe(folder, stage=[{"use": "dsir", "budget": 20, "by": "label"}])
+    mix = ws.mix(made)
+    rows = mix.summary()["reductions"]
+    task = ws._workshop(made).prepare(made, 0)
+    seen = mix.ledger().filter(stage="dsir")
+    before = task.pool.frame.join(seen.select("corpus", "id"), on=["corpus", "id"], how="semi")
+    relations = [task.target, Relation(before), Relation(mix.frame())]
+    expected = pl.DataFrame(kl_reduction(*relations, by="label")).to_dicts()
+    assert rows == [{"stage": "dsir", **row} for row in expected]
+    assert [row["target"] for row in rows] == ["negative", "positive"]
+    assert "dsir: the divergence of the target negative from the documents fell by" in "".join(told(mix.summary()))
+    assert ws.mix(recipe(folder, name="plain")).summary()["reductions"] == []

@@ -142,11 +142,11 @@ class Mix:
 
     def affected(self, by: str = "source") -> pl.DataFrame:
         """Whom each stage dropped, by a column of the pool's documents: ``stage, position, group, seen, dropped, share,
-        low, high, others``, a row for each stage and value of the column, the most affected of each stage first.
+        low, high, others, apart``, a row for each stage and value of the column, the most affected of each stage first.
 
-        ``share`` is what was dropped of those that the stage saw, ``low`` to ``high`` its 95 % interval, corrected for
-        the number of groups, and ``others`` the share of everything else that it dropped: where that lies outside, the
-        stage treats the group another way than the rest. Raises UnknownNameError for a column that no document has.
+        ``share`` is what was dropped of those that the stage saw, ``low`` to ``high`` its 95 % interval, ``others`` the
+        share of everything else that it dropped, and ``apart`` whether the two differ by more than chance explains,
+        corrected for the number of groups. Raises UnknownNameError for a column that no document has.
         """
         return affected(self.ledger(), self._groups(by))
 

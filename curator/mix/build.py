@@ -11,7 +11,7 @@ import polars as pl
 from curator.calibration import random_pairs, threshold
 from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
-from curator.functions import decontamination_coverage
+from curator.functions import decontamination_coverage, kl_reduction
 from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
@@ -21,6 +21,7 @@ from curator.stages import LEDGER, Stage, run, shipped
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
 DECONTAMINATE = "decontaminate"
+DSIR = "dsir"
 
 MIX = ("corpus", "id", "text", "label", "source", "weight")
 
@@ -46,6 +47,7 @@ class Built:
     changed: pl.DataFrame  # corpus, id and text of the documents whose text a stage changed, those dropped too
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
+    reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
 
 
 def steps(task: Task) -> list[Step]:
@@ -146,7 +148,8 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
-    ledger, seconds, joins, certificates, coverage, changed = [first], {}, [], [], [], []
+    ledger, seconds, joins, certificates = [first], {}, [], []
+    coverage, changed, reductions = [], [], []
     _require(candidates, LABELS)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
@@ -172,6 +175,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         _require(candidates, step.name)
+        reductions += _reductions(step, task, relations["candidates"], candidates)
     unlabelled = candidates.frame.filter(~pl.col("label").is_in(list(task.labels)).fill_null(value=False))
     if len(unlabelled):
         first_id = f"{unlabelled['corpus'][0]}:{unlabelled['id'][0]}"
@@ -187,6 +191,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         _last(changed),
         tuple(filter(None, certificates)),
         tuple(coverage),
+        tuple(reductions),
     )
 
 
@@ -197,6 +202,14 @@ def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
     ngram, min_words = (int(step.parameters[name]) for name in ("ngram", "min_words"))
     rows = pl.DataFrame(decontamination_coverage(task.test, ngram=max(ngram, 1), min_words=min_words)).to_dicts()
     return [row for row in rows if row["layer"] != "run" or ngram]
+
+
+def _reductions(step: Step, task: Task, before: Relation, after: Relation) -> list[dict[str, Any]]:
+    """How much nearer to each target ``dsir`` brought the candidates; nothing for another stage."""
+    if step.stage.name != DSIR:
+        return []
+    rows = pl.DataFrame(kl_reduction(task.target, before, after, by=step.parameters["by"], seed=task.seed)).to_dicts()
+    return [{"stage": step.name, **row} for row in rows]
 
 
 def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Relation:

@@ -29,6 +29,7 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
         "digest": values["ids_sha256"],
         **summarise(built.ledger, pool, built.frame, texts, built.seconds, parameters),
         "coverage": list(built.coverage),
+        "reductions": list(built.reductions),
         "warnings": list(task.warnings),
         "sources": _sources(task, corpora),
         "joins": list(built.joins),

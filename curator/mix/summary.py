@@ -16,8 +16,9 @@ LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reason
 
 
 def told(summary: dict[str, Any]) -> list[str]:
-    """How the stages decided, in sentences: leaks, cosines that came of a rate, and what an index may have changed."""
-    return _leaks(summary) + _rates(summary) + [str(Certificate(**row)) for row in summary.get("certificates", ())]
+    """How the stages decided, in sentences: leaks, cosines that came of a rate, what dsir gained, an index lost."""
+    certificates = [str(Certificate(**row)) for row in summary.get("certificates", ())]
+    return _leaks(summary) + _rates(summary) + _reductions(summary) + certificates
 
 
 def _leaks(summary: dict[str, Any]) -> list[str]:
@@ -38,6 +39,15 @@ def _rates(summary: dict[str, Any]) -> list[str]:
         f"{row['stage']}: {row['parameter']} = {row['cosine']:.4f} ({row['low']:.4f} to {row['high']:.4f}), which a "
         f"share of {row['fpr']:g} of {row['pairs']:,} random pairs of {row['left']} and {row['right']} reaches"
         for row in summary.get("calibrated", ())
+    ]
+
+
+def _reductions(summary: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['stage']}: the divergence of the target{'' if row['target'] is None else ' ' + row['target']} from the "
+        f"documents fell by {row['reduction']:.3f} nats, from {row['kl_pool']:.3f} to {row['kl_selected']:.3f}; at "
+        f"random it would have been {row['random_reduction']:.3f}"
+        for row in summary.get("reductions", ())
     ]
 
 
