@@ -223,7 +223,7 @@ def run(
         query = rewrite(session, stage.sql, parameters, Tools(visible, FUNCTIONS), searching=searching)
         table = query.fetch()
     except QueryError as error:
-        settings = ", ".join(f"${name} = {value!r}" for name, value in parameters.items())
+        settings = ", ".join(f"${name} = {_short(value)}" for name, value in parameters.items())
         raise QueryError(f"{stage.origin}: {error}\nwith {settings or 'no parameters'}") from error
     frame = pl.DataFrame(table)
     return Verdicts(_checked(frame, relations["candidates"].frame, stage.origin), query.joins)
@@ -269,6 +269,11 @@ def _parameter(match: "re.Match[str]", place: str) -> Parameter:
         return Parameter(name, kind, readers[kind](text), meaning)
     except (ValueError, KeyError):
         raise RecipeError(f"{place}: the default {text} of {name!r} is not a {kind}") from None
+
+
+def _short(value: object) -> str:
+    told = repr(value)
+    return told if len(told) <= 80 else f"{told[:79]}…"
 
 
 def _bad(value: str) -> str:

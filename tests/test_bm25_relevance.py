@@ -33,7 +33,8 @@ def by_formula(asked: list[str | None], texts: list[str | None]) -> list[tuple[f
             sought = (question or "").split()
             length = 1 - 0.75 + 0.75 * len(own) / mean if mean else 1
             score = math.fsum(idf[w] * own.count(w) / (own.count(w) + 1.5 * length) for w in sought)
-            most = math.fsum(idf[w] for w in sought)
+            own_length = 1 - 0.75 + 0.75 * len(sought) / mean if mean else 1
+            most = math.fsum(idf[w] * sought.count(w) / (sought.count(w) + 1.5 * own_length) for w in sought)
             if most and round(score / most, 5) > round(best, 5):
                 best, partner = score / most, row
         result.append((round(best, 4), partner))
@@ -69,7 +70,16 @@ def test_one_question_ranks_as_bm25_does():
     assert {row["id"] for row in hits} == {name for name, row in found.items() if row["score"] > 0}
     ratio = [found[row["id"]]["score"] / row["score"] for row in hits]
     assert np.ptp(ratio) < 1e-6  # the same but for what the question can reach at most
-    assert all(0 <= row["score"] < 1 and row["partner_id"] in ("000", None) for row in found.values())
+    assert all(row["score"] >= 0 and row["partner_id"] in ("000", None) for row in found.values())
+
+
+def test_a_copy_scores_one():
+    texts = ["the card was declined", "a room with a view of a wall", "view", "card card card card"]
+    target = documents("t", [texts[1], texts[0], "zebra quagga", "quagga"])
+    rows = bm25_relevance(target, documents("c", texts)).to_pylist()
+    assert [row["score"] for row in rows[:2]] == [pytest.approx(1, abs=1e-6)] * 2
+    assert [row["partner_id"] for row in rows[:2]] == ["001", "000"]
+    assert 0 < rows[2]["score"] < 1
 
 
 def test_nothing_in_common_and_nothing_to_ask():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curator.errors import QueryError
+from curator.errors import CuratorWarning, QueryError
 from curator.functions import listed_terms
 from curator.relation import Relation
 
@@ -50,7 +50,20 @@ def test_scripts_without_spaces_missing_texts_and_long_lists():
     assert answer(texts("has term19999 and term1 term1", "term20000"), many) == [(3, "term1, term19999"), (0, None)]
 
 
-@pytest.mark.parametrize(("terms", "told"), [("", "has no term"), (" ,\n!", "has no term"), (3, "terms is 3")])
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ("", "list has no term"),
+        (" ,\n", "list has no term"),
+        ("darn, 🖕", "the term '🖕' has no letter or digit"),
+        (3, "terms is 3"),
+    ],
+)
 def test_errors(terms, told):
     with pytest.raises(QueryError, match=told):
         listed_terms(texts("a"), terms)
+
+
+def test_a_term_that_shrinks_to_a_letter_is_told():
+    with pytest.warns(CuratorWarning, match=r"the term 'C\+\+' is looked for as 'c'"):
+        assert answer(texts("vitamin C"), "C++") == [(1, "c")]

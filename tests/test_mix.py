@@ -5,6 +5,7 @@ import os
 
 import polars as pl
 import pytest
+from tiny_bert import write_classifier
 
 from curator import Recipe, Workspace
 from curator.errors import (
@@ -412,7 +413,10 @@ def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
     rows = [json.loads(line) for line in (folder / "one.jsonl").read_text().splitlines()]
     rows[0]["text"] += " mail jane@example.org"
     rows[1]["text"] += " or ring 020 7946 0958"
+    rows.append({"id": "copy", "text": rows[0]["text"] + "!", "stars": 5})  # dropped before pii sees it
     write(folder / "one.jsonl", rows)
+    target = [json.loads(line) for line in (folder / "target.jsonl").read_text().splitlines()]
+    write(folder / "target.jsonl", [{**row, "text": row["text"] + " jane@example.org"} for row in target])
     masking = {"use": "pii"}
     mix = ws.mix(recipe(folder, stage=[masking]))
     texts = dict(mix.frame().filter(corpus="one").select("id", "text").iter_rows())
@@ -421,7 +425,7 @@ def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
     fate = {row["id"]: row for row in mix.ledger().filter(stage="pii", corpus="one").to_dicts()}
     assert (fate["a0"]["rule"], fate["a0"]["reason"], fate["a2"]["rule"]) == ("email", "email 1", None)
     rules = next(row for row in mix.summary()["funnel"] if row["stage"] == "pii")["rules"]
-    assert {row["rule"]: row["documents"] for row in rules} == {"email": 1, "phone": 1}
+    assert {row["rule"]: row["documents"] for row in rules} == {"email": 2, "phone": 1}
 
     # A stage behind it reads the masked text, and one that drops takes the text out of what is kept to explain.
     dropping = ws.mix(recipe(folder, name="dropping", stage=[{**masking, "action": "drop", "kinds": "email"}]))
@@ -429,7 +433,9 @@ def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
     (folder / "at.sql").write_text(
         "-- Drop texts with an @.\nSELECT corpus, id, NOT contains(text, '@') AS keep FROM candidates"
     )
-    behind = ws.mix(recipe(folder, name="behind", stage=[masking, {"use": "at.sql"}]))
+    stages = [{"use": "exact_duplicates"}, {"use": "pairing", "k": 9}, masking, {"use": "at.sql"}]
+    behind = ws.mix(recipe(folder, name="behind", stage=stages))
+    assert "<EMAIL>" in str(behind.explain("one:copy"))
     assert "a0" in behind.frame().filter(corpus="one")["id"]
     for made in (mix, dropping, behind):
         stored = b"".join(p.read_bytes() for p in (folder / "work/mixes" / made.name).rglob("*.json"))
@@ -446,7 +452,7 @@ def test_what_a_stage_masks_is_seen_nowhere(ws, folder):
     with pytest.raises(VerificationError, match="1 documents differ"):
         ws.mix(mix.name).verify()
     plain = ws.mix(recipe(folder, name="plain", stage=[]))
-    assert sorted(plain.diff(mix).select("id", "change").rows()) == [("a0", "text"), ("a1", "text")]
+    assert sorted(plain.diff(mix).select("id", "change").rows()) == [("a0", "text"), ("a1", "text"), ("copy", "text")]
 
 
 def test_a_list_comes_from_a_file_and_stays_in_the_lockfile(ws, folder):
@@ -533,3 +539,14 @@ def test_dsir_reports_how_much_nearer_the_target_it_came(ws, folder):
     assert [row["target"] for row in rows] == ["negative", "positive"]
     assert "dsir: the divergence of the target negative from the documents fell by" in "".join(told(mix.summary()))
     assert ws.mix(recipe(folder, name="plain")).summary()["reductions"] == []
+
+
+def test_another_classifier_makes_another_mix(ws, folder):
+    made = recipe(folder, stage=[{"use": "classifier", "model": "judge", "label": "bad", "max_score": 0.5}])
+    write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[0.0, 1.0])
+    mix = ws.mix(made)
+    assert len(mix) == mix.ledger().filter(stage="classifier").height  # of every document it says bad with 0.27
+    assert mix.verify().documents == len(mix)
+    write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[1.0, 0.0])
+    with pytest.raises(DataError, match="no pool document is left after 'classifier'"):
+        ws.mix(made)

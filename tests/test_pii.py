@@ -156,6 +156,34 @@ def test_a_word_before_a_number_tells_what_it_is(text, number, region):
     assert findings(number, kinds="national_id") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "masked_text"),
+    [
+        ("_bob@example.com_ or bob@example.com--thanks", "_<EMAIL>_ or <EMAIL>--thanks"),
+        (
+            "请发邮件至bob@example.com我们会在收到后的两个工作日内尽快给您答复谢谢您的支持",
+            "请发邮件至<EMAIL>我们会在收到后的两个工作日内尽快给您答复谢谢您的支持",
+        ),
+        ("müller@example.de", "<EMAIL>"),
+        ("4111 1111 1111 1111 123", "<CARD> 123"),
+        ("4111-1111-1111-1111-123, 4111 1111 1111 1111 2027", "<CARD>-123, <CARD> 2027"),
+        ("4111\u00a01111\u00a01111\u00a01111", "<CARD>"),
+        ("GB29\u00a0NWBK\u00a06016\u00a01331\u00a09268\u00a019", "<IBAN>"),
+        ("64 bytes from 2607:f8b0:4005:805::200e: icmp_seq=1", "64 bytes from <IP>: icmp_seq=1"),
+        ("2001:4860:4860:0:0:0:0:8888: ok, 2001:4860::", "<IP>: ok, <IP>"),
+    ],
+)
+def test_what_stands_beside_it_does_not_hide_it(text, masked_text):
+    assert masked(texts(text)).to_pylist()[0]["text"] == masked_text
+
+
+def test_each_kind_alone_finds_what_all_find():
+    odd = ["FR14 20041 01005 0500013M026 06", "GB29 NWBK 6016 1331 9268 19", *[number for _, number, _ in ALL]]
+    for text in odd:
+        (kind, region, number) = findings(text)[0]
+        assert findings(text, kinds=kind) == [(kind, region, number)]
+
+
 def test_countries_kinds_and_counts():
     assert findings("01 23 45 67 89") == []
     assert findings("01 23 45 67 89", regions="FR") == [("phone", "FR", "01 23 45 67 89")]
@@ -187,6 +215,8 @@ def test_errors_name_what_is_wrong(function):
     name = function.__name__
     with pytest.raises(QueryError, match=f"{name}: kinds names 'emails'; it may name card, email"):
         function(texts("a"), kinds="emails")
+    with pytest.raises(QueryError, match=f"{name}: kinds is ''; name some"):
+        function(texts("a"), kinds="")
     with pytest.raises(QueryError, match=f"{name}: regions names 'UK'; it may name .*GB"):
         function(texts("a"), regions="UK")
     with pytest.raises(QueryError, match=f"{name}: regions is None"):

@@ -226,7 +226,7 @@ def affected(
         if as_json:
             print_json(table, {"by": by})
         else:
-            print_table(table.drop("position").rename({"group": by}))
+            print_table(table.drop("position"))
 
 
 @app.command()

@@ -17,9 +17,9 @@ Span = tuple[int, int, str | None]  # from, to (characters, from 0), and the cou
 # kinds claim characters: a card number is not looked for telephone numbers again.
 HINTS = {
     "email": "@",
-    "iban": r"(?i)[a-z]{2}\d{2} ?[a-z0-9]{4} ?[a-z0-9]{4}",
-    "card": r"\d(?:[ -]?\d){12}",
-    "national_id": r"\d(?:[ .-]?\d){8}|\d{7}-?[A-Za-z]|[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D]|[A-Z]{5}\d{4}[A-Z]",
+    "iban": r"(?i)[a-z]{2}\d{2}(?:[ \x{a0}]?[a-z0-9]){11}",
+    "card": r"\d(?:[ \x{a0}-]?\d){12}",
+    "national_id": r"\d(?:[ .-]?\d){8}|\d(?: ?\d){5}2[ABab]|\d{7}-?[A-Za-z]|[A-Z]{2}(?: ?\d\d){3} ?[A-D]|[A-Z]{5}\d{4}",
     "ip": r"\d\.\d{1,3}\.\d{1,3}\.\d|[23][0-9A-Fa-f]{3}:",
     "phone": r"\d(?:\P{L}{0,4}\d){6}",
 }
@@ -89,6 +89,8 @@ def _listed(function: str, name: str, value: object, known: Iterable[str]) -> tu
     if not isinstance(value, str):
         raise QueryError(f"{function}: {name} is {value!r}; names separated by commas are needed")
     parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if name == "kinds" and not parts:
+        raise QueryError(f"{function}: {name} is {value!r}; name some, or give NULL for all: {', '.join(known)}")
     for part in parts:
         if part not in known:
             raise QueryError(f"{function}: {name} names {part!r}; it may name {', '.join(sorted(known))}")
@@ -97,8 +99,13 @@ def _listed(function: str, name: str, value: object, known: Iterable[str]) -> tu
 
 # Mail addresses
 
-_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`~|-]{1,64}\Z")  # the most that RFC 5321, 4.5.3.1.1 allows
-_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])")
+# Letters are those of alphabets: what a script without spaces has before an address is not part of it. RFC 5321,
+# 4.5.3.1.1 allows 64 characters.
+_LOCAL = re.compile(r"[0-9A-Za-z\u00c0-\u052f.!#$%&'*+/=?^_`~|-]{1,64}\Z")
+_DOMAIN = re.compile(
+    r"(?:[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?\.){1,8}[A-Za-z]{2,24}(?![0-9A-Za-z])"
+    r"|(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])"
+)
 
 
 def _emails(text: str) -> Iterator[Span]:
@@ -107,7 +114,7 @@ def _emails(text: str) -> Iterator[Span]:
     while at >= 0:
         domain = _DOMAIN.match(text, at + 1)
         local = _LOCAL.search(text[max(0, at - 64) : at]) if domain else None
-        name = local[0].lstrip(".'`/=|") if local else ""
+        name = local[0].lstrip(".'`/=|*_") if local else ""
         if domain and name and not name.endswith("."):
             yield at - len(name), domain.end(), None
         at = text.find("@", at + 1)
@@ -115,8 +122,8 @@ def _emails(text: str) -> Iterator[Span]:
 
 # Accounts and cards
 
-_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=(?: ?[0-9A-Za-z]){11})")
-_ACCOUNT = re.compile(r"(?: ?[0-9A-Za-z]){11,30}")  # 11 in Norway
+_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=(?:[ \u00a0]?[0-9A-Za-z]){11})")
+_ACCOUNT = re.compile(r"(?:[ \u00a0]?[0-9A-Za-z]){11,30}")  # 11 in Norway
 
 
 def _ibans(text: str) -> Iterator[Span]:
@@ -127,21 +134,25 @@ def _ibans(text: str) -> Iterator[Span]:
         start, longest = match.start(), _ACCOUNT.match(text, match.end())
         assert longest is not None  # the pattern has looked
         for stop in range(longest.end(), match.end() + 10, -1):
-            if _ends(text, stop) and iban.is_valid(text[start:stop]):
+            if _ends(text, stop) and iban.is_valid(text[start:stop].replace("\u00a0", "")):
                 yield start, stop, text[start : start + 2].upper()
                 break
 
 
 def _ends(text: str, stop: int) -> bool:
     """Whether what ends there does not go on as a word or number."""
-    return text[stop - 1] != " " and not (stop < len(text) and text[stop].isascii() and text[stop].isalnum())
+    return text[stop - 1] not in " \u00a0" and not (stop < len(text) and text[stop].isascii() and text[stop].isalnum())
 
 
-# In the groups in which they are printed; the networks' first digits and lengths are those of ISO/IEC 7812.
-_CARD = re.compile(
-    _ALONE.format(
-        r"[0-9]{4}([ -]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3})?"
-        r"|[0-9]{4}([ -]?)[0-9]{6}\2[0-9]{4,5}|[0-9]{13}"
+# In the groups in which they are printed, the longest first; what follows may be a year or a check value. The networks'
+# first digits and lengths are those of ISO/IEC 7812.
+_CARDS = tuple(
+    re.compile(_ALONE.format(pattern))
+    for pattern in (
+        r"[0-9]{4}([ \u00a0-]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}\1[0-9]{3}",
+        r"[0-9]{4}([ \u00a0-]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}",
+        r"[0-9]{4}([ \u00a0-]?)[0-9]{6}\1[0-9]{4,5}",
+        r"[0-9]{13}",
     )
 )
 _NETWORK = re.compile(
@@ -159,17 +170,19 @@ _NETWORK = re.compile(
 def _cards(text: str) -> Iterator[Span]:
     from stdnum import luhn
 
-    for match in _CARD.finditer(text):
-        digits = re.sub("[ -]", "", match[0])
-        if _NETWORK.fullmatch(digits) and luhn.is_valid(digits) and not _goes_on(text, *match.span(), digits=4):
-            yield *match.span(), None
+    for pattern in _CARDS:
+        for match in pattern.finditer(text):
+            digits = re.sub(r"\D", "", match[0])
+            before = re.search(r"[0-9]{4}[ \u00a0-]\Z", text[max(0, match.start() - 5) : match.start()])
+            if _NETWORK.fullmatch(digits) and luhn.is_valid(digits) and not before:
+                yield *match.span(), None
 
 
-def _goes_on(text: str, start: int, stop: int, *, digits: int = 1) -> bool:
-    """Whether a number is part of a longer one: so many digits more, set off as its own groups are, or by ``.-/``."""
+def _goes_on(text: str, start: int, stop: int) -> bool:
+    """Whether a number is part of a longer one: there are more digits, set off as its own groups are, or by ``.-/``."""
     marks = re.escape("".join({*text[start:stop]} & {" ", *".-/"}) + ".-/")
-    before = re.search(rf"[0-9]{{{digits}}}[{marks}]\Z", text[max(0, start - digits - 1) : start])
-    return bool(before or re.match(rf"[{marks}][0-9]{{{digits}}}", text[stop : stop + digits + 1]))
+    before = re.search(rf"[0-9][{marks}]\Z", text[max(0, start - 2) : start])
+    return bool(before or re.match(rf"[{marks}][0-9]", text[stop : stop + 2]))
 
 
 # National ids
@@ -243,19 +256,20 @@ def _is_insurance_number(number: str) -> bool:
 
 _IP = re.compile(
     r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])"
-    r"|(?<![0-9A-Za-z])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Za-z:])"
+    r"|(?<![0-9A-Za-z])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Za-z])"
 )
 
 
 def _ips(text: str) -> Iterator[Span]:
     """Addresses of the public internet; not ``2.6.12.4``, which is a version, a section or an enzyme."""
     for match in _IP.finditer(text):
+        found = match[0] if match[0].endswith("::") else match[0].removesuffix(":")
         try:
-            public = ipaddress.ip_address(match[0]).is_global
+            public = ipaddress.ip_address(found).is_global
         except ValueError:
             continue
-        if public and not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,2}){3}", match[0]):
-            yield *match.span(), None
+        if public and not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,2}){3}", found):
+            yield match.start(), match.start() + len(found), None
 
 
 # Telephone numbers

@@ -93,12 +93,22 @@ def _library() -> Any:
 
 def built(texts: pl.Series) -> Any:
     """The index of texts, or None where they hold no term."""
+    return indexed(*numbered(texts))
+
+
+def numbered(texts: pl.Series) -> tuple[list[list[int]], dict[str, int]]:
+    """The terms of each text by number, and the number of each term."""
     vocabulary: dict[str, int] = {}
     ids = [
         [vocabulary.setdefault(term, len(vocabulary)) for term in document]
         for start in range(0, len(texts), BLOCK)
         for document in terms(texts[start : start + BLOCK]).to_list()
     ]
+    return ids, vocabulary
+
+
+def indexed(ids: list[list[int]], vocabulary: dict[str, int]) -> Any:
+    """The index of what ``numbered`` gives, or None where there is no term."""
     if not vocabulary:
         return None
     index = _library().BM25(k1=K1, b=B, method="lucene", backend="numpy")

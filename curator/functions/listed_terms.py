@@ -1,9 +1,11 @@
 """Which terms of a list each document has."""
 
+import warnings
+
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import QueryError
+from curator.errors import CuratorWarning, QueryError
 from curator.functions._results import keyed_texts
 from curator.functions.bm25 import CHARACTER
 from curator.relation import Relation
@@ -22,15 +24,21 @@ def listed_terms(documents: Relation, terms: str) -> pa.Table:
     in their order. All terms are looked for at once (Aho and Corasick, 1975): time is linear in the texts, whatever the
     length of the list.
 
-    Raises QueryError for a list without a term, and for a relation without ``id`` or a ``text`` of strings.
+    Raises QueryError for a list without a term, or with one that has no letter or digit, and for a relation without
+    ``id`` or a ``text`` of strings. Warns of a term of which one character is left to look for, such as ``C++``.
     """
     keys, texts = keyed_texts("listed_terms", documents)
     if not isinstance(terms, str):
         raise QueryError(f"listed_terms: terms is {terms!r}; terms separated by lines or commas are needed")
-    listed = _plain(pl.Series([term for line in terms.splitlines() for term in line.split(",")], dtype=pl.String))
-    listed = listed.filter(listed != "").unique().sort()
-    if listed.is_empty():
-        raise QueryError(f"listed_terms: the list {terms!r} has no term; give some, separated by lines or commas")
+    given = [term.strip() for line in terms.splitlines() for term in line.split(",") if term.strip()]
+    plain = _plain(pl.Series(given, dtype=pl.String))
+    if not given or (plain == "").any():
+        what = f"term {given[plain.to_list().index('')]!r} has no letter or digit" if given else "list has no term"
+        raise QueryError(f"listed_terms: the {what}; terms are words, separated by lines or commas")
+    for term, short in zip(given, plain, strict=True):
+        if len(short) == 1 and len(term) > 1:
+            warnings.warn(f"the term {term!r} is looked for as {short!r}", CuratorWarning, stacklevel=2)
+    listed = plain.unique().sort()
     unspaced = listed.str.contains(CHARACTER)
     patterns = [term if anywhere else f" {term} " for term, anywhere in zip(listed, unspaced, strict=True)]
     spaced = _plain(texts).to_frame("text").select(pl.concat_str(pl.lit(" "), "text", pl.lit(" "))).to_series()

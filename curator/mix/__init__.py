@@ -11,6 +11,7 @@ import polars as pl
 from curator import origins
 from curator.catalogue import Corpus
 from curator.corpora import Corpora
+from curator.documents import texts_of
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.affected import affected
@@ -140,6 +141,13 @@ class Mix:
         parameters = {stage["name"]: stage["parameters"] for stage in self.lock["stages"]}
         return explanation(f"{corpus}:{name}", text, rows.sort("position").to_dicts(), partners, parameters)
 
+    def as_changed(self, documents: pl.DataFrame) -> pl.DataFrame:
+        """Documents of the pool with the texts that stages gave them, such as those without personal data."""
+        if CHANGED not in self.lock:
+            return documents
+        texts = pl.read_parquet(self._directory / "pool.parquet").select("corpus", "id", "text")
+        return documents.update(texts, on=["corpus", "id"], maintain_order="left")
+
     def affected(self, by: str = "source") -> pl.DataFrame:
         """Whom each stage dropped, by a column of the pool's documents: ``stage, position, group, seen, dropped, share,
         low, high, others, apart``, a row for each stage and value of the column, the most affected of each stage first.
@@ -154,6 +162,8 @@ class Mix:
         """``corpus, id, group`` of the pool's documents; NULL where their corpus has no such column."""
         pool = pl.read_parquet(self._directory / "pool.parquet")
         key = ["corpus", "id"]
+        if by == "label":  # of those without one of the task's, their own
+            return pool.select(*key, pl.coalesce("label", "source_label").alias("group"))
         if by in pool.columns and by != "text":
             return pool.select(*key, pl.col(by).alias("group"))
         parts, known = [], set(pool.columns)
@@ -162,8 +172,8 @@ class Mix:
             columns = documents.collect_schema().names() if entry["role"] == "pool" else []
             known |= set(columns)
             if by in columns and by != "text":
-                corpus, group = pl.lit(entry["name"]).alias("corpus"), pl.col(by).cast(pl.String).alias("group")
-                parts.append(documents.select(corpus, "id", group).collect())
+                own = documents.select(pl.lit(entry["name"]).alias("corpus"), "id", pl.col(by).alias("group")).collect()
+                parts.append(own.with_columns(texts_of(own["group"])))
         if not parts:
             raise UnknownNameError("column", by, known - {"text"})
         return pool.select(key).join(pl.concat(parts), on=key, how="left", maintain_order="left")
@@ -202,7 +212,8 @@ class Mix:
             if not gone:
                 raise
             raise VerificationError(f"{self.name} does not rebuild: {since}{error}") from error
-        if digest(again.frame, texts=CHANGED in self.lock) != self.lock["ids_sha256"]:
+        changed = CHANGED in self.lock or bool(len(again.changed))
+        if digest(again.frame, texts=changed) != self.lock["ids_sha256"]:
             changes = len(_changes(self.frame(), again.frame))
             raise VerificationError(
                 f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; {since}"

@@ -1,5 +1,7 @@
 """Runs a recipe's stages over a task and keeps the ledger: one row for each document and each stage that saw it."""
 
+import hashlib
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ import polars as pl
 from curator.calibration import random_pairs, threshold
 from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
-from curator.functions import decontamination_coverage, kl_reduction
+from curator.files import sha256
+from curator.functions import decontamination_coverage, kl_reduction, masked
 from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
@@ -21,7 +24,7 @@ from curator.stages import LEDGER, Stage, run, shipped
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
 DECONTAMINATE = "decontaminate"
-DSIR = "dsir"
+CLASSIFIER, DSIR, PII = "classifier", "dsir", "pii"
 
 MIX = ("corpus", "id", "text", "label", "source", "weight")
 
@@ -34,6 +37,7 @@ class Step:
     stage: Stage
     parameters: dict[str, Any]
     calibrated: dict[str, Any] | None = None  # the cosine that was given as a share of random pairs, and its interval
+    model: str | None = None  # checksum of a classifier's directory, so that another model makes another mix
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def steps(task: Task) -> list[Step]:
         names[stage.name] = names.get(stage.name, 0) + 1
         number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
         given, calibrated = _calibrated(stage, _read(use, task), task)
-        result.append(Step(stage.name + number, stage, stage.bind(given, task.seed), calibrated))
+        given, model = _model(stage, given, task)
+        result.append(Step(stage.name + number, stage, stage.bind(given, task.seed), calibrated, model))
     return result
 
 
@@ -85,6 +90,19 @@ def _read(use: StageUse, task: Task) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{use.use}: {name}: {path} cannot be read: {error}") from None
     return values
+
+
+def _model(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, Any], str | None]:
+    """The parameters with the directory of a classifier, which may be beside the recipe, and its checksum."""
+    name = given.get("model")
+    if stage.name != CLASSIFIER or not isinstance(name, str) or not name:
+        return given, None
+    directory = task.recipe.folder / name
+    if not directory.is_dir():  # a hub name
+        return given, None
+    files = sorted([*directory.glob("*.json"), *directory.glob("*.safetensors")])
+    sums = "".join(f"{path.name} {sha256(path)}\n" for path in files)
+    return {**given, "model": str(directory)}, hashlib.sha256(sums.encode()).hexdigest()
 
 
 def _calibrated(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -169,7 +187,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
             )
         )
         coverage += _coverage(step, task)
-        changed.append(verdicts.frame.select("corpus", "id", "text").drop_nulls("text"))
+        changed += [_unseen(step, task), verdicts.frame.select("corpus", "id", "text").drop_nulls("text")]
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         if certified:
@@ -206,7 +224,7 @@ def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
 
 def _reductions(step: Step, task: Task, before: Relation, after: Relation) -> list[dict[str, Any]]:
     """How much nearer to each target ``dsir`` brought the candidates; nothing for another stage."""
-    if step.stage.name != DSIR:
+    if re.sub(r"_\d+$", "", step.stage.name) != DSIR:  # a lockfile calls the second one dsir_2
         return []
     rows = pl.DataFrame(kl_reduction(task.target, before, after, by=step.parameters["by"], seed=task.seed)).to_dicts()
     return [{"stage": step.name, **row} for row in rows]
@@ -228,6 +246,19 @@ def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Rela
             verdicts["score"].alias(f"{step.name}_score"),
         )
     return candidates.with_frame(frame).take(np.flatnonzero(verdicts["keep"].to_numpy()))
+
+
+def _unseen(step: Step, task: Task) -> pl.DataFrame:
+    """What ``pii`` would make of documents that it does not see: those dropped before, and those of target and test.
+
+    They are not in the mix, but explanations and reports quote them.
+    """
+    every = pl.concat([relation.frame.select("corpus", "id", "text") for relation in task.relations.values()])
+    if re.sub(r"_\d+$", "", step.stage.name) != PII:
+        return every.clear()
+    known = {name: step.parameters[name] for name in ("kinds", "regions")}
+    found = pl.DataFrame(masked(Relation(every.unique(["corpus", "id"], keep="last", maintain_order=True)), **known))
+    return found.filter(pl.col("found") > 0).select("corpus", "id", "text")
 
 
 def _last(changed: list[pl.DataFrame]) -> pl.DataFrame:

@@ -64,19 +64,25 @@ def _found(row: Mapping[str, Any], partner_text: str | None) -> str:
         parts.append(f"held against {row['partner_corpus']}:{row['partner_id']}{quoted}")
     if row["score"] is not None:
         parts.append(f"it scores {_number(row['score'])}{_compared(row)}")
-    if row["rank"] is not None:  # a stage that ranks compares the rank, not the score, with its threshold
-        wanted = "" if row["threshold"] is None else f" where {_number(row['threshold'])} were to be kept"
+    if row["rank"] is not None:
+        wanted = f" where {_number(row['threshold'])} were to be kept" if _is_quota(row) else ""
         parts.append(f"it came at rank {row['rank']:,}{wanted}")
     return ", ".join(parts)
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    if row["threshold"] is None or row["rank"] is not None:
+    if row["threshold"] is None or _is_quota(row):
         return ""
     limit, enough = _number(row["threshold"]), row["score"] >= row["threshold"]
     if row["keep"]:
         return f" and {limit} is enough" if enough else f", under the limit of {limit}"
     return f" and the limit is {limit}" if enough else f" where {limit} is needed"
+
+
+def _is_quota(row: Mapping[str, Any]) -> bool:
+    """Whether the threshold of a stage that ranks is how many it keeps, rather than the score that was enough."""
+    limit = row["threshold"]
+    return row["rank"] is not None and limit is not None and limit >= 1 and float(limit).is_integer()
 
 
 def _remedy(row: Mapping[str, Any], parameters: Parameters) -> str:

@@ -20,13 +20,18 @@ CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave 
 MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages")  # of a lockfile: what names the version
 PACKAGES = (
     "curator",
+    "bm25s",
     "duckdb",
     "faiss-cpu",
     "faiss-gpu",
     "numpy",
+    "phonenumbers",
     "polars",
+    "py3langid",
     "pyarrow",
+    "python-stdnum",
     "scikit-learn",
+    "scipy",
     "sentence-transformers",
     "torch",
     "transformers",
@@ -61,6 +66,7 @@ def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]
         "stages": [
             {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
             | ({"calibrated": step.calibrated} if step.calibrated else {})
+            | ({"model_sha256": step.model} if step.model else {})
             for step in plan
         ],
     }
@@ -111,6 +117,7 @@ def locked_steps(values: dict[str, Any]) -> list[Step]:
             Stage.parse(entry["name"], entry["sql"], f"lockfile of {values['name']}: {entry['name']}"),
             entry["parameters"],
             entry.get("calibrated"),
+            entry.get("model_sha256"),
         )
         for entry in values["stages"]
     ]

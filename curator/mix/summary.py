@@ -155,6 +155,8 @@ def _examples(
                     "rule": row["rule"],
                     "score": row["score"],
                     "threshold": row["threshold"],
+                    "partner_corpus": row["partner_corpus"],
+                    "partner_id": row["partner_id"],
                     "partner_text": partner,
                     "sentence": sentence(row, partner, parameters.get(row["stage"], {})),
                 }

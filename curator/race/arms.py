@@ -49,12 +49,12 @@ def choose(name: str, task: Task, mix: Mix) -> Arm:
 
 
 def clean_pool(task: Task, mix: Mix) -> pl.DataFrame:
-    """Pool documents with a label of the task that decontamination let through."""
+    """Pool documents with a label of the task that decontamination let through, with the texts that the mix has."""
     ledger = mix.ledger()
     cleaning = (pl.col("position") == 0) | ((pl.col("position") == 1) & (pl.col("stage") == DECONTAMINATE))
     out = ledger.filter(cleaning & ~pl.col("keep")).select("corpus", "id")
     pool = task.pool.frame.filter(pl.col("label").is_not_null())
-    return pool.join(out, on=["corpus", "id"], how="anti", maintain_order="left").select(MIX)
+    return mix.as_changed(pool.join(out, on=["corpus", "id"], how="anti", maintain_order="left").select(MIX))
 
 
 def _lottery(pool: pl.DataFrame, salt: str) -> pl.Series:

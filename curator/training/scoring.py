@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,17 @@ class Scorer:
         return scores
 
 
-@lru_cache(maxsize=2)
 def scorer(name: str) -> Scorer:
     """The classifier of a directory or of the hub. Raises UsageError or DataError for one that is not whole."""
     if not name:
         raise UsageError("no model is given; give a directory or a hub name of a classifier of texts")
+    stats = [(path.name, path.stat()) for path in sorted(Path(name).glob("*"))]
+    return _scorer(name, tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats))
+
+
+@lru_cache(maxsize=2)
+def _scorer(name: str, stamp: tuple[tuple[str, int, int], ...]) -> Scorer:  # noqa: ARG001  # of the cache
+    """``stamp`` makes sure that what is remembered is what is on the disk."""
     model, tokenizer = load_whole(name)
     positions = getattr(model.config, "max_position_embeddings", None) or LONGEST
     longest = min(tokenizer.model_max_length, positions, LONGEST)

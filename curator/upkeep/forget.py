@@ -292,7 +292,7 @@ def _from_mix(directory: Path, values: dict[str, Any], keys: Keys, texts: set[st
     frames = {name: pl.read_parquet(directory / name) for name in FILES if name.endswith(".parquet")}
     without = {name: frame.filter(~_is(keys, "corpus", "id")) for name, frame in frames.items()}
     partner = _is(keys, "partner_corpus", "partner_id").fill_null(value=False)
-    words = [re.escape(word) for word in [*{key for _, key in keys}, *texts]]
+    words = [re.escape(word) for word in [*{f"{corpus}:{key}" for corpus, key in keys}, *texts]]
     tells = pl.col("reason").str.contains(rf"(^|\W)({'|'.join(words)})(\W|$)").fill_null(value=False)
     without["ledger.parquet"] = without["ledger.parquet"].with_columns(
         *(pl.when(~partner).then(column).alias(column) for column in ("partner_corpus", "partner_id")),
@@ -341,9 +341,10 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
 
 def _tells(example: dict[str, Any], keys: Keys, texts: set[str]) -> bool:
     """Whether an example is the document, or names it as a partner."""
-    names = [f"by {corpus}:{key}" for corpus, key in keys]
+    partner = (example.get("partner_corpus"), example.get("partner_id"))
     return (
         (example["corpus"], example["id"]) in keys
+        or partner in keys
         or example["partner_text"] in texts
-        or any(name in example["sentence"] for name in names)
+        or any(f"held against {corpus}:{key} “" in example["sentence"] for corpus, key in keys)  # of an older record
     )

@@ -18,6 +18,6 @@ SELECT
     share <= $max_share AS keep,
     CASE WHEN share > $max_share THEN 'listed terms' END AS rule,
     share AS score,
-    $max_share AS threshold,
+    CASE WHEN share > $max_share THEN $max_share END AS threshold,
     terms AS reason
 FROM measured

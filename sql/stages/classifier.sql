@@ -23,5 +23,6 @@ SELECT
     END AS keep,
     CASE WHEN below THEN 'too little ' || label WHEN above THEN 'too much ' || label END AS rule,
     score,
-    CASE WHEN below OR $max_score IS NULL THEN $min_score ELSE $max_score END AS threshold
+    CASE WHEN above THEN $max_score ELSE $min_score END AS threshold,
+    CASE WHEN score IS NULL THEN 'it has no text' END AS reason
 FROM checked
