@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.documents import normalise
+from curator.errors import QueryError
 from curator.relation import Relation
 from curator.session import Session, sql_folder
 from curator.stages import Stage, run
@@ -157,3 +158,13 @@ def test_a_label_that_is_hard_to_tell_does_not_lose_everything():
     majority = found["score"].to_numpy() < 0.5
     assert majority[hard].mean() > 0.95
     assert found["keep"].to_numpy()[hard].mean() > 0.5
+
+
+def test_too_many_documents_are_refused_with_an_estimate():
+    rows, y = blobs(12, 2)
+    candidates = relation("c", rows, ["ab"[i] for i in y])
+    assert len(verdicts(candidates, relation("t", rows[:1], ["a"]), max_documents=13)) == 12
+    with pytest.raises(
+        QueryError, match="13 documents have a label and max_documents is 12: two cores take about 1 min"
+    ):
+        verdicts(candidates, relation("t", rows[:1], ["a"]), max_documents=12)

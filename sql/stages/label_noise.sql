@@ -6,9 +6,12 @@
 -- what is usual for that label, and another label has a larger one, at least what is usual for it. So a label that is
 -- hard to tell does not lose everything. Equal texts (but for case, punctuation and spaces) have one vote, parted among
 -- their labels, and none on each other: copies of a wrong label do not vouch for it. Documents without a label are kept.
--- :k               INTEGER  50   nearest texts looked at, a document's own among them, from 2
--- :min_share       FLOAT    0.6  share of its own label, over what is usual for it, below which it is in doubt, 0 to 1
--- :max_similarity  FLOAT    1.0  cosine above which a text counts as a copy and has no vote, −1 to 1
+-- Every text is compared with every other: twice as many take up to four times as long, and more than max_documents are
+-- refused, with an estimate.
+-- :k               INTEGER  50      nearest texts looked at, a document's own among them, from 2
+-- :min_share       FLOAT    0.6     share of its own label, over what is usual for it, below which it is in doubt, 0 to 1
+-- :max_similarity  FLOAT    1.0     cosine above which a text counts as a copy and has no vote, −1 to 1
+-- :max_documents   INTEGER  500000  candidates and target documents with a label, at most
 WITH labelled AS (
     SELECT corpus, id, label, coalesce(normalised(text), '') AS words, embedding, true AS is_judged
     FROM candidates
@@ -21,7 +24,16 @@ WITH labelled AS (
 texts AS (
     SELECT words, corpus, id, embedding
     FROM labelled
-    QUALIFY row_number() OVER (PARTITION BY words ORDER BY corpus, id) = 1
+    QUALIFY CASE
+        WHEN count(*) OVER () > $max_documents
+        THEN error(format(
+            '{:,} documents have a label and max_documents is {:,}: two cores take about {:,} minutes for so many '
+            '(100,000 took 34 seconds), and each holds {} neighbours in memory',
+            count(*) OVER (), $max_documents,
+            ceil((23 * count(*) OVER () / 1e5 + 11 * (count(*) OVER () / 1e5) ** 2) / 60)::BIGINT, $k
+        ))
+        ELSE row_number() OVER (PARTITION BY words ORDER BY corpus, id) = 1
+    END
 ),
 near AS (
     SELECT
