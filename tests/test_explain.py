@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_sql_cases import STAGES, defaults, run, some_documents
+from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents
 
 from curator.mix.explain import sentence
 
@@ -99,7 +99,7 @@ def test_the_threshold_that_is_named_would_have_kept_the_document(stage):
     tables = {  # candidates are called as they are in a pool, which no other relation is
         name: some_documents(name, n, n) for name, n in {"target": 12, "dev": 5, "test": 9, "candidates": 80}.items()
     }
-    parameters = defaults(STAGES[stage]) | CHANGED.get(stage, {})
+    parameters = defaults(STAGES[stage]) | NEEDED.get(stage, {}) | CHANGED.get(stage, {})
     verdicts, _ = run(stage, tables, **parameters)
     absent = dict.fromkeys(ROW, None) | {"stage": stage}
     dropped = [absent | row for row in verdicts.to_dicts() if not row["keep"]]

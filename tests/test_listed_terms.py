@@ -32,6 +32,7 @@ TEXT = st.lists(st.tuples(WORD, st.sampled_from([" ", "  ", ", ", "-", "_", "\n"
 )
 
 
+@pytest.mark.filterwarnings("ignore:the term")
 @given(st.lists(TEXT, min_size=1, max_size=4), st.lists(TEXT.filter(lambda t: words(t)), min_size=1, max_size=5))
 def test_terms_are_runs_of_whole_words(documents, terms):
     lines = [term.replace(",", " ").replace("\n", " ") for term in terms]

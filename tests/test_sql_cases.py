@@ -67,6 +67,9 @@ def relations(given: dict[str, list[dict]]) -> dict[str, Relation]:
     return {name: relation(name, given.get(name, []), dimension) for name in ("target", "dev", "test", "candidates")}
 
 
+# What stages cannot do without.
+NEEDED = {"blocklist": {"terms": "org"}, "classifier": {"model": "random", "label": "toxic", "max_score": 0.6}}
+
 FOLDER = tempfile.TemporaryDirectory()
 
 
@@ -212,8 +215,7 @@ def test_empty_relations_break_nothing(stage):
     empty = {name: table.take([]) for name, table in tables.items()}
     if stage == "decontaminate":  # nothing to look for would be a pass that says nothing
         empty["test"] = tables["test"]
-    needed = {"blocklist": {"terms": "some"}, "classifier": {"model": "random", "min_score": 0.1}}
-    parameters = needed.get(stage, {})
+    parameters = NEEDED.get(stage, {})
     got, _ = run(stage, {**empty, "candidates": tables["candidates"]}, **parameters)
     assert set(got["id"]) == set(tables["candidates"].frame["id"])
     assert got["keep"].null_count() == 0

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sql_oracle import Oracle, Query, check_rows
 from sql_queries import QUERIES
-from test_sql_cases import STAGES, defaults, run, some_documents
+from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents
 
 from curator.errors import QueryError
 from curator.functions import FUNCTIONS
@@ -66,7 +66,7 @@ def stage_tables():
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_nearest_join_of_a_stage_goes_to_faiss(stage, stage_tables):
     code = re.sub(r"--.*", "", STAGES[stage])
-    _, joins = run(stage, stage_tables)
+    _, joins = run(stage, stage_tables, **NEEDED.get(stage, {}))
     assert [join.engine for join in joins] == ["faiss"] * len(re.findall(r"\bNEAREST\b", code))
 
 

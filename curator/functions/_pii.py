@@ -1,6 +1,7 @@
 """What in a text identifies a person: patterns, and the checks of the libraries that know the numbers."""
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -285,8 +286,10 @@ def _phonenumbers() -> Any:
 def _phones(text: str, regions: tuple[str, ...]) -> Iterator[Span]:
     """Numbers that exist in the numbering plan of their country."""
     library = _phonenumbers()
-    for region in regions or (None,):
-        for match in library.PhoneNumberMatcher(text, region, leniency=library.Leniency.VALID):
+    # Two numbers with some spaces between them are one to it, that is none; it does not look across the ends of lines.
+    parted = re.sub(r"[ \t\u00a0]{2,}", lambda gap: "\n" * len(gap[0]), text)
+    for words, region in itertools.product(dict.fromkeys((parted, text)), regions or (None,)):
+        for match in library.PhoneNumberMatcher(words, region, leniency=library.Leniency.VALID):
             # The library takes the bracket before a number along, where its other one stands behind.
             start = match.start + (match.raw_string[0] == "(" and ")" not in match.raw_string)
             yield start, match.end, library.region_code_for_number(match.number)
