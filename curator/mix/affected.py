@@ -59,7 +59,7 @@ def _shares(
     """``SHARES`` of one group, of so many of a stage."""
     errors = NormalDist().inv_cdf(1 - ERROR / (2 * among))
     share = dropped / seen
-    low, high = interval(share, seen, errors)
+    low, high = (round(bound, 12) for bound in interval(share, seen, errors))  # 0, and not what rounding leaves of it
     if not other_seen:
         return share, low, high, None, False
     others = other_dropped / other_seen
