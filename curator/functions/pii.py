@@ -37,7 +37,7 @@ def pii(documents: Relation, *, kinds: str | None = None, regions: str = "US, GB
 
     Returns ``corpus`` (where the relation has it), ``id``, ``kind``, ``region`` (ISO 3166, of accounts, national ids
     and telephone numbers), ``start`` (character, from 1), ``length`` and ``found``, in the order of the documents. Time
-    is linear, most of it for texts with an @ or several digits: 1.6 million short texts took 35 s.
+    is linear, most of it for texts with an @ or several digits: 1.6 million texts of 134 characters took 22 s.
 
     Raises QueryError for a relation without ``id`` or a ``text`` of strings, and for unknown kinds or regions.
     """

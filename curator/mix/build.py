@@ -26,6 +26,7 @@ LABELS = "labels"  # the rule that comes before every stage: what a pool documen
 DECONTAMINATE = "decontaminate"
 CLASSIFIER, DSIR, PII = "classifier", "dsir", "pii"
 
+TEXTS = {"corpus": pl.String, "id": pl.String, "text": pl.String}
 MIX = ("corpus", "id", "text", "label", "source", "weight")
 
 
@@ -187,7 +188,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
             )
         )
         coverage += _coverage(step, task)
-        changed += [_unseen(step, task), verdicts.frame.select("corpus", "id", "text").drop_nulls("text")]
+        changed += [_unseen(step, task), verdicts.frame.select(list(TEXTS)).drop_nulls("text")]
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
         if certified:
@@ -224,7 +225,7 @@ def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
 
 def _reductions(step: Step, task: Task, before: Relation, after: Relation) -> list[dict[str, Any]]:
     """How much nearer to each target ``dsir`` brought the candidates; nothing for another stage."""
-    if re.sub(r"_\d+$", "", step.stage.name) != DSIR:  # a lockfile calls the second one dsir_2
+    if _use(step) != DSIR:
         return []
     rows = pl.DataFrame(kl_reduction(task.target, before, after, by=step.parameters["by"], seed=task.seed)).to_dicts()
     return [{"stage": step.name, **row} for row in rows]
@@ -248,23 +249,27 @@ def _survivors(candidates: Relation, verdicts: pl.DataFrame, step: Step) -> Rela
     return candidates.with_frame(frame).take(np.flatnonzero(verdicts["keep"].to_numpy()))
 
 
+def _use(step: Step) -> str:
+    """The name of its stage, which a lockfile gives a number where it is used twice."""
+    return re.sub(r"_\d+$", "", step.stage.name)
+
+
 def _unseen(step: Step, task: Task) -> pl.DataFrame:
     """What ``pii`` would make of documents that it does not see: those dropped before, and those of target and test.
 
     They are not in the mix, but explanations and reports quote them.
     """
-    every = pl.concat([relation.frame.select("corpus", "id", "text") for relation in task.relations.values()])
-    if re.sub(r"_\d+$", "", step.stage.name) != PII:
-        return every.clear()
+    if _use(step) != PII:
+        return pl.DataFrame(schema=TEXTS)
+    every = pl.concat([relation.frame.select(list(TEXTS)) for relation in task.relations.values()])
     known = {name: step.parameters[name] for name in ("kinds", "regions")}
     found = pl.DataFrame(masked(Relation(every.unique(["corpus", "id"], keep="last", maintain_order=True)), **known))
-    return found.filter(pl.col("found") > 0).select("corpus", "id", "text")
+    return found.filter(pl.col("found") > 0).select(list(TEXTS))
 
 
 def _last(changed: list[pl.DataFrame]) -> pl.DataFrame:
     """The text that the last stage to change a document's gave it."""
-    schema = {"corpus": pl.String, "id": pl.String, "text": pl.String}
-    texts = pl.concat([pl.DataFrame(schema=schema), *changed])
+    texts = pl.concat([pl.DataFrame(schema=TEXTS), *changed])
     return texts.unique(["corpus", "id"], keep="last", maintain_order=True)
 
 
