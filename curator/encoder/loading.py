@@ -13,8 +13,9 @@ import torch
 
 from curator import hardware, recipe
 from curator.encoder import identity
+from curator.encoder.attention import attend_on_whole_vectors
 from curator.encoder.packed import keep_freed_memory, pack
-from curator.encoder.sentence import BATCH_TOKENS, Prompts, SentenceEncoder, count_tokens, whole
+from curator.encoder.sentence import Prompts, SentenceEncoder, batch_tokens, count_tokens, whole
 from curator.errors import DataError, UsageError
 from curator.files import sha256
 
@@ -92,7 +93,7 @@ def _log_choice(encoder: SentenceEncoder) -> None:
     log.info(
         "%s on %s (%s) in %s (%s), %s padded tokens a batch",
         *(encoder, place.device, place.device_reason, encoder.precision, encoder.precision_reason),
-        f"{BATCH_TOKENS[place.device]:,}",
+        f"{batch_tokens(encoder.precision):,}",
     )
 
 
@@ -123,6 +124,7 @@ def _read(name: str, revision: str | None, precision: hardware.Precision) -> "Se
     model.eval().requires_grad_(False)
     if device == "cpu":
         keep_freed_memory()
+        attend_on_whole_vectors(first.auto_model)
         if precision == "bf16" and hardware.decide().precision == "bf16":
             pack(model)
     return model

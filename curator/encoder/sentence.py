@@ -19,7 +19,7 @@ from curator.vectors import Encoded, Matrix, Step
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # padded tokens a batch; on a CPU more of them leave the cache
+BATCH_TOKENS = {"cpu": 2048, "cpu with AMX": 4096, "cuda": 32768}  # padded; on a CPU more of them leave the cache
 TOKENISE_ROWS = 4096  # texts handed to the tokenizer at a time: its results are larger than the token ids
 
 Tokens = list[int]
@@ -153,7 +153,7 @@ class SentenceEncoder:
         device = hardware.decide().device
         lengths = np.fromiter(map(len, of.chunks), np.int64, len(of.chunks))
         results = torch.empty(len(of.chunks), self.dimension, device=device)
-        for rows in _batches(lengths, BATCH_TOKENS[device]):
+        for rows in _batches(lengths, batch_tokens(self.precision)):
             tensors = self._features([of.chunks[row] for row in rows], lengths[rows])
             features: dict[str, Any] = {name: _moved(tensor, device) for name, tensor in tensors.items()}
             if of.before > self.specials[0]:  # pooling that leaves the prompt out wants to know where it ends
@@ -181,6 +181,13 @@ class SentenceEncoder:
         ids = np.full(mask.shape, tokenizer.pad_token_id or 0, np.int64)
         ids[mask] = np.fromiter(chain.from_iterable(batch), np.int64, lengths.sum())
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+
+
+def batch_tokens(precision: hardware.Precision) -> int:
+    """Padded tokens a batch where it runs."""
+    device = hardware.decide().device
+    amx = device == "cpu" and precision == "bf16" and torch.cpu.get_capabilities().get("amx_bf16")
+    return BATCH_TOKENS["cpu with AMX" if amx else device]
 
 
 def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
