@@ -7,6 +7,7 @@ python benchmarks/tables.py --keep WORKSPACE/races/NAME     stores a race's reco
 import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -41,7 +42,15 @@ def keep(folder: Path) -> None:
 
 def filled(text: str) -> str:
     """The README with its tables made anew."""
-    return BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
+    return BLOCK.sub(lambda match: match[1] + table(match[2]) + match[3], text)
+
+
+def table(name: str) -> str:
+    """A table, of the record of its name."""
+    if name == "races":
+        return races()
+    path = HERE / "records" / f"{name}.json"
+    return TABLES[name](json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
 
 
 def races() -> str:
@@ -76,8 +85,7 @@ def races() -> str:
     return "\n".join(parts) + "\n"
 
 
-def encode() -> str:
-    record = json.loads((HERE / "records" / "encode.json").read_text("utf8"))
+def encode(record: Row) -> str:
     parts = [_encoders(record["results"]), _encoding_bounds(record["results"])]
     rates = record["matrix_product_gflops"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -123,11 +131,7 @@ def _encoding_bounds(rows: list[Row]) -> str:
     )
 
 
-def nearest() -> str:
-    path = HERE / "records" / "nearest.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def nearest(record: Row) -> str:
     parts = [_engines(record["results"]), _bars(record["results"]), _filters(record["filters"]), _cold(record["cold"])]
     parts += [_memory(record["memory"])] if record["memory"] else []
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -214,11 +218,7 @@ def _memory(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def corpora() -> str:
-    path = HERE / "records" / "corpora.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def corpora(record: Row) -> str:
     lines = [
         "| step | documents | seconds | peak memory, GiB | not mapped files | before it, GiB | 2 GiB asked |",
         "|---|---:|---:|---:|---:|---:|---|",
@@ -236,11 +236,7 @@ def corpora() -> str:
     return "\n".join([*lines, "", f"{where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
 
 
-def calibration() -> str:
-    path = HERE / "records" / "calibration.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def calibration(record: Row) -> str:
     lines = [
         "| pairs | fpr asked | cosine | 95 % interval | cosine for all pairs | share of all pairs | "
         f"share, least to largest of {record['seeds']} seeds | intervals that hold |",
@@ -265,11 +261,7 @@ def calibration() -> str:
     return "\n".join([*lines, "", f"{took}. {where}; `{record['command']}`, {commit}.", ""])
 
 
-def duplicates() -> str:
-    path = HERE / "records" / "duplicates.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def duplicates(record: Row) -> str:
     lines = [
         "| 300,000 texts | bands × rows | seconds | recall of pairs | pairs returned | of these true |",
         "|---|---:|---:|---:|---:|---:|",
@@ -293,11 +285,7 @@ def duplicates() -> str:
     return "\n".join([*lines, "", f"{pairs}. {where}; `{record['command']}`, {commit}.", ""])
 
 
-def neighbours() -> str:
-    path = HERE / "records" / "neighbours.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def neighbours(record: Row) -> str:
     parts = [_against(record["sizes"], rows) for rows in sorted({row["rows"] for row in record["sizes"]})]
     parts.append(_scale(record["scale"]))
     parts.append(
@@ -349,11 +337,7 @@ def _scale(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def clusters() -> str:
-    path = HERE / "records" / "clusters.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def clusters(record: Row) -> str:
     parts = [_objectives(record["results"])]
     parts += [_poured(record["intents"])] if record["intents"] else []
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -421,11 +405,7 @@ def _interval(interval: Interval | None, sign: bool = False) -> str:
     return f"{points(interval.low, sign)} to {points(interval.high, sign)}" if interval else ""
 
 
-def relevance() -> str:
-    path = HERE / "records" / "relevance.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def relevance(record: Row) -> str:
     rows = record["planted"]
     lines = [
         "| score | " + " | ".join(row["task"] for row in rows) + " | mean | mean KL reduction |",
@@ -457,11 +437,7 @@ def relevance() -> str:
     return "\n".join([*lines, "", told, "", _made(record), ""])
 
 
-def label_noise() -> str:
-    path = HERE / "records" / "label_noise.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def label_noise(record: Row) -> str:
     lines = [
         "| set | documents | wrong labels | recall | precision | recall, cleanlab | precision, cleanlab |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -474,11 +450,7 @@ def label_noise() -> str:
     return "\n".join([*lines, "", told, "", _made(record), ""])
 
 
-def filters() -> str:
-    path = HERE / "records" / "filters.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def filters(record: Row) -> str:
     lines = ["| stage | documents/s | kept | rules that drop most |", "|---|---:|---:|---|"]
     for row in record["filters"]:
         most = ", ".join(f"{rule} {count / row['documents']:.1%}" for rule, count in list(row["dropped"].items())[:4])
@@ -492,11 +464,19 @@ def filters() -> str:
     return "\n".join([*lines, "", f"{told} {size}; {_made(record)}", ""])
 
 
-def leaks() -> str:
-    path = HERE / "records" / "leaks.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def sensitive(record: Row) -> str:
+    lines = [
+        "| stage | documents/s | rude posts dropped | other posts dropped | documents dropped |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in record["stages"]:
+        shares = " | ".join(f"{row['dropped'][label]:.1%}" for label in ("rude", "other", "document"))
+        lines.append(f"| {row['stage']} | {row['documents_per_s']:,.0f} | {shares} |")
+    told = f"{record['documents']:,} documents of {record['characters']:.0f} characters in the mean"
+    return "\n".join([*lines, "", f"{told}; fine-tuning {record['fine_tuning_s']:.0f} s. {_made(record)}", ""])
+
+
+def leaks(record: Row) -> str:
     rows, layers = record["planted"], ("found", "text", "run", "cosine", "words")
     tasks = " | ".join(row["task"] for row in rows)
     lines = [
@@ -529,11 +509,7 @@ def leaks() -> str:
     return "\n".join([*lines, "", f"{told}. {_made(record)}", ""])
 
 
-def semantic() -> str:
-    path = HERE / "records" / "semantic_duplicates.json"
-    if not path.exists():
-        return "Not measured yet.\n"
-    record = json.loads(path.read_text("utf8"))
+def semantic_duplicates(record: Row) -> str:
     lines = [
         "| documents | | seconds | × ours | kept | dropped wrongly | missed |",
         "|---:|---|---:|---:|---:|---:|---:|",
@@ -553,10 +529,11 @@ def _made(record: Row) -> str:
     return f"{where}; `{record['command']}`, {commit}."
 
 
-TABLES = {
-    "races": races, "encode": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
+TABLES: dict[str, Callable[[Row], str]] = {
+    "encode": encode, "encode_amx": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
-    "label_noise": label_noise, "filters": filters, "leaks": leaks, "semantic": semantic,
+    "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
+    "semantic_duplicates": semantic_duplicates,
 }  # fmt: skip
 
 if __name__ == "__main__":
