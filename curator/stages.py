@@ -5,15 +5,18 @@ A stage's header says what it does, whether it reads the test set, and its param
     -- Keep candidates that are close enough to some target document.
     -- reads: test
     -- fpr: min_score of pool and test
-    -- :min_score  FLOAT  0.35   cosine similarity a candidate must reach
+    -- :min_score  FLOAT    0.35     [-1, 1]  cosine similarity a candidate must reach
+    -- :order      VARCHAR  'score'  score|random  the best first, or at random
 
-The line ``fpr`` lets a recipe say ``fpr = 1e-4`` in the place of that cosine: which one it is then comes of the random
-pairs of those two relations (``pool and pool``: of the pairs within it).
+What a parameter may be is optional: an interval of numbers, with a round bracket for an end that is not of it, or
+words. The line ``fpr`` lets a recipe say ``fpr = 1e-4`` in the place of that cosine: which one it is then comes of the
+random pairs of those two relations (``pool and pool``: of the pairs within it).
 
 Its SELECT returns ``corpus, id, keep`` and, where they mean something, the other columns of ``VERDICT``.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,11 +54,44 @@ LEDGER: dict[str, type[pl.DataType]] = {
     **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
 
-_PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_PARAMETER = re.compile(
+    r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(?:([\[(].*?[\])]|\w+(?:\|\w+)+)\s\s+)?(\S.*)"
+)
+_INTERVAL = re.compile(r"([\[(])\s*(\S+),\s*(\S+)\s*([\])])")
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
 _TYPES: dict[str, type | tuple[type, ...]] = {"FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers that a setting may be."""
+
+    low: float
+    high: float
+    from_low: bool  # whether the ends are of it
+    to_high: bool
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value or (self.from_low and value == self.low)) and (
+            value < self.high or (self.to_high and value == self.high)
+        )
+
+    def __str__(self) -> str:
+        low = f"{'at least' if self.from_low else 'above'} {self.low:g}"
+        high = f"{'at most' if self.to_high else 'below'} {self.high:g}"
+        ends = [told for told, end in ((low, self.low), (high, self.high)) if math.isfinite(end)]
+        return " and ".join(ends) or "any number"
+
+
+class Words(tuple[str, ...]):
+    """Words of which a setting may be one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return " or ".join([", ".join(self[:-1]), self[-1]])
 
 
 @dataclass(frozen=True)
@@ -65,6 +101,7 @@ class Parameter:
     name: str
     type: str
     default: Any
+    allowed: Interval | Words | None
     meaning: str
 
 
@@ -149,6 +186,7 @@ class Stage:
                     "parameter": parameter.name,
                     "type": parameter.type,
                     "default": "NULL" if parameter.default is None else str(parameter.default),
+                    "allowed": None if parameter.allowed is None else str(parameter.allowed),
                     "meaning": parameter.meaning,
                 }
                 for parameter in self.parameters
@@ -168,6 +206,9 @@ class Stage:
             kind = declared[name].type
             if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
                 raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}")
+            allowed = declared[name].allowed
+            if allowed is not None and given[name] not in allowed:
+                raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {allowed}")
             values[name] = float(given[name]) if kind == "FLOAT" else value
         return values
 
@@ -256,9 +297,10 @@ def _checked(verdicts: pl.DataFrame, candidates: pl.DataFrame, origin: str) -> p
 
 
 def _parameter(match: "re.Match[str]", place: str) -> Parameter:
-    name, kind, text, meaning = match.groups()
+    name, kind, text, told, meaning = match.groups()
+    allowed = _allowed(told, kind, place)
     if text.upper() == "NULL":
-        return Parameter(name, kind, None, meaning)
+        return Parameter(name, kind, None, allowed, meaning)
     readers: dict[str, Callable[[str], Any]] = {
         "FLOAT": float,
         "INTEGER": int,
@@ -266,9 +308,29 @@ def _parameter(match: "re.Match[str]", place: str) -> Parameter:
         "BOOLEAN": lambda value: {"true": True, "false": False}[value.lower()],
     }
     try:
-        return Parameter(name, kind, readers[kind](text), meaning)
+        default = readers[kind](text)
     except (ValueError, KeyError):
         raise RecipeError(f"{place}: the default {text} of {name!r} is not a {kind}") from None
+    if allowed is not None and default not in allowed:
+        raise RecipeError(f"{place}: the default {text} of {name!r} is not {allowed}")
+    return Parameter(name, kind, default, allowed, meaning)
+
+
+def _allowed(told: str | None, kind: str, place: str) -> Interval | Words | None:
+    """What a header says that a parameter may be. Raises RecipeError when it cannot be read, or is of another type."""
+    if told is None:
+        return None
+    match = _INTERVAL.fullmatch(told)
+    try:
+        if match is None and told[0] not in "[(" and kind == "VARCHAR":
+            return Words(told.split("|"))
+        if match is not None and kind in ("FLOAT", "INTEGER"):
+            return Interval(float(match[2]), float(match[3]), match[1] == "[", match[4] == "]")
+    except ValueError:
+        pass
+    raise RecipeError(
+        f"{place}: {told} says nothing that a {kind} may be; numbers are given as [0, 1] or (0, inf), words as a|b"
+    )
 
 
 def _short(value: object) -> str:

@@ -7,6 +7,7 @@ not name are empty. It expects one row per candidate: a column that a row leaves
 
 import functools
 import json
+import math
 import re
 import tempfile
 from pathlib import Path
@@ -19,11 +20,12 @@ from hypothesis import strategies as st
 from tiny_bert import write_classifier
 
 from curator.documents import normalise
-from curator.errors import QueryError
+from curator.errors import QueryError, RecipeError
 from curator.functions import FUNCTIONS
 from curator.nearest import Tools, rewrite
 from curator.relation import Relation
 from curator.session import Session, sql_folder
+from curator.stages import Stage
 from curator.vectors import Vectors
 
 SESSION = Session()
@@ -239,29 +241,75 @@ def test_a_layer_that_can_check_no_test_document_is_an_error(rows, parameters, l
         run("decontaminate", tables, **parameters)
 
 
+@pytest.mark.parametrize(("stage", "case"), STAGE_CASES)
+def test_parameters_of_the_cases_are_in_their_ranges(stage, case):
+    Stage.load(stage, Path()).bind(case.get("parameters", {}), 0)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_numbers_have_ranges(stage):
+    free = {"seed"}
+    if stage in ("classifier", "cluster_importance", "domain", "dsir"):  # logarithms, and what a regression says
+        free |= {"min_score", "max_score"}
+    for parameter in Stage.load(stage, Path()).parameters:
+        if parameter.type in ("FLOAT", "INTEGER"):
+            assert (parameter.allowed is None) == (parameter.name in free), parameter
+
+
 @pytest.mark.parametrize(
-    ("stage", "parameters"),
+    ("stage", "name", "value", "must"),
     [
-        ("ratio", {"by": "size"}),
-        ("ratio", {"order": "rank"}),
-        ("ratio", {"budget": 0}),
-        ("ratio", {"cap": 1.5}),
-        ("ratio", {"temperature": 0.0}),
-        ("deduplicate", {"min_similarity": 0.0}),
-        ("dsir", {"budget": 0}),
-        ("dsir", {"order": "rank"}),
-        ("cluster_importance", {"budget": 0}),
-        ("cluster_importance", {"order": "rank"}),
-        ("cluster_importance", {"smoothing": 0.0}),
-        ("near_duplicates", {"min_jaccard": 0.0}),
-        ("near_duplicates", {"ngram": 0}),
+        ("ratio", "by", "size", "source, label or both"),
+        ("ratio", "order", "rank", "score or random"),
+        ("ratio", "budget", 0, "at least 1"),
+        ("ratio", "cap", 1.5, "above 0 and at most 1"),
+        ("ratio", "cap", 0, "above 0 and at most 1"),
+        ("ratio", "temperature", 0.0, "above 0"),
+        ("ratio", "temperature", math.nan, "above 0"),
+        ("relevance", "min_score", -1.5, "at least -1 and at most 1"),
+        ("dsir", "smoothing", math.inf, "above 0 and below inf"),
     ],
     ids=str,
 )
-def test_parameters_out_of_range_are_named(stage, parameters):
-    name, value = next(iter(parameters.items()))
-    with pytest.raises(QueryError, match=rf"(min_score|{name}) is '?{value}"):
-        run(stage, relations({"candidates": [{"id": "a"}]}), **parameters)
+def test_parameters_out_of_range_are_named(stage, name, value, must):
+    must = must.removesuffix(" and below inf")
+    with pytest.raises(RecipeError, match=rf"/{stage}\.sql: {name} is {re.escape(repr(value))}: it must be {must}$"):
+        Stage.load(stage, Path()).bind({name: value}, 0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "value"),
+    [
+        ("ratio", "cap", 1),
+        ("ratio", "cap", 1e-9),
+        ("ratio", "temperature", math.inf),
+        ("relevance", "min_score", -1),
+    ],
+)
+def test_ends_that_belong_to_a_range_may_be_taken(stage, name, value):
+    assert Stage.load(stage, Path()).bind({name: value}, 0)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("x  FLOAT  1  [0, y]  what", r"\[0, y\] says nothing that a FLOAT may be; numbers are given as \[0, 1\]"),
+        ("x  FLOAT  1  low|high  what", r"low\|high says nothing that a FLOAT may be"),
+        ("x  VARCHAR  'a'  [0, 1]  what", r"\[0, 1\] says nothing that a VARCHAR may be"),
+        ("x  VARCHAR  'a'  b|c  what", "the default 'a' of 'x' is not b or c$"),
+        ("x  INTEGER  0  [1, inf)  what", "the default 0 of 'x' is not at least 1$"),
+        ("x  INTEGER  a  what", "the default a of 'x' is not a INTEGER$"),
+        ("x  INTEGER", "a parameter is written '-- :name  TYPE  default   meaning'$"),
+    ],
+)
+def test_headers_that_say_nothing_are_named_with_their_line(line, message):
+    with pytest.raises(RecipeError, match=rf"^mine\.sql:2: {message}"):
+        Stage.parse("mine", f"-- Mine.\n-- :{line}\nSELECT corpus, id, $x AS keep FROM candidates", "mine.sql")
+
+
+def test_a_header_without_ranges_is_read():
+    stage = Stage.parse("mine", "-- Mine.\n-- :x  FLOAT  1   [sic] what it is\nSELECT $x AS keep", "mine.sql")
+    assert [(p.name, p.allowed, p.meaning) for p in stage.parameters] == [("x", None, "[sic] what it is")]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 -- Drop documents with terms of a list of one's own, by listed_terms(candidates, terms): profanity, brands, anything. A
 -- list says what words a text has, not what it means: quotations, reclaimed words and the names of groups are hit as
 -- well, so look at whom it drops (curator affected MIX --by source). In a recipe terms = { file = "list.txt" } reads it.
--- :terms      VARCHAR  ''   the terms, separated by lines or commas
--- :max_share  FLOAT    0    terms found for each word of a text, at most; 0 is none at all
+-- :terms      VARCHAR  ''  the terms, separated by lines or commas
+-- :max_share  FLOAT    0   [0, inf)  terms found for each word of a text, at most; 0 is none at all
 WITH found AS (
     SELECT corpus, id, found, terms
     FROM listed_terms(candidates, $terms)

@@ -1,19 +1,14 @@
 -- Keep the candidates that share the words of some target document, by BM25 (Robertson et al. 1994, in Lucene's variant):
 -- rare words count for much, frequent ones for little. The score is over that of a copy of the target document, so that
 -- long and short ones compare: 0 is no word in common, 1 as good as a copy. It knows no synonyms: relevance does.
--- :min_score  FLOAT    0.25  score to reach, from 0; a candidate that shares no word is dropped in any case
--- :budget     INTEGER  NULL  documents to keep, from 1; NULL keeps all that reach min_score
+-- :min_score  FLOAT    0.25  [0, inf)  score to reach; a candidate that shares no word is dropped in any case
+-- :budget     INTEGER  NULL  [1, inf)  documents to keep; NULL keeps all that reach min_score
 WITH ranked AS (
     SELECT *, score > 0 AND score >= $min_score AS reaches, row_number() OVER (ORDER BY score DESC, corpus, id) AS rank
     FROM bm25_relevance(target, candidates)
 ),
 limited AS (
-    SELECT
-        *,
-        CASE
-            WHEN $budget < 1 THEN error(format('budget is {}: it must be at least 1', $budget))
-            ELSE reaches AND rank <= coalesce($budget, rank)
-        END AS keep
+    SELECT *, reaches AND rank <= coalesce($budget, rank) AS keep
     FROM ranked
 )
 SELECT

@@ -4,12 +4,12 @@
 -- still has those lines. Made for web pages: a title, a query or a short review has no three sentences and is dropped.
 -- C4's language rule is the stage 'language'; its list of bad words is not ours to ship (:bad_words takes one); that no
 -- three sentences come twice in a corpus is no rule for one document. The first rule that fails is reported.
--- :max_lorem_ipsum  INTEGER  0   how often 'lorem ipsum' may come
--- :max_brackets     INTEGER  0   how many { a text may have
+-- :max_lorem_ipsum  INTEGER  0   [0, inf)  how often 'lorem ipsum' may come
+-- :max_brackets     INTEGER  0   [0, inf)  how many { a text may have
 -- :bad_words        VARCHAR  ''  regular expression for lower case text that may not match; '' for none
--- :min_line_words   INTEGER  5   words a line must have to be left
+-- :min_line_words   INTEGER  5   [0, inf)  words a line must have to be left
 -- :notices          VARCHAR  'javascript|terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies'  regular expression for lower case lines that are not left
--- :min_sentences    INTEGER  3   sentences that must be left
+-- :min_sentences    INTEGER  3   [0, inf)  sentences that must be left
 WITH measured AS (
     SELECT
         corpus,

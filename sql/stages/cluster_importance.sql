@@ -3,10 +3,10 @@
 -- are those of the candidates, by spherical k-means; a target document belongs to that of the nearest centroid. As a
 -- cluster is all that counts, its documents have one score: which of them fit into the budget is drawn by the seed.
 -- :min_score  FLOAT    NULL     log weight to reach, in nats: above 0 is likelier in the target; NULL for any
--- :budget     INTEGER  NULL     documents to keep, from 1; NULL keeps all that reach min_score
--- :order      VARCHAR  'score'  'score' the best first, or 'sampled' as in the paper: by log weight and Gumbel noise
--- :k          INTEGER  NULL     clusters, from 1; NULL for the square root of the number of candidates
--- :smoothing  FLOAT    10       documents of the candidates' distribution that are added to the target's, above 0
+-- :budget     INTEGER  NULL     [1, inf)  documents to keep; NULL keeps all that reach min_score
+-- :order      VARCHAR  'score'  score|sampled  the best first, or as in the paper drawn by log weight and Gumbel noise
+-- :k          INTEGER  NULL     [1, inf)  clusters; NULL for the square root of the number of candidates
+-- :smoothing  FLOAT    10       (0, inf)  documents of the candidates' distribution that are added to the target's
 -- :seed       INTEGER  0        seeds the clusters and draws the noise
 WITH placed AS (
     SELECT corpus, id, cluster FROM clusters('candidates', k := $k, seed := $seed)
@@ -41,11 +41,7 @@ shares AS (
 weights AS (
     SELECT
         cluster,
-        CASE
-            WHEN $smoothing > 0 AND isfinite($smoothing) THEN
-                ln((documents + $smoothing * share) / (total + $smoothing) / share)
-            ELSE error(format('smoothing is {}: it must be above 0', $smoothing))
-        END AS score
+        ln((documents + $smoothing * share) / (total + $smoothing) / share) AS score
     FROM shares
 ),
 drawn AS (
@@ -54,13 +50,7 @@ drawn AS (
     LEFT JOIN weights AS w ON w.cluster = p.cluster
 ),
 weighed AS (
-    SELECT
-        *,
-        CASE
-            WHEN $order = 'score' THEN score
-            WHEN $order = 'sampled' THEN score + noise
-            ELSE error(format('order is ''{}'': it must be score or sampled', $order))
-        END AS place
+    SELECT *, CASE WHEN $order = 'sampled' THEN score + noise ELSE score END AS place
     FROM drawn
 ),
 ranked AS (
@@ -71,8 +61,7 @@ decided AS (
     SELECT
         *,
         coalesce(score >= coalesce($min_score, score), false) AS reaches,
-        CASE WHEN $budget < 1 THEN error(format('budget is {}: it must be at least 1', $budget)) ELSE $budget END
-            >= rank IS NOT false AS fits
+        rank <= coalesce($budget, rank) AS fits
     FROM ranked
 )
 SELECT

@@ -8,11 +8,11 @@
 -- that could check no test document is an error.
 -- reads: test
 -- fpr: max_similarity of pool and test
--- :max_similarity  FLOAT    0.9  cosine to a test or dev document at which a candidate is a near copy, −1 to 1
--- :max_overlap     FLOAT    0.6  share of common words (Jaccard) with that document at which it is a copy, 0 to 1
--- :ngram           INTEGER  13   words of a run in common that make a copy, from 1; 0 does without this layer
--- :min_words       INTEGER  5    words a shorter test or dev document must have for its whole text to be such a run
--- :max_runs        FLOAT    0    share of a document's runs that a candidate may have in common with it, 0 to 1
+-- :max_similarity  FLOAT    0.9  [-1, inf)  cosine to a test or dev document that makes a near copy; above 1: not looked at
+-- :max_overlap     FLOAT    0.6  [0, inf)  share of common words (Jaccard) that makes it a copy; above 1: not looked at
+-- :ngram           INTEGER  13   [0, inf)  words of a run in common that make a copy; 0 does without this layer
+-- :min_words       INTEGER  5    [0, inf)  words of a shorter test or dev document from which its whole text is a run
+-- :max_runs        FLOAT    0    [0, 1]  share of a document's runs that a candidate may have in common with it
 WITH held_out AS (
     SELECT 'test' AS part, corpus, id, text, normalised(text) AS words, embedding FROM test
     UNION ALL

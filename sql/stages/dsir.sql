@@ -3,13 +3,13 @@
 -- column of the target is a target of its own: a candidate competes for the one that it fits best, and each takes its
 -- share of the budget.
 -- :min_score    FLOAT    NULL     score to reach, in nats per n-gram: above 0 is likelier in the target; NULL for any
--- :budget       INTEGER  NULL     documents to keep, from 1; NULL keeps all that reach min_score
+-- :budget       INTEGER  NULL     [1, inf)  documents to keep; NULL keeps all that reach min_score
 -- :by           VARCHAR  NULL     column of the target that parts it into several targets, such as 'label'
 -- :proportions  VARCHAR  NULL     shares of the budget, as 'positive=2, negative=1'; NULL gives each target the same
--- :order        VARCHAR  'score'  'score' the best first, or 'sampled' as in the paper: by log weight and Gumbel noise
--- :ngrams       INTEGER  2        longest run of words that counts, from 1
--- :buckets      INTEGER  100000   to which n-grams are hashed, from 2
--- :smoothing    FLOAT    30000    n-grams of the pool's distribution that are added to the target's, above 0
+-- :order        VARCHAR  'score'  score|sampled  the best first, or as in the paper drawn by log weight and Gumbel noise
+-- :ngrams       INTEGER  2        [1, inf)  longest run of words that counts
+-- :buckets      INTEGER  100000   [2, inf)  to which n-grams are hashed
+-- :smoothing    FLOAT    30000    (0, inf)  n-grams of the pool's distribution that are added to the target's
 -- :seed         INTEGER  0        draws the noise
 WITH weighed AS (
     SELECT corpus, id, coalesce(target, 'all') AS target, log_weight, score
@@ -22,9 +22,8 @@ placed AS (
         *,
         CASE
             WHEN $budget IS NULL AND $proportions IS NOT NULL THEN error('proportions needs a budget to share out')
-            WHEN $order = 'score' THEN score
             WHEN $order = 'sampled' THEN log_weight + gumbel_noise(concat_ws(':', $seed, target, corpus, id))
-            ELSE error(format('order is ''{}'': it must be score or sampled', $order))
+            ELSE score
         END AS place
     FROM weighed
 ),
@@ -54,12 +53,7 @@ shares AS (
     FULL JOIN asked AS a ON a.target = t.target
 ),
 parts AS (
-    SELECT
-        target,
-        CASE
-            WHEN $budget < 1 THEN error(format('budget is {}: it must be at least 1', $budget))
-            ELSE $budget
-        END * share / sum(share) OVER () AS part
+    SELECT target, $budget * share / sum(share) OVER () AS part
     FROM shares
 ),
 quotas AS (

@@ -2,28 +2,28 @@
 -- of repetition, with its thresholds. They are for English web pages of at least 50 words: a tweet or a review fails the
 -- first rule, any other language the stop words; for such texts use the stage 'quality'. The measures are in
 -- macros/web_pages.sql and macros/repetition.sql. The first rule that fails, in the order below, is the one reported.
--- :min_words              INTEGER  50      words a text must have
--- :max_words              INTEGER  100000  words a text may have
--- :min_word_length        FLOAT    3       characters a word must have in the mean, punctuation included
--- :max_word_length        FLOAT    10      characters a word may have in the mean, punctuation included
--- :max_symbols            FLOAT    0.1     hash signs for each word, and ellipses for each word, from 0
--- :max_bullets            FLOAT    0.9     share of lines that begin with a bullet, 0 to 1
--- :max_ellipses           FLOAT    0.3     share of lines that end in an ellipsis, 0 to 1
--- :min_lettered           FLOAT    0.8     share of words with a letter, 0 to 1
--- :min_stop_words         INTEGER  2       of the, be, to, of, and, that, have, with: how many different ones, 0 to 8
--- :max_lines              FLOAT    0.3     share of lines that came before, 0 to 1; so for the others
--- :max_paragraphs         FLOAT    0.3     share of paragraphs that came before
--- :max_line_characters    FLOAT    0.2     share of characters in lines that came before
--- :max_paragraph_characters  FLOAT  0.2    share of characters in paragraphs that came before
--- :max_top_2              FLOAT    0.2     share of characters in the most frequent run of 2 words
--- :max_top_3              FLOAT    0.18    share of characters in the most frequent run of 3 words
--- :max_top_4              FLOAT    0.16    share of characters in the most frequent run of 4 words
--- :max_repeated_5         FLOAT    0.15    share of characters in runs of 5 words that came before
--- :max_repeated_6         FLOAT    0.14    share of characters in runs of 6 words that came before
--- :max_repeated_7         FLOAT    0.13    share of characters in runs of 7 words that came before
--- :max_repeated_8         FLOAT    0.12    share of characters in runs of 8 words that came before
--- :max_repeated_9         FLOAT    0.11    share of characters in runs of 9 words that came before
--- :max_repeated_10        FLOAT    0.1     share of characters in runs of 10 words that came before
+-- :min_words                 INTEGER  50      [0, inf)  words a text must have
+-- :max_words                 INTEGER  100000  [0, inf)  words a text may have
+-- :min_word_length           FLOAT    3       [0, inf)  characters a word must have in the mean, punctuation included
+-- :max_word_length           FLOAT    10      [0, inf)  characters a word may have in the mean, punctuation included
+-- :max_symbols               FLOAT    0.1     [0, inf)  hash signs for each word, and ellipses for each word
+-- :max_bullets               FLOAT    0.9     [0, 1]  share of lines that begin with a bullet
+-- :max_ellipses              FLOAT    0.3     [0, 1]  share of lines that end in an ellipsis
+-- :min_lettered              FLOAT    0.8     [0, 1]  share of words with a letter
+-- :min_stop_words            INTEGER  2       [0, 8]  how many of: the, be, to, of, and, that, have, with
+-- :max_lines                 FLOAT    0.3     [0, 1]  share of lines that came before; so for the others
+-- :max_paragraphs            FLOAT    0.3     [0, 1]  share of paragraphs that came before
+-- :max_line_characters       FLOAT    0.2     [0, 1]  share of characters in lines that came before
+-- :max_paragraph_characters  FLOAT    0.2     [0, 1]  share of characters in paragraphs that came before
+-- :max_top_2                 FLOAT    0.2     [0, 1]  share of characters in the most frequent run of 2 words
+-- :max_top_3                 FLOAT    0.18    [0, 1]  share of characters in the most frequent run of 3 words
+-- :max_top_4                 FLOAT    0.16    [0, 1]  share of characters in the most frequent run of 4 words
+-- :max_repeated_5            FLOAT    0.15    [0, 1]  share of characters in runs of 5 words that came before
+-- :max_repeated_6            FLOAT    0.14    [0, 1]  share of characters in runs of 6 words that came before
+-- :max_repeated_7            FLOAT    0.13    [0, 1]  share of characters in runs of 7 words that came before
+-- :max_repeated_8            FLOAT    0.12    [0, 1]  share of characters in runs of 8 words that came before
+-- :max_repeated_9            FLOAT    0.11    [0, 1]  share of characters in runs of 9 words that came before
+-- :max_repeated_10           FLOAT    0.1     [0, 1]  share of characters in runs of 10 words that came before
 WITH parted AS (
     SELECT
         corpus, id, text, word_list(text) AS words, filled_lines(text) AS lines, paragraphs(text) AS parts

@@ -8,10 +8,10 @@
 -- their labels, and none on each other: copies of a wrong label do not vouch for it. Documents without a label are kept.
 -- Every text is compared with every other: twice as many take up to four times as long, and more than max_documents are
 -- refused, with an estimate.
--- :k               INTEGER  50      nearest texts looked at, a document's own among them, from 2
--- :min_share       FLOAT    0.6     share of its own label, over what is usual for it, below which it is in doubt, 0 to 1
--- :max_similarity  FLOAT    1.0     cosine above which a text counts as a copy and has no vote, −1 to 1
--- :max_documents   INTEGER  500000  candidates and target documents with a label, at most
+-- :k               INTEGER  50      [2, inf)  nearest texts looked at, a document's own among them
+-- :min_share       FLOAT    0.6     [0, 1]  share of its own label, over the usual one, below which it is in doubt
+-- :max_similarity  FLOAT    1.0     [-1, inf)  cosine above which a text counts as a copy and has no vote
+-- :max_documents   INTEGER  500000  [0, inf)  candidates and target documents with a label, at most
 WITH labelled AS (
     SELECT corpus, id, label, coalesce(normalised(text), '') AS words, embedding, true AS is_judged
     FROM candidates

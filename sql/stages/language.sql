@@ -3,7 +3,7 @@
 -- 0.5 what is unsure is dropped with the rule 'unsure', and that may be any text of a few words. A text without a
 -- letter has no language and is dropped.
 -- :keep             VARCHAR  'en'  ISO 639 codes of the languages to keep, separated by commas
--- :min_probability  FLOAT    0     probability the likeliest language must reach, 0 to 1
+-- :min_probability  FLOAT    0     [0, 1]  probability the likeliest language must reach
 WITH named AS (
     SELECT corpus, id, language, probability
     FROM languages(candidates)

@@ -4,9 +4,9 @@
 -- vote. (Voted labels cost points on every task measured; think twice.)
 -- Equal cosines are ordered by corpus and id, but which of several equal ones is the k-th is the search's choice: the
 -- first in the order of the candidates.
--- :k           INTEGER  50   candidates in the list of each target document, from 1
--- :neighbours  INTEGER  7    target documents that vote on a candidate's label, from 1
--- :min_share   FLOAT    0.6  share of the vote that the winning label must have, 0 to 1
+-- :k           INTEGER  50   [1, inf)  candidates in the list of each target document
+-- :neighbours  INTEGER  7    [1, inf)  target documents that vote on a candidate's label
+-- :min_share   FLOAT    0.6  [0, 1]  share of the vote that the winning label must have
 WITH targets AS (
     SELECT corpus, id, label, embedding FROM target ORDER BY corpus, id
 ),

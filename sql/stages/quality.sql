@@ -2,15 +2,15 @@
 -- et al. 2021) and C4 (Raffel et al. 2020), adapted to short texts and loosened; the measures are in
 -- macros/quality.sql. The first rule that fails, in the order below, is the one reported; a measure that a text is too
 -- short for does not fail.
--- :min_words           INTEGER  2     words a text must have; a character of Chinese, Japanese, Korean, Thai … is one
--- :max_words           INTEGER  1000  words a text may have
--- :min_word_length     FLOAT    1.5   characters a word must have in the mean, from 1; scripts with spaces, from five words on
--- :max_word_length     FLOAT    12    characters a word may have in the mean; scripts with spaces, from five words on
--- :max_symbols         FLOAT    0.5   hash signs and ellipses for each word, from 0
--- :min_letters         FLOAT    0.4   share of letters among the characters that are not white space, 0 to 1
--- :max_repeated_words  FLOAT    0.4   share of runs of three words that came before, 0 to 1; from ten words on
--- :max_repeated_lines  FLOAT    0.3   share of lines that came before, 0 to 1; from three lines on
--- :boilerplate  VARCHAR  'lorem ipsum|javascript is (disabled|required)'  regular expression for lower case text
+-- :min_words           INTEGER  2     [0, inf)  words a text must have; a character of Chinese, Japanese, Thai … is one
+-- :max_words           INTEGER  1000  [0, inf)  words a text may have
+-- :min_word_length     FLOAT    1.5   [0, inf)  mean characters a word must have; scripts with spaces, from 5 words on
+-- :max_word_length     FLOAT    12    [0, inf)  mean characters a word may have; scripts with spaces, from 5 words on
+-- :max_symbols         FLOAT    0.5   [0, inf)  hash signs and ellipses for each word
+-- :min_letters         FLOAT    0.4   [0, 1]  share of letters among the characters that are not white space
+-- :max_repeated_words  FLOAT    0.4   [0, 1]  share of runs of three words that came before; from ten words on
+-- :max_repeated_lines  FLOAT    0.3   [0, 1]  share of lines that came before; from three lines on
+-- :boilerplate         VARCHAR  'lorem ipsum|javascript is (disabled|required)'  regular expression for lower case text
 WITH measured AS (
     SELECT
         c.corpus,

@@ -1,11 +1,11 @@
 -- Cut to a number of documents, shared out between sources, labels or both. A group's quota grows with its size to the
 -- power 1/temperature until the group or its cap is exhausted; what it cannot take goes to the others (water-filling),
 -- and fractions are settled by largest remainder, so that the total is exact. Within a group the best scores stay.
--- :budget       INTEGER  NULL     documents to keep, from 1; NULL keeps all, and then cap does not apply
--- :by           VARCHAR  'both'   what makes a group: 'source', 'label' or 'both'
--- :temperature  FLOAT    1.0      above 0: 1 keeps the proportions of the candidates, large values make groups equal
--- :cap          FLOAT    1.0      largest share of the budget for one group, above 0, at most 1
--- :order        VARCHAR  'score'  within a group: 'score' the highest score of the stages before first, or 'random'
+-- :budget       INTEGER  NULL     [1, inf)  documents to keep; NULL keeps all, and then cap does not apply
+-- :by           VARCHAR  'both'   source|label|both  what makes a group
+-- :temperature  FLOAT    1.0      (0, inf]  1 keeps the proportions of the candidates, large values make groups equal
+-- :cap          FLOAT    1.0      (0, 1]  largest share of the budget for one group
+-- :order        VARCHAR  'score'  score|random  within a group the highest score of earlier stages first, or at random
 -- :seed         INTEGER  0        draws the random order, which also settles equal and missing scores
 WITH drawn AS (
     SELECT
@@ -26,14 +26,9 @@ placed AS (
         CASE $by
             WHEN 'source' THEN source
             WHEN 'label' THEN label
-            WHEN 'both' THEN source || ' / ' || label
-            ELSE error(format('by is ''{}'': it must be source, label or both', $by))
+            ELSE source || ' / ' || label
         END AS stratum,
-        CASE $order
-            WHEN 'score' THEN score
-            WHEN 'random' THEN NULL
-            ELSE error(format('order is ''{}'': it must be score or random', $order))
-        END AS first_key
+        CASE WHEN $order = 'score' THEN score END AS first_key
     FROM drawn
 ),
 ranked AS (
@@ -47,29 +42,13 @@ counted AS (
     FROM ranked
     GROUP BY stratum
 ),
-settings AS (
-    SELECT
-        CASE
-            WHEN $budget < 1 THEN error(format('budget is {}: it must be at least 1', $budget))
-            ELSE $budget
-        END::BIGINT AS budget,
-        CASE
-            WHEN $cap > 0 AND $cap <= 1 THEN $cap
-            ELSE error(format('cap is {}: it must be above 0, at most 1', $cap))
-        END::DOUBLE AS cap,
-        CASE
-            WHEN $temperature > 0 THEN $temperature
-            ELSE error(format('temperature is {}: it must be above 0', $temperature))
-        END::DOUBLE AS temperature
-),
 sized AS (
     SELECT
-        c.stratum,
-        coalesce(s.budget, sum(c.n) OVER ()::BIGINT) AS budget,
-        least(c.n, coalesce(floor(s.cap * s.budget + 1e-9)::BIGINT, c.n)) AS room,
-        greatest(pow(c.n / max(c.n) OVER (), 1 / s.temperature), 1e-200) AS pull
-    FROM counted AS c
-    CROSS JOIN settings AS s
+        stratum,
+        coalesce($budget, sum(n) OVER ())::BIGINT AS budget,
+        least(n, coalesce(floor($cap * $budget + 1e-9)::BIGINT, n)) AS room,
+        greatest(pow(n / max(n) OVER (), 1 / $temperature), 1e-200) AS pull
+    FROM counted
 ),
 -- The level x with Σ min(room, x · pull) = budget. If exactly the groups before one are full, it is what they leave of
 -- the budget for each unit of pull; with the groups in the order in which they fill up, that is largest where it holds.

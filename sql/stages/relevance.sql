@@ -3,8 +3,8 @@
 -- A fixed cosine means a different thing for each encoder; fpr = 1e-4 instead is the one that of 10,000 random pairs of
 -- a pool and a target document one reaches. A candidate makes such a pair with every target document.
 -- fpr: min_score of pool and target
--- :min_score  FLOAT    0.35  cosine to the nearest target document, or mean of k, that a candidate must reach, −1 to 1
--- :k          INTEGER  1     nearest target documents whose mean cosine counts, from 1
+-- :min_score  FLOAT    0.35  [-1, 1]  cosine to the nearest target document, or mean of k, that a candidate must reach
+-- :k          INTEGER  1     [1, inf)  nearest target documents whose mean cosine counts
 WITH targets AS (
     SELECT corpus, id, embedding FROM target ORDER BY corpus, id
 ),

@@ -1,6 +1,6 @@
 -- Keep candidates that are close enough to the centroid of the target, or with by to the nearest of the centroids of
 -- its parts. It asks where the target is, not what is in it: fit for a target of one topic.
--- :min_score  FLOAT    0.35  cosine to the nearest centroid that a candidate must reach, −1 to 1
+-- :min_score  FLOAT    0.35  [-1, 1]  cosine to the nearest centroid that a candidate must reach
 -- :by         VARCHAR  NULL  column of the target of which each value has a centroid of its own, such as 'label'
 WITH middles AS (
     SELECT centroid, embedding FROM centroids('target', by := $by)

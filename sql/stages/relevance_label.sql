@@ -2,7 +2,7 @@
 -- document and are dropped. A fixed cosine means a different thing for each encoder; fpr = 1e-4 instead is the one that
 -- of 10,000 random pairs of a pool and a target document one reaches.
 -- fpr: min_score of pool and target
--- :min_score  FLOAT  0.35  cosine to the nearest target document of its label that a candidate must reach, −1 to 1
+-- :min_score  FLOAT  0.35  [-1, 1]  cosine to the nearest target document of its label that a candidate must reach
 WITH targets AS (
     SELECT corpus, id, label, embedding FROM target ORDER BY corpus, id
 ),
