@@ -550,3 +550,11 @@ def test_another_classifier_makes_another_mix(ws, folder):
     write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[1.0, 0.0])
     with pytest.raises(DataError, match="no pool document is left after 'classifier'"):
         ws.mix(made)
+    judge = re.escape(str(folder / "judge"))
+    with pytest.raises(
+        VerificationError, match=rf"cannot be verified: {judge}, the model of its stage 'classifier', is"
+    ):
+        mix.verify()
+    shutil.rmtree(folder / "judge")
+    with pytest.raises(VerificationError, match=f"{judge}, the model of its stage"):
+        mix.verify()

@@ -15,7 +15,7 @@ from curator.documents import texts_of
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.affected import affected
-from curator.mix.build import Built, build, steps
+from curator.mix.build import Built, build, steps, sum_of
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import CHANGED, MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
@@ -201,13 +201,20 @@ class Mix:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
         made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
         used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
+        plan = locked_steps(self.lock)
+        for step in plan:
+            if step.model and sum_of(Path(step.parameters["model"])) != step.model:
+                raise VerificationError(
+                    f"{self.name} cannot be verified: {step.parameters['model']}, the model of its stage "
+                    f"{step.name!r}, is not what it was; put back the one that the mix was made with"
+                )
         corpora = Corpora(catalogue, lambda: made_with)
         session = self._workshop.session
         gone = self.lock.get("forgotten", 0)
         since = f"{gone:,} documents were forgotten since; " if gone else ""
         try:
             task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
-            again = build(task, locked_steps(self.lock), session)
+            again = build(task, plan, session)
         except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
             if not gone:
                 raise

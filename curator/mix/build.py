@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,9 +102,14 @@ def _model(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, A
     directory = task.recipe.folder / name
     if not directory.is_dir():  # a hub name
         return given, None
+    return {**given, "model": str(directory)}, sum_of(directory)
+
+
+def sum_of(directory: Path) -> str:
+    """Checksum of a classifier's weights and settings."""
     files = sorted([*directory.glob("*.json"), *directory.glob("*.safetensors")])
     sums = "".join(f"{path.name} {sha256(path)}\n" for path in files)
-    return {**given, "model": str(directory)}, hashlib.sha256(sums.encode()).hexdigest()
+    return hashlib.sha256(sums.encode()).hexdigest()
 
 
 def _calibrated(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, Any], dict[str, Any] | None]:
