@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import polars as pl
 import pytest
@@ -550,11 +551,7 @@ def test_another_classifier_makes_another_mix(ws, folder):
     write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[1.0, 0.0])
     with pytest.raises(DataError, match="no pool document is left after 'classifier'"):
         ws.mix(made)
-    judge = re.escape(str(folder / "judge"))
-    with pytest.raises(
-        VerificationError, match=rf"cannot be verified: {judge}, the model of its stage 'classifier', is"
-    ):
-        mix.verify()
-    shutil.rmtree(folder / "judge")
-    with pytest.raises(VerificationError, match=f"{judge}, the model of its stage"):
-        mix.verify()
+    for change in (lambda: None, lambda: shutil.rmtree(folder / "judge")):
+        change()
+        with pytest.raises(VerificationError, match=r"/judge, the model of its stage 'classifier', is not what it was"):
+            mix.verify()
