@@ -38,11 +38,8 @@ def precision(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(params=["one piece", "many pieces", "many threads"])
+@pytest.fixture(params=["one piece", "many pieces"])
 def pieces(request, monkeypatch):
-    if request.param == "many threads":  # more than queries
-        monkeypatch.setattr(faiss, "omp_get_max_threads", lambda: 64)
-        resize(monkeypatch, flat={"LEAST_ROWS": 1}, exact={"BASE_BLOCK": 5}, distance={"BASE_BLOCK": 5})
     if request.param == "many pieces":
         resize(monkeypatch, exact={"QUERY_BLOCK": 5, "BASE_BLOCK": 8}, within={"PAIR_BLOCK": 6})
         resize(monkeypatch, distance={"BASE_BLOCK": 8}, bfloat16={"BASE_ROWS": 8, "QUERY_ROWS": 3, "GROUP": 2})

@@ -34,7 +34,8 @@ def search(queries: Matrix, right: Vectors, k: int) -> tuple[Positions, Scores]:
 def _candidates(queries: Matrix, right: Vectors, k: int) -> tuple[Positions, Scores]:
     """The k nearest by products, (q, k) positions and squared distances, from the best of each block of ``right``."""
     ids, squared = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-    for start, found, their_squared in flat.by_blocks(queries, right, BASE_BLOCK, k, "distance"):
+    for start, base in right.blocks(BASE_BLOCK):
+        found, their_squared = flat.search(queries, base, min(k, len(base)), "distance")
         ids, squared = np.hstack([ids, found + start]), np.hstack([squared, their_squared])
         if ids.shape[1] > k:
             ids, squared = best(ids, squared, k, descending=False)

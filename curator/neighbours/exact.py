@@ -120,7 +120,8 @@ def _by_flat(queries: Matrix, right: Vectors, k: int, unit: bool) -> tuple[Posit
     """Candidates by FAISS: its k best, and those further ones that rounding cannot tell from the k-th."""
     wanted = min(len(right), k + FURTHER)
     ids, products = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-    for start, found, their_products in flat.by_blocks(queries, right, BASE_BLOCK, wanted, "inner_product"):
+    for start, base in right.blocks(BASE_BLOCK):
+        found, their_products = flat.search(queries, base, min(wanted, len(base)), "inner_product")
         ids, products = np.hstack([ids, found + start]), np.hstack([products, their_products])
         if ids.shape[1] > wanted:
             order = np.argsort(-products, axis=1, kind="stable")[:, :wanted]  # blocks come in order of position

@@ -1,20 +1,16 @@
 """FAISS's flat search of one block by another, on the GPU where there is one, and how fast it compares."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import islice
 from typing import Literal
 
 from curator.hardware import decide
 from curator.neighbours.edges import Positions, Scores
 from curator.neighbours.library import faiss
-from curator.vectors import Matrix, Vectors
+from curator.vectors import Matrix
 
 Metric = Literal["inner_product", "distance"]
 
 GPU_MAX_K = 2_048  # FAISS's limit on its classic GPU indexes
-LEAST_ROWS = 8_192  # a thread is worth its start for so many
 
 # From how many components of all queries together FAISS takes matrix products. Its 128,000 was tuned on many cores; on
 # two it makes 16 to 300 queries of 384 two to five times slower than need be, and its own proposal is 800 a thread
@@ -48,29 +44,6 @@ def search(queries: Matrix, base: Matrix, k: int, metric: Metric) -> tuple[Posit
     if (ids < 0).any():
         raise ValueError("a vector holds NaN or infinity, which cannot be ordered")
     return ids, scores
-
-
-def by_blocks(
-    queries: Matrix, right: Vectors, rows: int, k: int, metric: Metric
-) -> Iterator[tuple[int, Positions, Scores]]:
-    """What ``search`` finds in each block of at most ``rows`` rows: where the block starts, positions in it, scores.
-
-    FAISS runs a query on one thread: of fewer queries than threads, each block is smaller and several are searched at
-    once. Raises as ``search`` does.
-    """
-
-    def found(block: tuple[int, Matrix]) -> tuple[int, Positions, Scores]:
-        start, base = block
-        return start, *search(queries, base, min(k, len(base)), metric)
-
-    threads = faiss.omp_get_max_threads() // max(1, len(queries)) if device()[0] == "cpu" else 1
-    if threads < 2 or len(right) < threads * LEAST_ROWS:
-        yield from map(found, right.blocks(rows))
-        return
-    blocks = right.blocks(min(rows, -(-len(right) // threads)))
-    with ThreadPoolExecutor(threads, thread_name_prefix="flat") as pool:
-        while some := list(islice(blocks, threads)):
-            yield from pool.map(found, some)
 
 
 @cache
