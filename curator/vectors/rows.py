@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -71,10 +72,11 @@ class Vectors:
         array, row = self._array[start:stop], self._row[start:stop]
         if not len(row):
             return np.empty((0, self.dimension), np.float32)
-        if array[0] == array[-1] and row[-1] - row[0] == len(row) - 1 and _ascending(array, row):
+        first, last = np.searchsorted(self._breaks, (start, start + len(row) - 1), side="right")
+        if first == last:
             return np.ascontiguousarray(_single(self._arrays[array[0]][row[0] : row[-1] + 1]))
         out = np.empty((len(row), self.dimension), np.float32)
-        runs = np.flatnonzero((np.diff(array) != 0) | (np.diff(row) != 1)) + 1
+        runs = self._breaks[first:last] - start
         if len(runs) < len(row) // 8:  # rows that lie side by side are copied together
             for first, end in itertools.pairwise([0, *runs.tolist(), len(row)]):
                 out[first:end] = _single(self._arrays[array[first]][row[first] : row[first] + end - first])
@@ -89,7 +91,7 @@ class Vectors:
 
         Blocks end where an array ends if it is long enough, so that they can be views.
         """
-        ends = np.append(np.flatnonzero(np.diff(self._array)) + 1, len(self))
+        ends = np.append(self._breaks[self._array[self._breaks] != self._array[self._breaks - 1]], len(self))
         start = 0
         while start < len(self):
             stop = min(start + size, len(self))
@@ -97,6 +99,12 @@ class Vectors:
             stop = int(inside[-1]) if len(inside) else stop
             yield start, self.block(start, stop)
             start = stop
+
+    @cached_property
+    def _breaks(self) -> Rows:
+        """Positions of rows that do not lie behind the row before them; searching a corpus again finds them here."""
+        breaks: Rows = np.flatnonzero((np.diff(self._array) != 0) | (np.diff(self._row) != 1)) + 1
+        return breaks
 
     def matrix(self) -> Matrix:
         """Everything in memory, (n, d) float32."""
@@ -107,10 +115,6 @@ class Vectors:
         if self.is_unit:
             return self
         return Vectors.of(_unit(self.matrix()), unit=True)
-
-
-def _ascending(array: npt.NDArray[np.int32], row: Rows) -> bool:
-    return bool((array == array[0]).all() and (np.diff(row) == 1).all())
 
 
 def _single(rows: Matrix | Half) -> Matrix:
