@@ -17,8 +17,8 @@ noise (0.02 a component). Indexes are tuned on 1,000 texts that are neither sear
 own they would be tuned to find a row's copies, which is easy (at 1,000,000 rows, asked for 0.95, that found 0.73). What
 is expected to take more than 700 s to build is not.
 
-What did not help: of a single query, which FAISS runs on one thread, searching halves of the vectors on two threads (one
-core's memory gives 11 GB/s to one thread, and 13 to two: 0.16 s either way for a million vectors).
+What did not help: searching halves of the vectors on two threads for a single query, which FAISS runs on one (a core's
+memory gives 11 GB/s to one thread, and 13 to two: 0.16 s either way for a million vectors).
 """
 
 import argparse
