@@ -49,8 +49,8 @@ def table(name: str) -> str:
     """A table, of the record of its name."""
     if name == "races":
         return races()
-    path = HERE / "records" / f"{name}.json"
-    return TABLES[name](json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
+    made, path = TABLES[name], HERE / "records" / f"{name}.json"
+    return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
 
 
 def races() -> str:

@@ -54,10 +54,9 @@ LEDGER: dict[str, type[pl.DataType]] = {
     **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
 
-_PARAMETER = re.compile(
-    r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(?:([\[(].*?[\])]|\w+(?:\|\w+)+)\s\s+)?(\S.*)"
-)
-_INTERVAL = re.compile(r"([\[(])\s*(\S+),\s*(\S+)\s*([\])])")
+_PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_INTERVAL = re.compile(r"([\[(])\s*([^\s,]+)\s*,\s*([^\s,]+?)\s*([\])])(?:\s\s+|\t|(?=\s|$))")
+_WORDS = re.compile(r"([\w-]+(?:\|[\w-]+)+)\s\s+")
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
@@ -79,8 +78,8 @@ class Interval:
         )
 
     def __str__(self) -> str:
-        low = f"{'at least' if self.from_low else 'above'} {self.low:g}"
-        high = f"{'at most' if self.to_high else 'below'} {self.high:g}"
+        low = f"{'at least' if self.from_low else 'above'} {_short_number(self.low)}"
+        high = f"{'at most' if self.to_high else 'below'} {_short_number(self.high)}"
         ends = [told for told, end in ((low, self.low), (high, self.high)) if math.isfinite(end)]
         return " and ".join(ends) or "any number"
 
@@ -140,14 +139,18 @@ class Stage:
         return cls.parse(path.stem, path.read_text("utf8"), str(path))
 
     @classmethod
-    def parse(cls, name: str, sql: str, origin: str) -> Self:
-        """Read the header of a stage. Raises RecipeError, with file and line, when it and the SQL disagree."""
+    def parse(cls, name: str, sql: str, origin: str, *, ranges: bool = True) -> Self:
+        """Read the header of a stage. Raises RecipeError, with file and line, when it and the SQL disagree.
+
+        Without ``ranges`` its parameters may be anything: a lockfile's have their values, and may be from before there
+        were any.
+        """
         description, parameters, reads, rate = [], [], False, None
         for number, line in enumerate(sql.splitlines(), 1):
             if not line.startswith("--"):
                 break
             if match := _PARAMETER.match(line):
-                parameters.append(_parameter(match, f"{origin}:{number}"))
+                parameters.append(_parameter(match, f"{origin}:{number}", ranges=ranges))
             elif match := _READS.match(line):
                 if match[1] != "test":
                     raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
@@ -208,7 +211,8 @@ class Stage:
                 raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}")
             allowed = declared[name].allowed
             if allowed is not None and given[name] not in allowed:
-                raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {allowed}")
+                finite = " and finite" if value == math.inf else ""
+                raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {allowed}{finite}")
             values[name] = float(given[name]) if kind == "FLOAT" else value
         return values
 
@@ -296,9 +300,9 @@ def _checked(verdicts: pl.DataFrame, candidates: pl.DataFrame, origin: str) -> p
     ).select(list(VERDICT))
 
 
-def _parameter(match: "re.Match[str]", place: str) -> Parameter:
-    name, kind, text, told, meaning = match.groups()
-    allowed = _allowed(told, kind, place)
+def _parameter(match: "re.Match[str]", place: str, *, ranges: bool) -> Parameter:
+    name, kind, text, meaning = match.groups()
+    allowed, meaning = _allowed(meaning, kind, place) if ranges else (None, meaning)
     if text.upper() == "NULL":
         return Parameter(name, kind, None, allowed, meaning)
     readers: dict[str, Callable[[str], Any]] = {
@@ -316,21 +320,25 @@ def _parameter(match: "re.Match[str]", place: str) -> Parameter:
     return Parameter(name, kind, default, allowed, meaning)
 
 
-def _allowed(told: str | None, kind: str, place: str) -> Interval | Words | None:
-    """What a header says that a parameter may be. Raises RecipeError when it cannot be read, or is of another type."""
-    if told is None:
-        return None
-    match = _INTERVAL.fullmatch(told)
+def _allowed(meaning: str, kind: str, place: str) -> tuple[Interval | Words | None, str]:
+    """What a parameter may be, where its meaning begins with that, and the rest. Raises RecipeError for half of it."""
+    if kind == "VARCHAR" and (words := _WORDS.match(meaning)):
+        return Words(words[1].split("|")), meaning[words.end() :]
+    if kind not in ("FLOAT", "INTEGER") or not (match := _INTERVAL.match(meaning)):
+        return None, meaning
     try:
-        if match is None and told[0] not in "[(" and kind == "VARCHAR":
-            return Words(told.split("|"))
-        if match is not None and kind in ("FLOAT", "INTEGER"):
-            return Interval(float(match[2]), float(match[3]), match[1] == "[", match[4] == "]")
+        low, high = float(match[2]), float(match[3])
     except ValueError:
-        pass
-    raise RecipeError(
-        f"{place}: {told} says nothing that a {kind} may be; numbers are given as [0, 1] or (0, inf), words as a|b"
-    )
+        low = high = math.nan
+    if not low <= high or match[0] == match[0].rstrip() or match.end() == len(meaning):
+        raise RecipeError(
+            f"{place}: {match[0].strip()} is no interval of numbers with two spaces behind it, like [0, 1] or (0, inf)"
+        )
+    return Interval(low, high, match[1] == "[", match[4] == "]"), meaning[match.end() :]
+
+
+def _short_number(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _short(value: object) -> str:

@@ -133,6 +133,8 @@ def test_models_of_other_families_compute_what_they_do_elsewhere(family, tiny, t
     directory = copy(tiny, tmp_path / family)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     special = {"pad_token_id": 0, "bos_token_id": 101, "cls_token_id": 101, "eos_token_id": 102, "sep_token_id": 102}
+    if family == "ModernBert":  # every layer but the first sees a window
+        shape |= {"local_attention": 8}
     if family == "Qwen3":  # causal: of keys that come after a query none may be read
         shape |= {"num_key_value_heads": 2, "head_dim": 8}
     torch.manual_seed(0)
@@ -153,6 +155,17 @@ def test_an_encoder_attends_over_padded_keys(bf16, fp32):
         pytest.skip("on a GPU the stock attention is taken")
     for model in (bf16, fp32):
         assert model._model[0].auto_model.config._attn_implementation == attention.NAME
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision", "tokens"),
+    [({"amx_bf16": True}, "bf16", 4096), ({"amx_bf16": True}, "fp32", 2048), ({}, "bf16", 2048)],
+)
+def test_batches_are_larger_where_there_is_amx(capabilities, precision, tokens, monkeypatch):
+    if hardware.decide().device != "cpu":
+        pytest.skip("of a processor")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert sentence.batch_tokens(precision) == tokens
 
 
 def test_the_same_call_gives_the_same_bits_whatever_came_before(bf16):

@@ -551,7 +551,19 @@ def test_another_classifier_makes_another_mix(ws, folder):
     write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[1.0, 0.0])
     with pytest.raises(DataError, match="no pool document is left after 'classifier'"):
         ws.mix(made)
-    for change in (lambda: None, lambda: shutil.rmtree(folder / "judge")):
-        change()
-        with pytest.raises(VerificationError, match=r"/judge, the model of its stage 'classifier', is not what it was"):
-            mix.verify()
+    with pytest.raises(
+        VerificationError, match=r"/judge, the model of its stage 'classifier', is not what it was; put"
+    ):
+        mix.verify()
+    shutil.rmtree(folder / "judge")
+    with pytest.raises(VerificationError, match=r"/judge, the model of its stage 'classifier', is not there any more"):
+        mix.verify()
+
+
+def test_a_mix_with_a_classifier_is_verified_from_any_folder(ws, folder, monkeypatch):
+    write_classifier(folder / "judge", ["card", "room"], ["bad", "fine"], biases=[0.0, 1.0])
+    stage = {"use": "classifier", "model": "judge", "label": "bad", "max_score": 0.5}
+    monkeypatch.chdir(folder)
+    mix = ws.mix(recipe(folder.relative_to(folder), stage=[stage]))
+    monkeypatch.chdir(folder.parent)
+    assert mix.verify().documents == len(mix)

@@ -36,7 +36,8 @@ def _attention(
     of 32, and 15 two and a half times that of 16. Keys that are masked weigh 0 exactly.
     """
     missing = -key.shape[2] % KEYS
-    causal = attention_mask is None and (options.get("is_causal") or getattr(module, "is_causal", True))
+    told = options.get("is_causal")
+    causal = attention_mask is None and (getattr(module, "is_causal", True) if told is None else told)
     if missing and not causal and options.get("position_bias") is None:
         if attention_mask is None:
             attention_mask = torch.ones(1, 1, 1, key.shape[2], dtype=torch.bool, device=key.device)

@@ -203,10 +203,12 @@ class Mix:
         used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
         plan = locked_steps(self.lock)
         for step in plan:
-            if step.model and sum_of(Path(step.parameters["model"])) != step.model:
+            directory = Path(str(step.parameters.get("model")))
+            if step.model and sum_of(directory) != step.model:
+                what = "is not what it was" if directory.is_dir() else "is not there any more"
                 raise VerificationError(
-                    f"{self.name} cannot be verified: {step.parameters['model']}, the model of its stage "
-                    f"{step.name!r}, is not what it was; put back the one that the mix was made with"
+                    f"{self.name} cannot be verified: {directory}, the model of its stage {step.name!r}, {what}; "
+                    "put back the one that the mix was made with"
                 )
         corpora = Corpora(catalogue, lambda: made_with)
         session = self._workshop.session

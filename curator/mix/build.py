@@ -99,7 +99,7 @@ def _model(stage: Stage, given: dict[str, Any], task: Task) -> tuple[dict[str, A
     name = given.get("model")
     if stage.name != CLASSIFIER or not isinstance(name, str) or not name:
         return given, None
-    directory = task.recipe.folder / name
+    directory = (task.recipe.folder / name).resolve()  # from wherever the mix is verified
     if not directory.is_dir():  # a hub name
         return given, None
     return {**given, "model": str(directory)}, sum_of(directory)

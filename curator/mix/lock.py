@@ -114,7 +114,7 @@ def locked_steps(values: dict[str, Any]) -> list[Step]:
     return [
         Step(
             entry["name"],
-            Stage.parse(entry["name"], entry["sql"], f"lockfile of {values['name']}: {entry['name']}"),
+            Stage.parse(entry["name"], entry["sql"], f"lockfile of {values['name']}: {entry['name']}", ranges=False),
             entry["parameters"],
             entry.get("calibrated"),
             entry.get("model_sha256"),
