@@ -67,11 +67,14 @@ def posts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def pool(folder: Path, rows: int) -> pl.DataFrame:
-    """Documents of all files, as many of each as there are, up to ``rows``."""
+    """So many documents of all files, as many of each as there are."""
     paths = sorted(folder.glob("*.parquet"))
-    frame = pl.concat([documents(path).head(-(-rows // len(paths))) for path in paths])
+    each = -(-rows // len(paths))
+    frame = pl.concat([documents(path).head(each) for path in paths])
+    rest = pl.concat([documents(path).slice(each) for path in paths])
+    frame = pl.concat([frame, rest.sample(max(0, rows - len(frame)), seed=SEED)]).head(rows)
     columns = ["corpus", pl.format("{}/{}", "source", "id").alias("id"), "text"]
-    return frame.head(rows).select(*columns, pl.lit("document").alias("label"))
+    return frame.select(*columns, pl.lit("document").alias("label"))
 
 
 def telling(taught: pl.DataFrame) -> list[str]:

@@ -25,7 +25,7 @@ ONLY_IN = {
     "py3langid": {"functions"},
     "prompt_toolkit": {"cli"},
     "pygments": {"cli"},
-    "transformers": {"training", "encoder"},  # the encoder only silences its progress bar
+    "transformers": {"training", "encoder"},  # the encoder silences its bar and replaces an attention
     "altair": {"report"},
     "vl_convert": {"report"},
     "typer": {"cli"},

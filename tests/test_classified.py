@@ -1,5 +1,6 @@
 """Scores of any classifier, against transformers' own pipeline."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import pipeline
 
 from curator.errors import DataError, QueryError, UsageError
 from curator.functions import classified
+from curator.hardware import decide
 from curator.relation import Relation
 
 WORDS = [f"w{number}" for number in range(30)]
@@ -25,7 +27,7 @@ def documents(texts) -> Relation:
 @pytest.fixture
 def texts(monkeypatch):
     """Some with repeats, one without text, one that is longer than the model takes. In fp32, as the pipeline is."""
-    monkeypatch.setattr("curator.training.scoring.precision", lambda _: "fp32")
+    monkeypatch.setattr("curator.training.scoring.decide", lambda: dataclasses.replace(decide(), precision="fp32"))
     rng = np.random.default_rng(3)
     made = [" ".join(rng.choice(WORDS, rng.integers(1, 12))) for _ in range(40)]
     return [*made, made[3], None, " ".join(WORDS * 5), ""]
@@ -54,6 +56,17 @@ def test_scores_are_those_of_transformers(texts, tmp_path, labels, problem_type,
     assert [row["label"] for row in best] == [scores and scores[0]["label"] for scores in said]
     if len(labels) > 1:
         assert len({row["label"] for row in best}) > 2  # two labels, and NULL
+
+
+def test_scores_in_bf16_are_about_those_of_transformers(tmp_path, monkeypatch):
+    monkeypatch.setattr("curator.training.scoring.decide", lambda: dataclasses.replace(decide(), precision="bf16"))
+    write_classifier(tmp_path, WORDS, LABELS)
+    judge = pipeline("text-classification", str(tmp_path), top_k=None, function_to_apply="softmax", device="cpu")
+    texts = [" ".join(WORDS[start : start + n]) for n in (1, 5, 17, 30) for start in range(0, 20, 3)]
+    got = classified(documents(texts), str(tmp_path), label="rude")["score"].to_pylist()
+    said = [next(one["score"] for one in judge([text])[0] if one["label"] == "rude") for text in texts]
+    assert got == pytest.approx(said, abs=0.05)  # random weights, larger than those of a real model, round far
+    assert max(said) - min(said) > 0.1
 
 
 def test_the_order_of_rows_changes_no_score(tmp_path):

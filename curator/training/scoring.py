@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from curator.encoder.attention import attend_on_whole_vectors
+from curator.encoder.packed import keep_freed_memory, pack
 from curator.errors import UsageError
-from curator.hardware import precision
+from curator.hardware import decide
 from curator.training.model import load_whole, tokenise
 from curator.training.prediction import predict_logits
 
@@ -34,7 +36,7 @@ class Scorer:
         one with a single label), where each is by itself. Cut texts are those of more than ``max_length`` tokens.
         """
         ids, _ = tokenise(self.tokenizer, texts, self.max_length)
-        logits = predict_logits(self.model, self.tokenizer, ids, precision("auto"))
+        logits = predict_logits(self.model, self.tokenizer, ids, "fp32")  # what its weights are in, it computes in
         kind = self.model.config.problem_type
         if kind == "regression":
             return logits
@@ -58,4 +60,17 @@ def _scorer(name: str, stamp: tuple[tuple[str, int, int], ...]) -> Scorer:  # no
     positions = getattr(model.config, "max_position_embeddings", None) or LONGEST
     longest = min(tokenizer.model_max_length, positions, LONGEST)
     labels = tuple(str(label) for _, label in sorted((model.config.id2label or {}).items()))
-    return Scorer(model.train(False), tokenizer, labels, longest)
+    return Scorer(_fast(model.train(False)), tokenizer, labels, longest)
+
+
+def _fast(model: PreTrainedModel) -> PreTrainedModel:
+    """The model in the precision that is fast here, weights and all: it will not be trained any more."""
+    place = decide()
+    if place.precision == "bf16":
+        model = model.bfloat16()
+    if place.device == "cpu":
+        keep_freed_memory()
+        attend_on_whole_vectors(model)
+        if place.precision == "bf16":
+            pack(model)
+    return model
