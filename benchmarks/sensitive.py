@@ -11,6 +11,7 @@ with ``max_score = 0.5`` and ``blocklist`` with its default. The record goes to 
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -53,6 +54,7 @@ def main() -> None:
         record["fine_tuning_s"] = taught_to(folder, taught, arguments.steps)
         parameters = {"model": folder, "label": "rude", "max_score": 0.5}
         record["stages"].append(dropped("classifier", parameters, rows))
+    record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 

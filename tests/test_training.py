@@ -424,6 +424,17 @@ def test_transformers_loads_what_is_saved(tiny, tmp_path):
     assert [answer["label"] for answer in answers] == [LABELS[column] for column in ours.argmax(axis=1)]
 
 
+def test_texts_are_tokenised_in_parts_as_one_by_one(tiny, monkeypatch):
+    """A text that is cut must be found in its own part, not in the first."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    texts = ["good", *(f"{'bad good ' * n}film" for n in (1, 9, 2, 8, 0, 7, 12))]
+    alone = [tokenizer(text)["input_ids"] for text in texts]
+    monkeypatch.setattr("curator.training.model.TOKENISE_ROWS", 3)
+    ids, cut = tokenise(tokenizer, texts, 10)
+    assert cut == [row for row, tokens in enumerate(alone) if len(tokens) > 10] == [2, 4, 6, 7]
+    assert ids == [tokenizer(text, truncation=True, max_length=10)["input_ids"] for text in texts]
+
+
 def test_left_padding_is_respected(tiny):
     model, tokenizer = load_pretrained(str(tiny), LABELS)
     seen = []

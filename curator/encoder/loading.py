@@ -14,7 +14,7 @@ import torch
 from curator import hardware, recipe
 from curator.encoder import identity
 from curator.encoder.attention import attend_on_whole_vectors
-from curator.encoder.packed import keep_freed_memory, pack
+from curator.encoder.packed import pack, tune_memory
 from curator.encoder.sentence import Prompts, SentenceEncoder, batch_tokens, count_tokens, whole
 from curator.errors import DataError, UsageError
 from curator.files import sha256
@@ -123,7 +123,7 @@ def _read(name: str, revision: str | None, precision: hardware.Precision) -> "Se
         )
     model.eval().requires_grad_(False)
     if device == "cpu":
-        keep_freed_memory()
+        tune_memory()
         attend_on_whole_vectors(first.auto_model)
         if precision == "bf16" and hardware.decide().precision == "bf16":
             pack(model)

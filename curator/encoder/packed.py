@@ -32,11 +32,15 @@ def pack(module: torch.nn.Module) -> None:
 
 
 @cache
-def keep_freed_memory() -> None:
-    """Let glibc keep up to 256 MB that were freed, instead of handing them back after every layer.
+def tune_memory() -> None:
+    """Set, once for the process, what glibc and oneDNN keep between batches.
 
-    Every batch asks for the same tensors again; faulting their pages in anew took 5–10 % of the time.
+    glibc may keep up to 256 MB that were freed, instead of handing them back after every layer: every batch asks for
+    the same tensors again, and faulting their pages in anew took 5–10 % of the time. oneDNN keeps 64 products made
+    ready instead of 1,024: nearly every batch has a shape of its own, so that it would fill half a gigabyte with what
+    never comes back. A person's own ``ONEDNN_PRIMITIVE_CACHE_CAPACITY`` is left alone.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # read at the first product
     libc = ctypes.CDLL(None) if os.name == "posix" else None
     if libc is not None and hasattr(libc, "mallopt"):  # glibc's; its parameters have no names in Python
         mmap_threshold, trim_threshold = -3, -1

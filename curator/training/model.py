@@ -15,6 +15,8 @@ from transformers.utils import logging as transformers_logging
 from curator.errors import DataError, UsageError
 from curator.hardware import decide
 
+TOKENISE_ROWS = 1024  # texts handed to the tokenizer at a time: what it returns is many times the token ids
+
 # .bin weights are pickles, and unpickling runs code: only the person can say that they trust them.
 CONVERT = (
     "its weights are not safetensors; if you trust where they come from, convert them once:\n"
@@ -89,14 +91,17 @@ def tokenise(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
 ) -> tuple[list[list[int]], list[int]]:
     """Token ids of each text, at most ``max_length`` with the special ones, and the rows that were cut to it."""
-    if not texts:
-        return [], []
-    ids: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"]
-    cut = [row for row, tokens in enumerate(ids) if len(tokens) > max_length]
-    if cut:
-        shorter = tokenizer([texts[row] for row in cut], truncation=True, max_length=max_length)["input_ids"]
-        for row, tokens in zip(cut, shorter, strict=True):
-            ids[row] = tokens
+    ids: list[list[int]] = []
+    cut: list[int] = []
+    for start in range(0, len(texts), TOKENISE_ROWS):
+        part = list(texts[start : start + TOKENISE_ROWS])
+        ids += tokenizer(part, verbose=False)["input_ids"]
+        longer = [row for row in range(start, len(ids)) if len(ids[row]) > max_length]
+        if longer:
+            shorter = tokenizer([texts[row] for row in longer], truncation=True, max_length=max_length)["input_ids"]
+            for row, tokens in zip(longer, shorter, strict=True):
+                ids[row] = tokens
+        cut += longer
     return ids, cut
 
 

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.encoder.attention import attend_on_whole_vectors
-from curator.encoder.packed import keep_freed_memory, pack
+from curator.encoder.packed import pack, tune_memory
 from curator.errors import UsageError
 from curator.hardware import decide
 from curator.training.model import load_whole, tokenise
@@ -69,7 +69,7 @@ def _fast(model: PreTrainedModel) -> PreTrainedModel:
     if place.precision == "bf16":
         model = model.bfloat16()
     if place.device == "cpu":
-        keep_freed_memory()
+        tune_memory()
         attend_on_whole_vectors(model)
         if place.precision == "bf16":
             pack(model)
