@@ -473,7 +473,8 @@ def sensitive(record: Row) -> str:
         shares = " | ".join(f"{row['dropped'][label]:.1%}" for label in ("rude", "other", "document"))
         lines.append(f"| {row['stage']} | {row['documents_per_s']:,.0f} | {shares} |")
     told = f"{record['documents']:,} documents of {record['characters']:.0f} characters in the mean"
-    return "\n".join([*lines, "", f"{told}; fine-tuning {record['fine_tuning_s']:.0f} s. {_made(record)}", ""])
+    told += f"; fine-tuning {record['fine_tuning_s']:.0f} s, memory {record['peak_bytes'] / 2**30:.1f} GiB at most"
+    return "\n".join([*lines, "", f"{told}. {_made(record)}", ""])
 
 
 def leaks(record: Row) -> str:
