@@ -69,6 +69,15 @@ TASKS = {
         },
         ("bulk/reddit_titles", "bulk/search_queries", "bulk/sgd_utterances"),
     ),
+    "kitchen": Task(
+        "sentiment/amazon_kitchen_housewares",
+        {
+            "sentiment/mr": {}, "sentiment/pros_cons": {}, "sentiment/uci_amazon_sentences": {},
+            "sentiment/amazon_books": {},
+        },
+        ("bulk/reddit_titles", "bulk/english_novels", "bulk/medquad_answers"),
+        most=3000,
+    ),
 }  # fmt: skip
 
 
@@ -81,7 +90,8 @@ def main() -> None:
         prepare(name, task, arguments.data, arguments.out / name)
 
 
-def prepare(name: str, task: Task, data: Path, out: Path) -> None:
+def prepare(name: str, task: Task, data: Path, out: Path, *, clean: bool = False) -> None:
+    """Write the files of one task; ``clean``: related sources only, with their own labels, no repeats and no leaks."""
     out.mkdir(parents=True, exist_ok=True)
     whole = read(data, task.target)
     if whole["split"].null_count() == len(whole):  # no official split: half and half, by hash
@@ -93,12 +103,12 @@ def prepare(name: str, task: Task, data: Path, out: Path) -> None:
     labels = sorted(target["label"].unique())
     leaks = test.with_columns(drawn(test, "leak").alias("lot")).sort("lot").head(LEAKED).drop("lot")
     for number, (file, mapping) in enumerate(task.sources.items()):
-        source = related(read(data, file), mapping, labels, task.most)
-        if number == 0:
+        source = related(read(data, file), mapping, labels, task.most, clean=clean)
+        if number == 0 and not clean:
             copies = leaks.with_columns(pl.format("leak-{}", "id").alias("id"))
             source = pl.concat([source, copies.select(source.columns)])
         source.write_parquet(out / f"{Path(file).name}.parquet")
-    for file in task.bulk:
+    for file in () if clean else task.bulk:
         bulk = read(data, file)
         bulk = bulk.with_columns(drawn(bulk, "bulk").alias("lot")).sort("lot").head(task.bulk_each)
         bulk = bulk.with_columns(chance(bulk, labels).alias("label")).drop("lot")
@@ -106,11 +116,15 @@ def prepare(name: str, task: Task, data: Path, out: Path) -> None:
     print(name, {path.stem: len(pl.read_parquet(path)) for path in sorted(out.glob("*.parquet"))})
 
 
-def related(source: pl.DataFrame, mapping: dict[str, str], labels: list[str], most: int) -> pl.DataFrame:
-    """A source with its labels mapped onto the task's, some of them wrong, some documents twice."""
+def related(
+    source: pl.DataFrame, mapping: dict[str, str], labels: list[str], most: int, *, clean: bool = False
+) -> pl.DataFrame:
+    """A source with its labels mapped onto the task's; some of them wrong and some documents twice, unless clean."""
     source = source.filter((pl.col("split") != "test") | pl.col("split").is_null())
     source = source.with_columns(pl.col("label").replace(mapping)).filter(pl.col("label").is_in(labels))
     source = source.with_columns(drawn(source, "sample").alias("lot")).sort("lot").head(most).drop("lot")
+    if clean:
+        return source
     other = pl.Series([others(labels, own, name) for own, name in source.select("label", "id").iter_rows()])
     wrong = drawn(source, "wrong") < WRONG
     source = source.with_columns(pl.when(wrong).then(other).otherwise("label").alias("label"))
