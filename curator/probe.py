@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
-from curator.vectors import Matrix
-
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.floating]
 Codes = npt.NDArray[np.int64]
 """Labels as numbers from 0, in an order that all documents of a task share."""
 
@@ -22,21 +21,21 @@ class Probe:
     weights: Floats
     intercept: Floats
 
-    def log_probabilities(self, rows: Matrix) -> Floats:
+    def log_probabilities(self, rows: Rows) -> Floats:
         """(n, labels) of (n, d) rows."""
         found: Floats = log_softmax(rows @ self.weights.T + self.intercept, axis=1)
         return found
 
-    def probabilities(self, rows: Matrix) -> Floats:
+    def probabilities(self, rows: Rows) -> Floats:
         """(n, labels) of (n, d) rows."""
         found: Floats = np.exp(self.log_probabilities(rows))
         return found
 
-    def losses(self, rows: Matrix, labels: Codes) -> Floats:
+    def losses(self, rows: Rows, labels: Codes) -> Floats:
         """(n,) nats, the log loss of each document; infinite for a label that it was never shown."""
         return -self.log_probabilities(rows)[np.arange(len(labels)), labels]
 
-    def residuals(self, rows: Matrix, labels: Codes) -> Floats:
+    def residuals(self, rows: Rows, labels: Codes) -> Floats:
         """(n, labels) p − y: the gradient of a document's log loss by its logits."""
         found = self.probabilities(rows)
         found[np.arange(len(labels)), labels] -= 1
@@ -44,7 +43,7 @@ class Probe:
 
 
 def fit(
-    rows: npt.NDArray[np.floating], labels: Codes, shares: Floats, count: int, *, c: float = STRENGTH,
+    rows: Rows, labels: Codes, shares: Floats, count: int, *, c: float = STRENGTH,
     start: Probe | None = None,
 ) -> Probe:  # fmt: skip
     """The probe of least Σ share · log loss + ‖weights‖² / (2 c), for (n, d) rows, whose (n,) shares sum to one.

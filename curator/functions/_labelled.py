@@ -67,9 +67,9 @@ def labelled(function: str, role: str, relation: Relation) -> Labelled:
     return whole.take(np.concatenate(blocks)) if blocks else whole
 
 
-def one_dimension(function: str, *relations: Relation) -> None:
-    """Raises QueryError where the vectors of some relations cannot be compared."""
-    dimensions = sorted({relation.dimension for relation in relations if len(relation)})
+def one_dimension(function: str, *parts: Labelled) -> None:
+    """Raises QueryError where the vectors of some documents cannot be compared."""
+    dimensions = sorted({part.vectors.dimension for part in parts if len(part)})
     if len(dimensions) > 1:
         told = " and ".join(map(str, dimensions))
         raise QueryError(f"{function}: vectors of {told} components cannot be compared: they are of different encoders")

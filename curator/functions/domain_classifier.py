@@ -92,7 +92,7 @@ def _named(keys: pl.DataFrame) -> pl.Series:
 def _scored(positives: Matrix, negatives: Matrix, rows: Vectors, c: float) -> Scores:
     """(n,) the log-odds of some rows by a classifier of the one and the other."""
     sides = np.repeat([1, 0], [len(positives), len(negatives)])
-    # Half of n: the penalty is on the difference of a probe's weights for two labels, and the loss a sum over documents.
+    # Here c is that of a sum of losses, and of a penalty on the difference of a probe's weights for two labels.
     found = probe.fit(np.concatenate([positives, negatives]), sides, probe.balanced(sides) / 2, 2, c=c * len(sides) / 2)
     weights, intercept = np.diff(found.weights, axis=0)[0], np.diff(found.intercept)
     scores: Scores = np.concatenate([block @ weights + intercept for _, block in rows.blocks(BLOCK)])

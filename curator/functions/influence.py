@@ -27,20 +27,23 @@ class Slope:
 
 
 def influence(
-    target: Relation, dev: Relation, candidates: Relation, *, c: float = probe.STRENGTH, normalised: bool = False,
+    target: Relation, dev: Relation, candidates: Relation, *, c: float = 1.0, normalised: bool = False,
     folds: int = 5, seed: int = 0,
 ) -> pa.Table:  # fmt: skip
     """How much a small step of gradient descent on a candidate lowers the loss on dev, for each unit of the step.
 
-    The model is a softmax regression on the vectors, trained on the target (``c`` is the inverse of the strength of its
-    penalty). The gradient of a document's log loss is (p − y) outer (x, 1), and ``score`` is the inner product of the
-    candidate's with the mean over dev: TracIn with one checkpoint (Pruthi et al., NeurIPS 2020, section 3), of the last
-    layer. Above 0 a step on the candidate lowers the loss on dev. With ``normalised`` it is the cosine of the two, as
-    in LESS (Xia et al., ICML 2024): a document that the probe finds hard then counts no more than an easy one.
+    The model is a softmax regression on the vectors, trained on the target; ``c`` is the inverse of the strength of its
+    penalty. A strong one is right here: it stops the probe where there is still something to learn, as TracIn's early
+    checkpoints do. At the target's own optimum the mean gradient is 0, and what dev has there is chance.
+
+    The gradient of a document's log loss is (p − y) outer (x, 1), and ``score`` is the inner product of the candidate's
+    with the mean over dev: TracIn with one checkpoint (Pruthi et al., NeurIPS 2020, section 3), of the last layer.
+    Above 0 a step on the candidate lowers the loss on dev. With ``normalised`` it is the cosine of the two, as in LESS
+    (Xia et al., ICML 2024): a document that the probe finds hard then counts no more than an easy one.
 
     Where dev has no document, each of ``folds`` parts of the target judges a probe of the others, and ``score`` is the
-    mean: a probe is never judged by what it was trained on, whose gradients are all but 0 under a weak penalty. Few
-    documents judge few things well: below some 8 of a label the score is mostly theirs.
+    mean: no probe is judged by what it was trained on. Target and dev are a few documents of one origin, and what they
+    share by chance counts like what the task is made of: a mix that was chosen by dev is not to be judged by dev.
 
     Returns a row per candidate: ``corpus`` (where the relation has it), ``id``, ``score`` and ``probability`` (its own
     label's, by the probe). NULL for a candidate of no label of the target or of a vector of zeros, and for all where
@@ -53,10 +56,10 @@ def influence(
     check_whole_number("influence", "seed", seed, least=0)
     if not 0 < c < float("inf"):
         raise QueryError(f"influence: c is {c}; a number above 0 is needed")
-    one_dimension("influence", target, dev, candidates)
     taught, judges = labelled("influence", "target", target), labelled("influence", "dev", dev)
     names = sorted(set(taught.labels.to_list()))
     among = labelled("influence", "candidates", candidates)
+    one_dimension("influence", taught, judges, among)
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
     slopes = [_slope(*part, names, c) for part in splits(taught, judges, folds, seed)]

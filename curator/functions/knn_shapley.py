@@ -49,8 +49,8 @@ def knn_shapley(
     check_whole_number("knn_shapley", "max_pairs", max_pairs, least=0)
     if not 0 <= max_error <= 1:
         raise QueryError(f"knn_shapley: max_error is {max_error}; it must be 0, for none, to 1")
-    one_dimension("knn_shapley", judges, candidates)
-    players, judging = labelled("knn_shapley", "candidates", candidates), labelled("knn_shapley", "judges", judges)
+    judging, players = labelled("knn_shapley", "judges", judges), labelled("knn_shapley", "candidates", candidates)
+    one_dimension("knn_shapley", judging, players)
     if not len(players) or not len(judging):
         return table(candidates, np.empty(0, np.int64), {"value": np.empty(0), "max_error": np.empty(0)})
     ranked = max(k, math.ceil(1 / max_error)) if max_error else len(players)

@@ -46,10 +46,10 @@ def source_value(
     Raises QueryError for relations without vectors, labels or sources, or parameters out of range.
     """
     _check(design, strength, c, {"budget": (budget, 1), "draws": (draws, 2), "folds": (folds, 2), "seed": (seed, 0)})
-    one_dimension("source_value", target, dev, candidates)
     taught, judges = labelled("source_value", "target", target), labelled("source_value", "dev", dev)
     names = sorted(set(taught.labels.to_list()))
     among = labelled("source_value", "candidates", candidates)
+    one_dimension("source_value", taught, judges, among)
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
     every = source_of(candidates, np.arange(len(candidates))).unique().sort()
@@ -107,7 +107,7 @@ def _gains(
         for arm, chosen in enumerate(arms):
             known = _probe(taught, among.take(chosen), names, c, known)
             losses[draw, arm] = known.losses(rows, labels)
-    return losses[:, :1] - losses[:, 1:]
+    return np.round(losses[:, :1] - losses[:, 1:], 6)  # how exactly the optimum is known
 
 
 def _probe(taught: Labelled, chosen: Labelled, names: list[str], c: float, start: Probe | None) -> Probe:

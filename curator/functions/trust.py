@@ -28,19 +28,19 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     ``standard_error`` takes the documents that have the same nearest target document for one group (Liang and Zeger
     1986): a source of many documents near a few target documents is not known better for being large. ``trust`` is the
     reliability drawn towards the mean of the sources as far as their differences may be chance (empirical Bayes);
-    ``low`` and ``high`` are its 95 % interval. A source whose reliability has no error, as where all its documents have
-    one nearest target document, has no trust.
+    ``low`` and ``high`` are its 95 % interval. A source whose documents all have one
+    nearest target document has no error, and no trust.
 
     Returns a row per source (the column ``source``, else ``corpus``), in order: ``source``, ``documents`` (that have a
-    label of the target and a direction) and these. NULL where there is none, or where there is nothing but one label
-    and chance is 1. The result does not depend on the order of the rows. Time grows with candidates times target
+    label of the target and a direction) and these. NULL where there is none; a source of one label, or whose documents
+    all have the same neighbours' labels, has agreement by chance alone and so no reliability. The result does not depend on the order of the rows. Time grows with candidates times target
     documents.
 
     Raises QueryError for relations without vectors, labels or sources, or k below 1.
     """
     check_whole_number("trust", "k", k, least=1)
-    one_dimension("trust", target, candidates)
     taught, among = labelled("trust", "target", target), labelled("trust", "candidates", candidates)
+    one_dimension("trust", taught, among)
     names = sorted(set(taught.labels.to_list()))
     among = among.take(among.codes(names) >= 0)
     every = source_of(candidates, np.arange(len(candidates))).unique().sort()
@@ -75,7 +75,7 @@ def _reliability(votes: Floats, labels: Rows, nearest: Rows) -> tuple[float | No
     agreement = votes[np.arange(n), labels]
     shares = np.bincount(labels, minlength=votes.shape[1]) / n
     chance = float(shares @ votes.mean(axis=0))
-    if 1 - chance < 1e-9:
+    if shares.max() == 1 or np.ptp(votes, axis=0).max() == 0:
         return float(agreement.mean()), chance, None, None
     reliability = (agreement.mean() - chance) / (1 - chance)
     # Each document's part in it: its agreement, less that of its label and of its neighbours with the others.

@@ -11,7 +11,7 @@ from curator.neighbours.exact import estimated_seconds, nearest, pairs_per_secon
 from curator.neighbours.flat import device
 from curator.neighbours.hierarchy import ClusterTree, cluster_tree
 from curator.neighbours.kmeans import Clusters, kmeans
-from curator.neighbours.orders import orders
+from curator.neighbours.ranking import orders
 from curator.neighbours.within import LEFT_BLOCK, pairs_within
 
 __all__ = [

@@ -6,7 +6,7 @@
 -- :min_score   FLOAT    0.0    [-4, 4]  score to reach: above 0 a step on the document helps; -4 for any
 -- :budget      INTEGER  NULL   [1, inf)  documents to keep, those of the largest score; NULL keeps all that reach it
 -- :normalised  BOOLEAN  true   by cosine, so that documents that are hard for the probe do not come first
--- :c           FLOAT    100    (0, inf)  inverse of the strength of the penalty on the probe's weights
+-- :c           FLOAT    1      (0, inf)  inverse of the strength of the penalty on the probe's weights
 -- :folds       INTEGER  5      [2, inf)  parts of the target that judge where there is no dev
 -- :seed        INTEGER  0      draws the parts
 WITH scored AS (

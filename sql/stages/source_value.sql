@@ -1,6 +1,7 @@
 -- Drop the sources that make a probe worse on dev, or weigh all by how much they help: each is tried on top of the target
 -- (add), or left out of all (leave), at the same budget. Without dev, parts of the target judge probes of the others. A
 -- source goes only where its value is below 0 by more than z standard errors, so few documents of dev seldom drop one.
+-- Documents without a label are kept.
 -- :action    VARCHAR  'drop'  drop|weight  what is reliably of no help, or keep everything and weigh it
 -- :z         FLOAT    1.645   [0, inf)  standard errors below 0 at which a source is dropped: 1.645 errs in one of 20
 -- :strength  FLOAT    5       [0, inf)  a source's weight is exp(strength · value), with a mean of 1 over the sources
@@ -24,11 +25,14 @@ decided AS (
 SELECT
     c.corpus,
     c.id,
-    NOT d.is_harmful AS keep,
-    CASE WHEN d.is_harmful THEN 'no help from source ' || c.source END AS rule,
+    NOT (d.is_harmful AND c.label IS NOT NULL) AS keep,
+    CASE WHEN d.is_harmful AND c.label IS NOT NULL THEN 'no help from source ' || c.source END AS rule,
     d.value AS score,
     CASE WHEN $action = 'drop' THEN d.threshold END AS threshold,
-    CASE WHEN $action = 'weight' THEN c.weight * d.weight END AS weight,
-    CASE WHEN d.value IS NULL THEN 'its source has no document to learn from, or there is nobody to judge it' END AS reason
+    CASE WHEN $action = 'weight' AND c.label IS NOT NULL THEN c.weight * d.weight END AS weight,
+    CASE
+        WHEN c.label IS NULL THEN 'it has no label'
+        WHEN d.value IS NULL THEN 'its source has nothing to learn from, or there is nobody to judge it'
+    END AS reason
 FROM candidates AS c
 JOIN decided AS d ON d.source IS NOT DISTINCT FROM c.source

@@ -14,7 +14,7 @@ BASE_BLOCK = 8_192  # rows of the right side whose scores are computed at once
 
 
 def orders(left: Vectors, right: Vectors) -> Iterator[Positions]:
-    """For each left row all positions of ``right``, (n,) int64: the largest inner product first, equal ones by position.
+    """For each left row all positions of ``right``, (n,) int64: the largest product first, equal ones by position.
 
     Memory is 256 MB for the scores of some left rows, or of one where ``right`` has more than 67 million. The time is
     that of the products in double precision and of sorting. Raises ValueError when the dimensions differ, or numbers
