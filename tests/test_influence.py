@@ -1,6 +1,7 @@
 """Influence against finite differences of the loss on dev, and against automatic differentiation."""
 
 import importlib
+import itertools
 
 import numpy as np
 import polars as pl
@@ -85,7 +86,7 @@ def test_without_dev_each_fold_of_the_target_judges_a_probe_of_the_others():
     parts = splits(labelled("", "", target), labelled("", "", target.take([])), 4, seed=3)
     assert len(parts) == 4
     ids = [judge.keys["id"].to_list() for _, judge in parts]
-    assert sorted(sum(ids, [])) == target.frame["id"].to_list()
+    assert sorted(itertools.chain(*ids)) == target.frame["id"].to_list()
     for taught, judge in parts:
         assert sorted(taught.keys["id"].to_list() + judge.keys["id"].to_list()) == target.frame["id"].to_list()
         assert sorted(judge.labels.value_counts()["count"]) in ([2, 2, 2], [3, 3, 3])

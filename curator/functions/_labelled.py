@@ -98,7 +98,7 @@ def source_of(relation: Relation, rows: Rows) -> pl.Series:
 
 
 def table(relation: Relation, rows: Rows, columns: dict[str, npt.NDArray[np.float64]]) -> pa.Table:
-    """A row per document of a relation: ``corpus`` (where there is one), ``id``, and values of some, NULL for others."""
+    """A row per document of a relation: ``corpus`` (where there is one), ``id`` and values of some, else NULL."""
     result = relation.select([name for name in ("corpus", "id") if name in relation.columns])
     for name, values in columns.items():
         whole = np.full(len(result), np.nan)

@@ -33,8 +33,8 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
 
     Returns a row per source (the column ``source``, else ``corpus``), in order: ``source``, ``documents`` (that have a
     label of the target and a direction) and these. NULL where there is none; a source of one label, or whose documents
-    all have the same neighbours' labels, has agreement by chance alone and so no reliability. The result does not depend on the order of the rows. Time grows with candidates times target
-    documents.
+    all have the same neighbours' labels, has agreement by chance alone and so no reliability. The result does not
+    depend on the order of the rows. Time grows with candidates times target documents.
 
     Raises QueryError for relations without vectors, labels or sources, or k below 1.
     """
