@@ -269,7 +269,9 @@ def test_every_function_is_listed_once():
         "dsir",
         "exact_duplicates",
         "hybrid",
+        "influence",
         "kl_reduction",
+        "knn_shapley",
         "languages",
         "leaders",
         "listed_terms",
@@ -279,6 +281,8 @@ def test_every_function_is_listed_once():
         "pii",
         "search",
         "shared_runs",
+        "source_value",
+        "trust",
     ]
 
 

@@ -158,7 +158,7 @@ def some_documents(name: str, n: int, seed: int) -> Relation:
             "corpus": f"{name}{i % 3}",
             "id": f"d{i:03}",
             "text": f"{'word ' * (i % 7)}{i}{' a@b.org' * (i % 9 == 0)}",
-            "label": "abc"[i % 3],
+            "label": "abc"[i // 2 % 3],
         }
         for i in range(n)
     ]
@@ -194,6 +194,8 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "bm25": {"budget": 20},
         "blocklist": {"terms": "word word word word, b"},
         "classifier": {"model": "random", "max_score": 0.6},
+        "source_value": {"z": 0.0, "budget": 20, "draws": 2, "c": 1.0},
+        "trust": {"min_trust": 1.0},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

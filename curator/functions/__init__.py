@@ -14,7 +14,9 @@ from curator.functions.domain_classifier import domain_classifier
 from curator.functions.dsir import dsir
 from curator.functions.exact_duplicates import exact_duplicates
 from curator.functions.hybrid import hybrid
+from curator.functions.influence import influence
 from curator.functions.kl_reduction import kl_reduction
+from curator.functions.knn_shapley import knn_shapley
 from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.listed_terms import listed_terms
@@ -24,6 +26,8 @@ from curator.functions.pairs_within import pairs_within
 from curator.functions.pii import pii
 from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
+from curator.functions.source_value import source_value
+from curator.functions.trust import trust
 from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -37,7 +41,9 @@ FUNCTIONS: tuple[Function, ...] = (
     dsir,
     exact_duplicates,
     hybrid,
+    influence,
     kl_reduction,
+    knn_shapley,
     languages,
     leaders,
     listed_terms,
@@ -47,10 +53,13 @@ FUNCTIONS: tuple[Function, ...] = (
     pii,
     search,
     shared_runs,
+    source_value,
+    trust,
 )
 
 __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "decontamination_coverage",
-    "domain_classifier", "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders",
-    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
+    "domain_classifier", "dsir", "exact_duplicates", "hybrid", "influence", "kl_reduction", "knn_shapley", "languages",
+    "leaders", "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
+    "source_value", "trust",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from curator import probe
 from curator.documents import normalise
 from curator.errors import QueryError
 from curator.functions._results import check_whole_number
@@ -90,11 +91,9 @@ def _named(keys: pl.DataFrame) -> pl.Series:
 
 def _scored(positives: Matrix, negatives: Matrix, rows: Vectors, c: float) -> Scores:
     """(n,) the log-odds of some rows by a classifier of the one and the other."""
-    from sklearn.linear_model import LogisticRegression  # it takes a second
-
-    sides = np.concatenate([np.ones(len(positives)), np.zeros(len(negatives))])
-    model = LogisticRegression(C=c, class_weight="balanced", tol=1e-7, max_iter=10_000)
-    # In single precision it stops short of the optimum, and where depends on the machine.
-    model.fit(np.concatenate([positives, negatives], dtype=np.float64), sides)
-    found: Scores = np.concatenate([model.decision_function(block) for _, block in rows.blocks(BLOCK)])
-    return found
+    sides = np.repeat([1, 0], [len(positives), len(negatives)])
+    # Here c is that of a sum of losses, and of a penalty on the difference of a probe's weights for two labels.
+    found = probe.fit(np.concatenate([positives, negatives]), sides, probe.balanced(sides) / 2, 2, c=c * len(sides) / 2)
+    weights, intercept = np.diff(found.weights, axis=0)[0], np.diff(found.intercept)
+    scores: Scores = np.concatenate([block @ weights + intercept for _, block in rows.blocks(BLOCK)])
+    return scores

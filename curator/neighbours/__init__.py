@@ -11,10 +11,11 @@ from curator.neighbours.exact import estimated_seconds, nearest, pairs_per_secon
 from curator.neighbours.flat import device
 from curator.neighbours.hierarchy import ClusterTree, cluster_tree
 from curator.neighbours.kmeans import Clusters, kmeans
+from curator.neighbours.ranking import orders
 from curator.neighbours.within import LEFT_BLOCK, pairs_within
 
 __all__ = [
     "KINDS", "LEFT_BLOCK", "Approximate", "ClusterTree", "Clusters", "Edges", "Kind", "cluster_tree", "concat",
-    "device", "estimated_seconds", "kmeans", "nearest", "pairs_per_second", "pairs_to_build", "pairs_within", "ranked",
-    "rescored", "size_of",
+    "device", "estimated_seconds", "kmeans", "nearest", "orders", "pairs_per_second", "pairs_to_build", "pairs_within",
+    "ranked", "rescored", "size_of",
 ]  # fmt: skip
