@@ -22,7 +22,7 @@ from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, UsageError
 from curator.functions import FUNCTIONS, search
-from curator.mix import Mix, Workshop, make
+from curator.mix import Mix, Workshop, listed, make
 from curator.nearest import Tools
 from curator.recipe import Recipe
 from curator.relation import Relation
@@ -223,6 +223,15 @@ class Workspace:
     def mixes(self) -> list[str]:
         """Names of the stored mixes."""
         return sorted(path.parent.name for path in (self.root / "mixes").glob("*/current.json"))
+
+    def ls_mixes(self, tag: str | None = None) -> list[dict[str, Any]]:
+        """The stored mixes, or those with a ``tag``, each in its present version.
+
+        ``mix, tags``, whether it is ``locked`` (its lockfile is what was written), ``version, documents, pool`` (how
+        many it was chosen from), ``target`` (a corpus), ``seed, created, stale`` (files it came from that have changed
+        or gone; None where a version of a corpus is gone) and ``newer`` (corpora that have another version now).
+        """
+        return listed(self.catalogue, tag)
 
     def race(
         self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,

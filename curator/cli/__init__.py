@@ -245,10 +245,23 @@ def verify(
 
 
 @app.command()
-def diff(one: str, other: str, as_json: Json = False) -> None:
-    """What differs between two mixes, and why."""
+def diff(
+    one: str,
+    other: str,
+    by: Annotated[
+        str | None, typer.Option(help="Count by source, label, target, cluster, or a column of the pool's documents.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Clusters; by default the root of the documents.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the clusters.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What differs between two mixes, and why; with --by, how many of each group are in both or in one."""
     with open_workspace() as ws:
         first, second = ws.mix(one), ws.mix(other)
+        if by is not None:
+            sizes = {one: len(first), other: len(second)}
+            print_rows(first.diff(second, by, k=k, seed=seed), {"by": by, "documents": sizes}, as_json)
+            return
         changes = first.diff(second)
         counts = (
             changes.group_by("change", "stage", "rule").len("documents").sort("documents", "change", descending=True)
@@ -272,9 +285,41 @@ def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) 
 
 
 @app.command()
-def ls(as_json: Json = False) -> None:
+def tag(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TAG]...", help="Without any, they are shown.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take them off.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put tags on a mix, or take them off; `curator ls --tag TAG` lists the mixes that have one."""
+    with open_workspace() as ws:
+        tagged = ws.mix(mix_name)
+        left = (tagged.untag if remove else tagged.tag)(*words) if words else tagged.tags
+        if as_json:
+            print_json(pl.DataFrame({"tag": left}, schema={"tag": pl.String}), {"mix": mix_name})
+        else:
+            out.print(f"{mix_name}: {', '.join(left) or 'no tags'}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ls(
+    mixes: Annotated[
+        bool, typer.Option("--mixes", help="The mixes, with size, target, tags and what changed.")
+    ] = False,
+    tagged: Annotated[str | None, typer.Option("--tag", help="The mixes with this tag.")] = None,
+    as_json: Json = False,
+) -> None:
     """The corpora, mixes and races of the workspace."""
     with open_workspace() as ws:
+        if mixes or tagged is not None:
+            rows = ws.ls_mixes(tagged)
+            if as_json:
+                print_json(pl.DataFrame(rows, infer_schema_length=None), {"mixes": len(rows)})
+            elif rows:
+                print_table(_glance(rows))
+            else:
+                out.print("mixes: none", highlight=False)
+            return
         corpora = pl.DataFrame(ws.ls())
         if as_json:
             print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
@@ -285,6 +330,21 @@ def ls(as_json: Json = False) -> None:
         out.print(
             f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
         )
+
+
+def _glance(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The stored mixes with the number of files that have changed since, and the corpora that were read again."""
+    told = [
+        {
+            **{name: row[name] for name in ("mix", "documents", "pool", "target", "created")},
+            "tags": " ".join(row["tags"]),
+            "lockfile": "whole" if row["locked"] else "damaged",
+            "stale": None if row["stale"] is None else f"{len(row['stale']):,} files",
+            "newer": " ".join(row["newer"] or []),
+        }
+        for row in rows
+    ]
+    return pl.DataFrame(told, infer_schema_length=None)
 
 
 @app.command()

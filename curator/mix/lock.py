@@ -17,7 +17,7 @@ from curator.stages import Stage
 
 FORMAT = 1
 CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave a document another text
-MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages")  # of a lockfile: what names the version
+MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages", "mixes")  # what names the version
 PACKAGES = (
     "curator",
     "bm25s",
@@ -72,8 +72,9 @@ def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]
     }
 
 
-def version(made_from: dict[str, Any]) -> str:
-    """A name for a mix made from these inputs."""
+def version(values: dict[str, Any]) -> str:
+    """A name for a mix made from these inputs, or with this lockfile, which has them."""
+    made_from = {name: values[name] for name in MADE_FROM if name in values}
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from curator import calibration, indexes
 from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
 from curator.files import is_coming, is_older, is_sealed, is_written, read_json, sha256
-from curator.mix import LOCK
-from curator.upkeep.layout import CURRENT, folders, lock_of, manifest_of
+from curator.mix import CURRENT, LOCK, TAGS, lock_of
+from curator.upkeep.layout import folders, manifest_of
 from curator.vectors import Places, VectorStore
 
 GONE, CHANGED, OLDER = "is gone", "is not what was written", "has no checksum: it is of an older format"
@@ -23,6 +23,7 @@ INDEX = "the index is built again"
 NEWEST = "the name comes to mean what was written last"
 REBUILD = "it is rebuilt from the lockfile"
 DROP = "the mix is dropped: curator mix, with its recipe, makes it again"
+UNTAGGED = "its tags are dropped: curator tag puts them on again"
 RACE = "curator race, with its recipe, makes it again"
 
 
@@ -151,6 +152,8 @@ def _mixes(root: Path) -> Found:
             stored = sorted({*stored, home / read_json(pointer)["version"]})
         elif (stored or pointer.exists()) and _incomplete(partial(_unsealed, pointer)):
             yield pointer, NEWEST if stored else DROP
+        if (home / TAGS).exists() and not is_sealed(home / TAGS):
+            yield home / TAGS, UNTAGGED
         for directory in stored:
             values = lock_of(directory)
             if values is None:

@@ -1,0 +1,255 @@
+"""Mixes used again: tagged, listed, and compared group by group."""
+
+import json
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cli import run  # noqa: F401  fixture
+from test_mix import folder, recipe, write, ws  # noqa: F401  fixtures
+
+from curator import Workspace
+from curator.errors import QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.mix.grouped import compared
+
+SMALLER = [{"use": "deduplicate"}, {"use": "pairing", "k": 4}, {"use": "ratio", "budget": 8, "by": "label"}]
+
+
+# Tags and the list
+
+
+def test_tags_are_put_on_and_taken_off_and_stay_with_the_name(ws, folder):  # noqa: F811
+    mix = ws.mix(recipe(folder))
+    assert mix.tags == ()
+    assert mix.tag("b", "a") == mix.tag("a") == mix.tags == ("a", "b")
+    assert ws.mix(recipe(folder, stage=SMALLER)).tags == ("a", "b")  # another version of the name
+    assert Workspace(ws.root).mix("small").tags == ("a", "b")
+    assert mix.untag("a") == ("b",)
+    with pytest.raises(UnknownNameError, match="no tag named 'a'"):
+        mix.untag("b", "a")
+    for bad in ("", "two words", "-x", "é", "a\n"):
+        with pytest.raises(UsageError, match="cannot be a tag"):
+            mix.tag("fine", bad)
+    assert mix.tags == ("b",)
+    assert mix.verify().documents == 12
+
+
+def test_the_list_tells_size_target_tags_and_what_has_changed(ws, folder):  # noqa: F811
+    assert ws.ls_mixes() == []
+    ws.mix(recipe(folder)).tag("kept")
+    ws.mix(recipe(folder, name="later", stage=SMALLER)).tag("kept", "late")
+    first, second = ws.ls_mixes()
+    assert (first["mix"], first["tags"], second["mix"], second["tags"]) == (
+        "later",
+        ["kept", "late"],
+        "small",
+        ["kept"],
+    )
+    assert (first["documents"], second["documents"], first["pool"]) == (8, 12, 64)
+    assert (first["target"], second["target"], first["seed"]) == ("later_target", "small_target", 0)
+    assert second["created"] == ws.mix("small").lock["created"]
+    assert (second["locked"], second["stale"], second["newer"]) == (True, [], [])
+    assert [row["mix"] for row in ws.ls_mixes("late")] == ["later"]
+    with pytest.raises(UnknownNameError, match="did you mean 'kept'"):
+        ws.ls_mixes("keep")
+    write(folder / "two.jsonl", [{"text": "another text", "label": "positive"}])
+    assert [row["stale"] for row in ws.ls_mixes()] == [[str(folder / "two.jsonl")]] * 2
+    assert [row["newer"] for row in ws.ls_mixes()] == [[], []]
+    ws.add("two", folder / "two.jsonl")
+    assert [row["newer"] for row in ws.ls_mixes()] == [["two"], ["two"]]
+
+
+def test_a_damaged_lockfile_or_tags_are_told_and_mended(ws, folder):  # noqa: F811
+    mix = ws.mix(recipe(folder))
+    mix.tag("a")
+    tags = ws.root / "mixes" / "small" / "tags.json"
+    assert ws.check() == []
+    tags.write_text(tags.read_text().replace('"a"', '"b"'))
+    with pytest.raises(WorkspaceError, match="drops the tags of 'small'"):
+        ws.ls_mixes()
+    assert [damage.path for damage in ws.check()] == ["mixes/small/tags.json"]
+    assert "curator tag puts them on again" in str(ws.repair())
+    assert (ws.check(), mix.tags) == ([], ())
+    lock = next((ws.root / "mixes" / "small").glob("*/lock.json"))
+    lock.write_text(lock.read_text().replace('"seed": 0', '"seed": 1'))
+    assert [(row["locked"], row["documents"]) for row in ws.ls_mixes()] == [(False, None)]
+
+
+# Differences by group
+
+
+def groups(seed):
+    """Two mixes of documents, each with a group or none; some documents are in both, some in another group there."""
+    dice = random.Random(seed)
+    names = [("a", str(i)) for i in range(12)] + [("b", str(i)) for i in range(12)]
+    picked = [dice.sample(names, dice.randint(1, 20)) for _ in range(2)]
+    return [{key: dice.choice(["x", "y", "z", None]) for key in keys} for keys in picked]
+
+
+def frame_of(mix):
+    rows = [(corpus, name, group) for (corpus, name), group in mix.items()]
+    return pl.DataFrame(rows, schema={"corpus": pl.String, "id": pl.String, "group": pl.String}, orient="row")
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_groups_are_counted_as_by_hand(seed):
+    here, there = groups(seed)
+    table = {row["group"]: row for row in compared(frame_of(here), frame_of(there)).iter_rows(named=True)}
+    assert set(table) == set(here.values()) | set(there.values())
+    for group, row in table.items():
+        ours, theirs = ({key for key, g in mix.items() if g == group} for mix in (here, there))
+        assert row["both"] == len(ours & theirs)
+        assert row["only_here"] == len(ours - set(there))
+        assert row["only_there"] == len(theirs - set(here))
+        assert row["moved_out"] == len((ours & set(there)) - theirs)
+        assert row["moved_in"] == len((theirs & set(here)) - ours)
+        assert row["share_here"] == pytest.approx(len(ours) / len(here))
+        assert row["share_there"] == pytest.approx(len(theirs) / len(there))
+    sizes = [sum(row[c] for c in ("both", "only_here", "moved_out", "both", "only_there", "moved_in"))
+             for row in compared(frame_of(here), frame_of(there)).iter_rows(named=True)]  # fmt: skip
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def placed(folder):  # noqa: F811
+    """Give the first source a column ``place``: 21 documents of one and 23 of the other."""
+    rows = [json.loads(line) for line in (folder / "one.jsonl").read_text().splitlines()]
+    write(folder / "one.jsonl", [{**row, "place": "north" if i < 21 else "south"} for i, row in enumerate(rows)])
+
+
+def test_a_diff_by_source_label_and_column(ws, folder):  # noqa: F811
+    placed(folder)
+    one = ws.mix(recipe(folder))
+    two = ws.mix(recipe(folder, name="smaller", stage=SMALLER))
+    changed = one.diff(two)
+    assert set(changed["change"]) == {"removed"}
+    for by in ("label", "source"):
+        table = one.diff(two, by)
+        frame = one.frame()
+        for row in table.iter_rows(named=True):
+            gone = changed.filter(pl.col(by) == row["group"]).height
+            assert (row["only_here"], row["only_there"], row["moved_out"], row["moved_in"]) == (gone, 0, 0, 0)
+            assert row["both"] + gone == frame.filter(pl.col(by) == row["group"]).height
+            assert row["text"] is None
+        assert table["both"].sum() == 8
+    places = one.diff(two, "place")  # of the one source that has the column
+    assert set(places["group"]) <= {"north", "south", None}
+    assert places["both"].sum() + places["only_here"].sum() == 12
+    with pytest.raises(UnknownNameError, match="no column named 'colour'"):
+        one.diff(two, "colour")
+    with pytest.raises(UsageError, match="k = 3"):
+        one.diff(two, "label", k=3)
+
+
+def test_a_column_that_one_pool_lacks_is_null_there(ws, folder):  # noqa: F811
+    placed(folder)
+    both = ws.mix(recipe(folder, stage=[]))
+    alone = ws.mix(recipe(folder, name="alone", stage=[], pool={"two": {"path": "two.jsonl"}}))
+    table = both.diff(alone, "place")
+    counts = {row["group"]: (row["both"], row["only_here"], row["only_there"]) for row in table.iter_rows(named=True)}
+    assert counts[None] == (len(alone), 0, 0)
+    assert counts["north"] == (0, 21, 0)
+    assert alone.diff(both, "place").filter(pl.col("group") == "north")["only_there"].item() == 21
+
+
+def test_a_diff_by_the_target_document_it_was_paired_with(ws, folder):  # noqa: F811
+    one = ws.mix(recipe(folder))
+    two = ws.mix(recipe(folder, name="smaller", stage=SMALLER))
+    pairs = {}
+    for mix in (one, two):
+        kept = mix.ledger().filter("keep", stage="pairing")
+        pairs[mix.name] = {(r["corpus"], r["id"]): f"target:{r['partner_id']}" for r in kept.iter_rows(named=True)}
+    table = one.diff(two, "target")
+    assert None not in table["group"].to_list()
+    for row in table.iter_rows(named=True):
+        here = {key for key in one.frame().select("corpus", "id").iter_rows() if pairs["small"][key] == row["group"]}
+        there = {key for key in two.frame().select("corpus", "id").iter_rows() if pairs["smaller"][key] == row["group"]}
+        assert (row["both"], row["only_here"], row["only_there"]) == tuple(
+            map(len, (here & there, here - there, there - here))
+        )
+        assert row["text"].split()[0] in ("good", "bad")
+    unpaired = ws.mix(recipe(folder, name="plain", stage=[]))
+    assert unpaired.diff(unpaired, "target")["group"].to_list() == [None]
+
+
+def test_a_diff_by_cluster_puts_documents_of_both_into_the_same_clusters(ws, folder, toy):  # noqa: F811
+    one = ws.mix(recipe(folder, stage=[], pool={"two": {"path": "two.jsonl"}}))
+    two = ws.mix(recipe(folder, name="wide", stage=[]))
+    seen = len(toy.seen)
+    table = one.diff(two, "cluster", k=2, seed=1)
+    assert len(toy.seen) == seen
+    assert table.equals(one.diff(two, "cluster", k=2, seed=1))
+    assert table["both"].sum() == len(one)
+    assert table["only_there"].sum() == len(two) - len(one)
+    assert table["only_here"].sum() == table["moved_out"].sum() == table["moved_in"].sum() == 0
+    assert table["share_there"].sum() == pytest.approx(1)
+    assert {text.split()[0] for text in table["text"]} == {"good", "bad"}  # the two words that part the texts
+    vectors = toy.encode(two.frame()["text"].to_list()).vectors
+    middle = {row["group"]: toy.encode([row["text"]]).vectors[0] for row in table.iter_rows(named=True)}
+    nearest = np.argmax(vectors @ np.stack(list(middle.values())).T, axis=1)
+    counts = (table["both"] + table["only_there"]).to_list()
+    assert sorted(np.bincount(nearest).tolist(), reverse=True) == counts
+    assert len(one.diff(two, "cluster")) == 7  # the root of 60 documents, rounded down
+    with pytest.raises(QueryError, match="k"):
+        one.diff(two, "cluster", k=0)
+
+
+def test_clusters_of_vectors_that_cannot_be_compared_are_refused(ws, folder, toy, monkeypatch):  # noqa: F811
+    one = ws.mix(recipe(folder))
+    monkeypatch.setattr(type(toy), "key", "other")
+    two = ws.mix(recipe(folder, name="other"))
+    with pytest.raises(UsageError, match="cannot be compared"):
+        one.diff(two, "cluster")
+
+
+# The command line
+
+RECIPE = '[task]\ntarget = "target.jsonl"\nsplit = { test = 0.3 }\n[pool.p]\npath = "pool.jsonl"\n'
+
+
+def two_mixes(run):  # noqa: F811
+    lines = [
+        json.dumps({"id": f"{kind}{i}", "text": f"{kind} words {i} are here", "label": kind})
+        for i in range(10)
+        for kind in ("up", "down")
+    ]
+    (run.folder / "target.jsonl").write_text("\n".join(lines))
+    (run.folder / "pool.jsonl").write_text("\n".join(line.replace("here", "there now") for line in lines))
+    (run.folder / "r.toml").write_text(RECIPE)
+    (run.folder / "s.toml").write_text(RECIPE + '[[stage]]\nuse = "ratio"\nbudget = 6\n')
+    for name in ("r", "s"):
+        code, _, err = run("mix", run.folder / f"{name}.toml")
+        assert code == 0, err
+
+
+def test_tag_and_list_on_the_command_line(run):  # noqa: F811
+    assert run("ls", "--mixes")[1] == "mixes: none\n"
+    two_mixes(run)
+    assert run("tag", "r", "good", "v1")[:2] == (0, "r: good, v1\n")
+    assert run("tag", "r", "good", "--remove")[1] == "r: v1\n"
+    assert run("tag", "s")[1] == "s: no tags\n"
+    assert json.loads(run("tag", "r", "--json")[1]) == {"rows": [{"tag": "v1"}], "report": {"mix": "r"}}
+    code, _, err = run("tag", "s", "good", "--remove")
+    assert code == 2
+    assert "no tag named 'good'" in err
+    code, out, _ = run("ls", "--mixes")
+    assert [line.split()[0] for line in out.splitlines()] == ["mix", "r", "s"]
+    told = json.loads(run("ls", "--tag", "v1", "--json")[1])
+    assert [(row["mix"], row["tags"], row["documents"], row["stale"]) for row in told["rows"]] == [
+        ("r", ["v1"], 20, [])
+    ]
+    assert run("ls", "--tag", "v2")[0] == 2
+
+
+def test_diff_by_group_on_the_command_line(run):  # noqa: F811
+    two_mixes(run)
+    told = json.loads(run("diff", "r", "s", "--by", "label", "--json")[1])
+    assert told["report"] == {"by": "label", "documents": {"r": 20, "s": 6}}
+    assert {row["group"] for row in told["rows"]} == {"up", "down"}
+    assert sum(row["both"] for row in told["rows"]) == 6
+    code, out, _ = run("diff", "r", "s", "--by", "cluster", "-k", "2", "--seed", "3")
+    assert code == 0
+    assert len(out.splitlines()) == 3
