@@ -45,6 +45,7 @@ class Pool(Source):
 
     serves: Literal["labels", "vote"] = "labels"
     sample: int | None = Field(default=None, ge=1)  # a seeded sample of at most this many documents
+    licence: str | None = Field(default=None, min_length=1)  # such as "CC-BY-4.0"; else what the corpus was added with
 
 
 class Split(_Settings):

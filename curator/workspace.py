@@ -78,14 +78,20 @@ class Workspace:
         id: str | None = None,  # noqa: A002  the word of the design, and of every data frame
         vectors: str | npt.ArrayLike | None = None,
         base: Path | None = None,
+        licence: str | None = None,
     ) -> Added:
         """Read files, a frame or a Hugging Face dataset into a corpus; a changed origin makes a new version.
 
         ``text``, ``label``, ``id`` name the columns to use. ``vectors`` brings one's own: an (n, d) array, one row
         per row of the origin, or the name of a column. What cannot be read is set aside with its place and reason.
+        ``licence`` is that of the documents, such as ``CC-BY-4.0``, for the cards of datasets that have some of them;
+        without one, what was said before stays.
         """
         columns = Columns(id=id, text=text, label=label)
         corpus = self._corpora.add(name, origin, columns=columns, base=base, vectors=vectors)
+        if licence is not None:
+            with self.catalogue.writing():
+                self.catalogue.state_licence(name, licence)
         added = Added(name, corpus.version, corpus.documents, corpus.rejects, tuple(corpus.manifest["renamed"]))
         self.last_report = asdict(added)
         return added
@@ -178,7 +184,7 @@ class Workspace:
 
     def ls(self) -> list[dict[str, Any]]:
         """The corpora: name, version, documents, rejects, whether embedded, key of the vectors, bytes on disk (without
-        those), how many versions there are, files read, and when the present version became that.
+        those), how many versions there are, files read, the licence, and when the present version became that.
         """
         return [self._row(self.catalogue.corpus(name)) for name in self.catalogue.names()]
 
@@ -383,5 +389,6 @@ class Workspace:
             "bytes": corpus.size(),
             "versions": len(self.catalogue.versions(corpus.name)),
             "files": len(corpus.manifest["origin"]),
+            "licence": self.catalogue.licence(corpus.name),
             "created": self.catalogue.created(corpus.name),
         }

@@ -1,18 +1,25 @@
-"""Mixes used again: tagged, listed, and compared group by group."""
+"""Mixes used again: tagged, listed, compared group by group, exported with their card."""
 
 import json
 import random
+import re
+import shutil
+import sys
 
+import datasets
 import numpy as np
 import polars as pl
 import pytest
+import yaml
+from huggingface_hub import DatasetCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import run  # noqa: F401  fixture
 from test_mix import folder, recipe, write, ws  # noqa: F401  fixtures
 
 from curator import Workspace
-from curator.errors import QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.errors import MissingExtraError, QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.mix.card import hub_licence, size_category
 from curator.mix.grouped import compared
 
 SMALLER = [{"use": "deduplicate"}, {"use": "pairing", "k": 4}, {"use": "ratio", "budget": 8, "by": "label"}]
@@ -205,6 +212,133 @@ def test_clusters_of_vectors_that_cannot_be_compared_are_refused(ws, folder, toy
         one.diff(two, "cluster")
 
 
+# A saved dataset and its card
+
+
+def licensed(folder, **changes):  # noqa: F811
+    pool = {
+        "one": {"path": "one.jsonl", "label": "stars", "labels": {"5": "positive", "1": "negative"}, **changes},
+        "two": {"path": "two.jsonl", "licence": "CC-BY-4.0"},
+    }
+    return recipe(folder, pool=pool, stage=[{"use": "language", "keep": "en, de"}])
+
+
+def front_of(text):
+    assert text.startswith("---\n")
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_a_saved_dataset_is_read_back_the_same(ws, folder, monkeypatch):  # noqa: F811
+    mix = ws.mix(recipe(folder))
+    for where in (folder / "out" / "saved", folder / "empty"):
+        if where.name == "empty":
+            where.mkdir()
+        assert mix.export(where) == where
+        back = datasets.load_from_disk(where)
+        assert pl.DataFrame(back.data.table).equals(mix.frame())
+        assert json.loads((where / "lock.json").read_text()) == mix.lock
+        assert not list(where.parent.glob(".*"))
+    first, second = ((folder / name / "state.json").read_bytes() for name in ("out/saved", "empty"))
+    assert first == second
+    ws.add("again", folder / "out" / "saved")  # curator reads what it wrote
+    assert ws.sql("SELECT text, label FROM again").equals(mix.frame().select("text", "label"))
+    shutil.copytree(folder / "empty", folder / "hub")
+    (folder / "hub" / "state.json").unlink()  # which tells load_dataset that load_from_disk is meant
+    loaded = datasets.load_dataset(str(folder / "hub"), split="train", cache_dir=str(folder / "cache"))
+    assert loaded["id"][:] == mix.frame()["id"].to_list()  # the card says which files
+    with pytest.raises(UsageError, match="not empty"):
+        mix.export(folder / "empty")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'curator\[hub\]'"):
+        mix.export(folder / "third")
+    assert not (folder / "third").exists()
+
+
+def test_the_card_says_each_sources_licence_counts_and_how_it_was_made(ws, folder):  # noqa: F811
+    mix = ws.mix(licensed(folder))
+    mix.tag("first")
+    text = (mix.export(folder / "saved") / "README.md").read_text()
+    front = front_of(text)
+    assert front["license"] == ["cc-by-4.0", "unknown"]
+    assert front["language"] == ["de", "en"]
+    assert front["size_categories"] == ["n<1K"]
+    assert front["tags"] == ["curator", "first"]
+    assert DatasetCard(text).data.license == front["license"]
+    counts = dict(mix.frame()["corpus"].value_counts().iter_rows())
+    assert re.search(rf"\| one \| unknown \| one.jsonl \| \w+ \| {counts['one']} \| 44 \|", text)
+    assert re.search(rf"\| two \| CC-BY-4.0 \| two.jsonl \| \w+ \| {counts['two']} \| 20 \|", text)
+    for source, label, documents in mix.frame().group_by("source", "label").len().iter_rows():
+        assert f"| {source} | {label} | {documents} |" in text
+    assert "| language | keep = 'en, de', min\\_probability = 0.0 |" in text
+    assert "Seed 0" in text
+    assert mix.lock["ids_sha256"] in text
+    plain = front_of((ws.mix(recipe(folder)).export(folder / "plain") / "README.md").read_text())
+    assert "language" not in plain
+    assert plain["license"] == "unknown"
+
+
+def test_a_licence_is_the_recipes_or_what_the_corpus_was_added_with(ws, folder):  # noqa: F811
+    mix = ws.mix(licensed(folder))
+    assert mix.licences() == {"one": None, "two": "CC-BY-4.0"}
+    ws.add("one", folder / "one.jsonl", label="stars", licence="MIT")
+    ws.add("two", folder / "two.jsonl", licence="CC0-1.0")
+    ws.add("one", folder / "one.jsonl", label="stars")  # what was said stays
+    assert mix.licences() == {"one": "MIT", "two": "CC-BY-4.0"}
+    assert {row["corpus"]: row["licence"] for row in ws.ls()}["two"] == "CC0-1.0"
+    assert ws.mix(licensed(folder, licence="ODbL-1.0")).licences() == {"one": "ODbL-1.0", "two": "CC-BY-4.0"}
+    with pytest.raises(UsageError, match="a licence is a name"):
+        ws.add("two", folder / "two.jsonl", licence=" ")
+    stated = ws.root / "corpora" / "two" / "licence.json"
+    assert ws.check() == []
+    stated.write_text(stated.read_text().replace("CC0", "CC9"))
+    assert [damage.path for damage in ws.check()] == ["corpora/two/licence.json"]
+    assert "say the licence again" in str(ws.repair())
+    with pytest.raises(WorkspaceError, match="say the licence again"):
+        ws.ls()
+    ws.add("two", folder / "two.jsonl", licence="CC0-1.0")
+    assert ws.check() == []
+
+
+@pytest.mark.parametrize(
+    ("licence", "hub"),
+    [
+        (None, "unknown"), ("Unknown", "unknown"), ("CC-BY-4.0", "cc-by-4.0"), ("mit", "mit"),
+        ("GPL-3.0-only", "gpl-3.0"), ("AGPL-3.0-or-later", "agpl-3.0"), ("ODC-By-1.0", "odc-by"), ("ODbL-1.0", "odbl"),
+        ("of my own", "other"), ("CC-BY-1.0", "other"), ("mit-license: [x", "other"), ("odbl-x", "other"),
+    ],
+)  # fmt: skip
+def test_licences_by_the_hubs_names(licence, hub):
+    assert hub_licence(licence) == hub
+
+
+@pytest.mark.parametrize(
+    ("documents", "size"),
+    [
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (9999, "1K<n<10K"),
+        (10**6, "1M<n<10M"),
+        (10**12 - 1, "100B<n<1T"),
+        (10**12, "n>1T"),
+    ],
+)
+def test_sizes_by_the_hubs_names(documents, size):
+    assert size_category(documents) == size
+
+
+def test_what_a_person_named_renders_as_itself_in_a_card(ws, folder):  # noqa: F811
+    evil = "<script>|`x`[a](b)\n# h\n---"
+    rows = [{"text": f"{mood} tale {i}", "label": label, "source": evil} for i in range(6)
+            for label, mood in (("positive", "good"), ("negative", "bad"))]  # fmt: skip
+    write(folder / "two.jsonl", rows)
+    mix = ws.mix(recipe(folder, stage=[], pool={"two": {"path": "two.jsonl", "licence": evil}}))
+    text = (mix.export(folder / "saved") / "README.md").read_text()
+    assert front_of(text)["license"] == "other"
+    assert "<script>" not in text
+    assert text.count("&lt;script&gt;\\|\\`x\\`\\[a\\](b) \\# h ---") == 3  # a licence, a source with two labels
+    assert sum(line.startswith("#") for line in text.splitlines()) == 4  # the headings of the card
+
+
 # The command line
 
 RECIPE = '[task]\ntarget = "target.jsonl"\nsplit = { test = 0.3 }\n[pool.p]\npath = "pool.jsonl"\n'
@@ -253,3 +387,16 @@ def test_diff_by_group_on_the_command_line(run):  # noqa: F811
     code, out, _ = run("diff", "r", "s", "--by", "cluster", "-k", "2", "--seed", "3")
     assert code == 0
     assert len(out.splitlines()) == 3
+
+
+def test_export_of_a_dataset_and_a_licence_on_the_command_line(run):  # noqa: F811
+    two_mixes(run)
+    assert run("add", "p", run.folder / "pool.jsonl", "--licence", "MIT")[0] == 0
+    assert json.loads(run("ls", "--json")[1])["rows"][0]["licence"] == "MIT"
+    code, out, _ = run("export", "s", run.folder / "saved")
+    assert code == 0
+    assert out.endswith("saved and its card, saved/README.md\n")
+    assert front_of((run.folder / "saved" / "README.md").read_text())["license"] == "mit"
+    code, _, err = run("export", "s", run.folder / "saved")
+    assert code == 2
+    assert "not empty" in err

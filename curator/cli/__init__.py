@@ -26,12 +26,16 @@ def add(
     label: Annotated[str | None, typer.Option(help="Column with the label.")] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Column with the id.")] = None,
     vectors: Annotated[str | None, typer.Option(help="Column with vectors of one's own.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the documents, such as CC-BY-4.0.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 3 if anything was rejected.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read files into a corpus."""
     with open_workspace() as ws:
-        added = ws.add(name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors)
+        added = ws.add(
+            name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors,
+            licence=licence,
+        )  # fmt: skip
         if as_json:
             print_json(ws.rejects(name), ws.last_report)
         else:
@@ -277,11 +281,15 @@ def diff(
 
 
 @app.command()
-def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) -> None:
-    """Write a mix to a .jsonl, .csv or .parquet file, with its lockfile beside it."""
+def export(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    path: Annotated[Path, typer.Argument(help="A .jsonl, .csv or .parquet file, or a directory that is not there.")],
+) -> None:
+    """Write a mix to a file, with its lockfile beside it, or as a saved Hugging Face dataset with its card."""
     with open_workspace() as ws:
         written = ws.mix(mix_name).export(path)
-        out.print(f"{written} and {written.name}.lock.json", markup=False, highlight=False)
+        beside = f"{written.name}.lock.json" if written.is_file() else f"its card, {written.name}/README.md"
+        out.print(f"{written} and {beside}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -1,10 +1,10 @@
 """Mixes: build · verify · diff · explain · export."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import polars as pl
 
@@ -13,10 +13,12 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import texts_of
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
+from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps, sum_of
+from curator.mix.card import card
 from curator.mix.explain import Explanation, explanation
+from curator.mix.export import write_dataset, write_file
 from curator.mix.grouped import KEY, by_cluster, by_target, compared
 from curator.mix.listing import listed
 from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps, version
@@ -330,20 +332,28 @@ class Mix:
         stored = StoredEncoder(self.lock["encoder"], catalogue.root)
         return members(self.frame(), self.lock["corpora"], Corpora(catalogue, lambda: stored))
 
-    def export(self, path: str | Path) -> Path:
-        """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it."""
-        path = Path(path)
-        frame = self.frame()
-        writers: dict[str, Callable[[IO[bytes]], Any]] = {
-            ".jsonl": frame.write_ndjson,
-            ".csv": frame.write_csv,
-            ".parquet": frame.write_parquet,
+    def licences(self) -> dict[str, str | None]:
+        """The licence of each source in the pool: what the recipe says, else what the corpus was added with."""
+        pools, catalogue = self.lock["recipe"]["pool"], self._workshop.corpora.catalogue
+        return {
+            entry["name"]: pools[entry["name"]].get("licence") or catalogue.licence(entry["corpus"])
+            for entry in self.lock["corpora"]
+            if entry["role"] == "pool"
         }
-        if path.suffix not in writers:
-            raise UsageError(f"{path}: a mix is exported as {', '.join(writers)}, not {path.suffix or 'a directory'!r}")
-        write_bytes(path, writers[path.suffix])
-        write_json(path.with_name(path.name + ".lock.json"), self.lock)
-        return path
+
+    def export(self, path: str | Path) -> Path:
+        """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it; any other path is a
+        directory, which may not be there yet, for a saved Hugging Face dataset.
+
+        ``datasets.load_from_disk`` reads that. It has the lockfile and a card, ``README.md``, that says what the
+        sources are, under which licences, and how the mix was made. Raises UsageError for another ending, or a
+        directory that is not empty; MissingExtraError without the library.
+        """
+        path = Path(path)
+        if not path.suffix:
+            text = card(self.lock, self.summary(), self.frame(), self.licences(), self.tags)
+            return write_dataset(path, self.frame(), self.lock, text)
+        return write_file(path, self.frame(), self.lock)
 
 
 class StoredEncoder:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from curator import calibration, indexes
-from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
+from curator.catalogue import COPY, FORGOTTEN, LICENCE, MANIFEST, Catalogue, Corpus
 from curator.files import is_coming, is_older, is_sealed, is_written, read_json, sha256
 from curator.mix import CURRENT, LOCK, TAGS, lock_of
 from curator.upkeep.layout import folders, manifest_of
@@ -67,6 +67,8 @@ def _corpora(root: Path) -> Found:
             yield pointer, NEWEST if versions else ADD_AGAIN
         if (home / FORGOTTEN).exists() and not is_sealed(home / FORGOTTEN):
             yield home / FORGOTTEN, "it cannot be made again: forget the documents once more when they come back"
+        if (home / LICENCE).exists() and not is_sealed(home / LICENCE):
+            yield home / LICENCE, "say the licence again: curator add … --licence"
         for directory in versions:
             yield from _version(home.name, directory)
 
