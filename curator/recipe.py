@@ -37,7 +37,7 @@ class Source(_Settings):
 
 
 class Pool(Source):
-    """One corpus to choose from. ``serves`` says what its documents are for.
+    """One corpus to choose from, or the documents of stored mixes. ``serves`` says what its documents are for.
 
     ``labels``: they train under their own label, once that is one of the target's (after ``labels`` is applied);
     the others are counted and set aside. ``vote``: they get the label of their nearest target documents.
@@ -46,6 +46,32 @@ class Pool(Source):
     serves: Literal["labels", "vote"] = "labels"
     sample: int | None = Field(default=None, ge=1)  # a seeded sample of at most this many documents
     licence: str | None = Field(default=None, min_length=1)  # such as "CC-BY-4.0"; else what the corpus was added with
+    mix: list[str] | None = Field(default=None, min_length=1)  # one name or several: a document of several comes once
+    weights: list[float] | None = None  # one for each mix, which that of its documents is multiplied by
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _of_mixes(self) -> Self:
+        if self.mix is None:
+            if self.weights is not None:
+                raise ValueError(f"weights = {self.weights} are those of mixes; say which: mix = [...]")
+            return self
+        for name in ("path", "corpus", "id", "text", "label", "licence"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} = {getattr(self, name)!r} does not go with mix: its documents have their own")
+        if self.serves != "labels":
+            raise ValueError(f"serves = {self.serves!r} does not go with mix: its documents have their labels")
+        if len(set(self.mix)) != len(self.mix):
+            raise ValueError(f"mix = {self.mix} names a mix twice")
+        if self.weights is not None and len(self.weights) != len(self.mix):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.mix)} mixes")
+        if any(not (0 < weight < float("inf")) for weight in self.weights or ()):
+            raise ValueError(f"weights = {self.weights}: each must be above 0 and finite")
+        return self
 
 
 class Split(_Settings):

@@ -18,7 +18,8 @@ from test_cli import run  # noqa: F401  fixture
 from test_mix import folder, recipe, write, ws  # noqa: F401  fixtures
 
 from curator import Workspace
-from curator.errors import MissingExtraError, QueryError, UnknownNameError, UsageError, WorkspaceError
+from curator.errors import MissingExtraError, QueryError, RecipeError, UnknownNameError, UsageError, WorkspaceError
+from curator.mix.build import DECONTAMINATE
 from curator.mix.card import hub_licence, size_category
 from curator.mix.grouped import compared
 
@@ -337,6 +338,145 @@ def test_what_a_person_named_renders_as_itself_in_a_card(ws, folder):  # noqa: F
     assert "<script>" not in text
     assert text.count("&lt;script&gt;\\|\\`x\\`\\[a\\](b) \\# h ---") == 3  # a licence, a source with two labels
     assert sum(line.startswith("#") for line in text.splitlines()) == 4  # the headings of the card
+
+
+# A mix as a pool
+
+
+def of(folder, *names, name="again", **changes):  # noqa: F811
+    """A recipe whose pool is mixes."""
+    pool = {"both": {"mix": list(names), **changes.pop("pool", {})}}
+    return recipe(folder, **{"name": name, "pool": pool, "stage": [], **changes})
+
+
+def keys(mix):
+    return set(mix.frame().select("corpus", "id").iter_rows())
+
+
+def test_a_mix_is_a_pool_with_its_keys_labels_and_provenance(ws, folder, toy):  # noqa: F811
+    placed(folder)
+    first = ws.mix(recipe(folder))
+    seen = len(toy.seen)
+    again = ws.mix(
+        recipe(folder, name="again", pool={"chosen": {"mix": "small"}}, stage=[{"use": "ratio", "budget": 5}])
+    )
+    assert len(toy.seen) == seen
+    assert keys(again) < keys(first)
+    assert len(again) == 5
+    assert again.frame().equals(
+        first.frame().join(again.frame(), on=["corpus", "id"], how="semi", maintain_order="left")
+    )
+    version = next((ws.root / "mixes" / "small").glob("*/lock.json")).parent.name
+    told = {"pool": "chosen", "mix": "small", "version": version, "ids_sha256": first.lock["ids_sha256"]}
+    assert again.lock["mixes"] == [told]
+    pools = [entry for entry in again.lock["corpora"] if entry["role"] == "pool"]
+    assert pools == [entry for entry in first.lock["corpora"] if entry["role"] == "pool"]
+    assert again.summary()["pool"] == 12
+    start = again.ledger().filter(stage="labels")
+    assert set(start["reason"]) == {"it is in small"}
+    assert "labels kept it — it is in small" in str(again.explain(":".join(min(keys(again)))))
+    assert set(again.affected("place")["group"]) <= {"north", "south", None}  # a column of its corpus
+    assert ws.mix("again").verify().documents == 5
+
+
+def test_a_pool_of_a_mix_keeps_its_version_and_says_when_it_is_gone(ws, folder):  # noqa: F811
+    ws.mix(recipe(folder))
+    again = ws.mix(of(folder, "small"))
+    before = again.lock["mixes"][0]["version"]
+    ws.mix(recipe(folder, stage=SMALLER))  # the name means another version now
+    assert again.verify().documents == 12
+    renewed = ws.mix(of(folder, "small"))
+    assert (len(renewed), renewed.lock["mixes"][0]["version"] == before) == (8, False)
+    write(folder / "two.jsonl", [{"text": "another text", "label": "positive"}])
+    ws.add("two", folder / "two.jsonl")
+    ws.gc()
+    assert again.verify().documents == 12
+    shutil.rmtree(ws.root / "mixes" / "small" / before)
+    assert [damage.path for damage in ws.check()] == [f"mixes/small/{before}/lock.json"]
+    with pytest.raises(WorkspaceError, match="not there any more"):
+        again.verify()
+    documents = ws.root / "mixes" / "small" / renewed.lock["mixes"][0]["version"] / "mix.parquet"
+    documents.write_bytes(documents.read_bytes()[:-1])
+    with pytest.raises(WorkspaceError, match="damaged"):
+        ws.mix(of(folder, "small", name="other"))
+    with pytest.raises(UnknownNameError, match="did you mean 'small'"):
+        ws.mix(of(folder, "smal"))
+
+
+def test_a_pool_of_a_mix_is_decontaminated_by_the_test_set_of_its_recipe(ws, folder):  # noqa: F811
+    loose = {"target": "target.jsonl", "test": "test.jsonl", "shots": 10, "decontaminate": False}
+    first = ws.mix(recipe(folder, task=loose, stage=[]))
+    assert ("one", "leak") in keys(first)
+    again = ws.mix(of(folder, "small"))
+    assert ("one", "leak") not in keys(again)
+    fate = again.ledger().filter("deciding", id="leak").row(0, named=True)
+    assert (fate["stage"], fate["partner_id"]) == (DECONTAMINATE, "e3")
+
+
+def test_where_sample_and_labels_apply_to_a_pool_of_a_mix(ws, folder):  # noqa: F811
+    first = ws.mix(recipe(folder, stage=[]))
+    where = "corpus = 'one' AND text LIKE '%card%'"
+    some = ws.mix(of(folder, "small", pool={"where": where, "sample": 4}))
+    assert len(some) == 4
+    assert set(some.frame()["corpus"]) == {"one"}
+    assert some.frame()["text"].str.contains("card").all()
+    mapped = ws.mix(of(folder, "small", pool={"labels": {"positive": "negative", "negative": "none"}}))
+    assert set(mapped.frame()["label"]) == {"negative"}
+    assert len(mapped) == first.frame().filter(label="positive").height
+
+
+def test_weights_and_masked_texts_go_along(ws, folder):  # noqa: F811
+    (folder / "heavy.sql").write_text(
+        "-- Weigh all the same.\nSELECT corpus, id, true AS keep, 0.5 AS weight FROM candidates"
+    )
+    rows = [{"text": f"good thanks tale {i} from joe{i}@example.com", "label": "positive"} for i in range(6)]
+    write(folder / "two.jsonl", rows)
+    first = ws.mix(recipe(folder, stage=[{"use": "pii"}, {"use": "heavy.sql"}]))
+    again = ws.mix(of(folder, "small", pool={"weights": [3.0]}))
+    assert set(again.frame()["weight"]) == {1.5}
+    assert again.frame().drop("weight").equals(first.frame().drop("weight"))
+    assert not again.frame()["text"].str.contains("@example.com").any()
+    for name in ("pool", "partners"):
+        stored = pl.read_parquet(next((ws.root / "mixes" / "again").glob(f"*/{name}.parquet")))
+        assert not stored["text"].str.contains("@example.com").any()
+    assert again.verify().documents == len(again)
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        ({"x": {"mix": "small", "path": "two.jsonl"}}, "path = 'two.jsonl' does not go with mix"),
+        ({"x": {"mix": "small", "licence": "MIT"}}, "licence = 'MIT' does not go with mix"),
+        ({"x": {"mix": "small", "serves": "vote"}}, "serves = 'vote' does not go with mix"),
+        ({"x": {"mix": ["small", "small"]}}, "names a mix twice"),
+        ({"x": {"mix": ["small", "b"], "weights": [1.0]}}, "1 weights for 2 mixes"),
+        ({"x": {"mix": "small", "weights": [0.0]}}, "above 0 and finite"),
+        ({"x": {"mix": "small", "weights": [float("nan")]}}, "above 0 and finite"),
+        ({"two": {"path": "two.jsonl", "weights": [1.0]}}, "say which: mix"),
+        ({"x": {"mix": "small"}, "two": {"path": "two.jsonl"}}, "two pools have documents of 'two'"),
+        ({"x": {"mix": "small"}, "y": {"mix": "small"}}, "two pools have documents of 'one'"),
+    ],
+)
+def test_pools_of_mixes_that_cannot_be_say_why(ws, folder, pool, message):  # noqa: F811
+    ws.mix(recipe(folder))
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        ws.mix(recipe(folder, name="again", pool=pool, stage=[]))
+
+
+def test_a_licence_goes_along_with_a_mix(ws, folder):  # noqa: F811
+    ws.mix(licensed(folder))
+    assert ws.mix(of(folder, "small")).licences() == {"one": None, "two": "CC-BY-4.0"}
+    pool = {"two": {"mix": "small"}}  # which is what the mix calls one of its corpora
+    assert ws.mix(recipe(folder, name="third", pool=pool, stage=[])).licences() == {"one": None, "two": "CC-BY-4.0"}
+
+
+def test_a_document_that_is_forgotten_goes_from_what_was_made_of_a_mix(ws, folder):  # noqa: F811
+    ws.mix(recipe(folder, stage=[]))
+    again = ws.mix(of(folder, "small"))
+    told = ws.forget("one:a3")[0]
+    assert sorted(name.split()[0] for name in told.mixes) == ["again", "small"]
+    assert ("one", "a3") not in keys(ws.mix("again"))
+    assert ws.mix("again").verify().documents == len(again) - 1
 
 
 # The command line

@@ -21,12 +21,13 @@ from curator.mix.explain import Explanation, explanation
 from curator.mix.export import write_dataset, write_file
 from curator.mix.grouped import KEY, by_cluster, by_target, compared
 from curator.mix.listing import listed
-from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps, version
+from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps
+from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
 from curator.mix.members import members
-from curator.mix.stored import CURRENT, FILES, LOCK, corpora_of, lock_of, seal, store
+from curator.mix.stored import FILES, seal, store
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
-from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.task import MIX, Task, evaluation_truth, prepare
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.session import Session
@@ -227,6 +228,7 @@ class Mix:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
         made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
         used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
+        used |= {(MIX, entry["mix"]): entry["version"] for entry in self.lock.get("mixes", ())}
         plan = locked_steps(self.lock)
         for step in plan:
             directory = Path(str(step.parameters.get("model")))
@@ -334,12 +336,7 @@ class Mix:
 
     def licences(self) -> dict[str, str | None]:
         """The licence of each source in the pool: what the recipe says, else what the corpus was added with."""
-        pools, catalogue = self.lock["recipe"]["pool"], self._workshop.corpora.catalogue
-        return {
-            entry["name"]: pools[entry["name"]].get("licence") or catalogue.licence(entry["corpus"])
-            for entry in self.lock["corpora"]
-            if entry["role"] == "pool"
-        }
+        return licences(self.lock, self._workshop.corpora.catalogue)
 
     def export(self, path: str | Path) -> Path:
         """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it; any other path is a

@@ -7,7 +7,7 @@ from curator import origins
 from curator.catalogue import Catalogue
 from curator.errors import UnknownNameError, WorkspaceError
 from curator.files import read_json
-from curator.mix.stored import CURRENT, corpora_of, lock_of
+from curator.mix.locked import CURRENT, corpora_of, lock_of
 from curator.mix.tags import tags_of
 
 TOLD = ("version", "documents", "pool", "target", "seed", "created", "stale", "newer")

@@ -9,15 +9,13 @@ from curator.corpora import Corpora
 from curator.errors import DataError
 from curator.relation import Relation
 
-GIVEN = ("text", "label", "source", "weight")  # by the mix; every other column is the corpus's
-
 
 def members(frame: pl.DataFrame, entries: Iterable[Mapping[str, Any]], corpora: Corpora) -> Relation:
-    """Documents (``corpus, id`` and ``GIVEN``) with what the versions of corpora in a lockfile's ``entries`` have.
+    """Documents, at least ``corpus, id``, with the columns that the corpora of a lockfile's ``entries`` add.
 
-    They come corpus by corpus in the order of the entries, and within one in the order of ``frame``; ``_version`` is
-    that of the corpus. Vectors are those of the corpus's texts, also where a stage changed the text. Raises DataError
-    for a document that is in none.
+    They come corpus by corpus in the order of the entries, and within one in the order of ``frame``; ``_version`` and
+    ``_text`` are those of the corpus. Vectors are of these texts, also where a stage changed them. Raises DataError for
+    a document that is in none.
     """
     parts, frames = [], []
     for entry in entries:
@@ -26,14 +24,13 @@ def members(frame: pl.DataFrame, entries: Iterable[Mapping[str, Any]], corpora: 
             continue
         relation = corpora.relation(corpora.catalogue.corpus(entry["corpus"], entry["version"]))
         rows = relation.select(["id"]).with_row_index("_row")
-        places = own.join(rows, on="id", how="inner", maintain_order="left")["_row"].to_numpy()
-        part = relation.take(places)
-        kept = own.join(rows, on="id", how="semi", maintain_order="left").with_columns(
-            _version=pl.lit(entry["version"])
-        )
+        found = own.join(rows, on="id", how="inner", maintain_order="left")
+        part = relation.take(found["_row"].to_numpy())
+        kept = found.drop("_row").with_columns(_version=pl.lit(entry["version"]))
+        others = part.frame.rename({"text": "_text"}).drop(*kept.columns, strict=False)
         parts.append(part)
-        frames.append(pl.concat([kept, part.frame.drop("id", *GIVEN, strict=False)], how="horizontal"))
-    found = sum(map(len, parts))
-    if found != len(frame):
-        raise DataError(f"{len(frame) - found:,} of {len(frame):,} documents of a mix are in its corpora no more")
+        frames.append(pl.concat([kept, others], how="horizontal"))
+    lost = len(frame) - sum(map(len, parts))
+    if lost:
+        raise DataError(f"{lost:,} of {len(frame):,} documents of a mix are in its corpora no more")
     return Relation.concat(parts, pl.concat(frames, how="diagonal_relaxed"))

@@ -5,16 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora
-from curator.files import is_sealed, read_json, sha256, sweep, write_bytes, write_json, write_sealed
+from curator.files import sha256, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built
-from curator.mix.lock import version
+from curator.mix.locked import LOCK
 from curator.mix.summary import summarise
 from curator.mix.task import Task, describe
 
-CURRENT = "current.json"
-LOCK = "lock.json"
 FILES = ("mix.parquet", "ledger.parquet", "pool.parquet", "partners.parquet", "summary.json")
 LOCK_SECONDS = 600.0  # how long a finished mix waits for another writer, rather than being thrown away
 
@@ -51,20 +48,6 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
 def seal(directory: Path, values: dict[str, Any]) -> None:
     """Write the lockfile of a mix whose other files are there. Its presence means complete."""
     write_sealed(directory / LOCK, {**values, "sha256": {name: sha256(directory / name) for name in FILES}})
-
-
-def lock_of(directory: Path) -> dict[str, Any] | None:
-    """The lockfile of a stored mix; None where it is not what was written, or that of another version."""
-    if not is_sealed(directory / LOCK):
-        return None
-    values: dict[str, Any] = read_json(directory / LOCK)
-    return values if version(values) == directory.name else None
-
-
-def corpora_of(values: dict[str, Any], catalogue: Catalogue) -> list[Corpus]:
-    """The versions of corpora that a lockfile names. Raises WorkspaceError where one is gone."""
-    pairs = sorted({(entry["corpus"], entry["version"]) for entry in values["corpora"]})
-    return [catalogue.corpus(name, number) for name, number in pairs]
 
 
 def _as_changed(documents: pl.DataFrame, built: Built) -> pl.DataFrame:

@@ -15,14 +15,17 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import Columns, normalise
 from curator.errors import DataError, RecipeError
+from curator.mix.union import CONFLICT, MIXES, Chosen, union
 from curator.nearest import Tools, rewrite
-from curator.recipe import Recipe, Source
+from curator.recipe import Pool, Recipe, Source
 from curator.relation import Relation
 from curator.session import Session
 
 log = logging.getLogger(__name__)
 
 Versions = Mapping[tuple[str, str], str]
+
+MIX = "mix"  # the role of a mix among the versions that are fixed
 
 DEV_SHARE = 0.2  # of the shots, per label
 FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
@@ -51,6 +54,7 @@ class Task:
     pool: Relation
     used: tuple[Used, ...]
     warnings: tuple[str, ...]
+    mixes: tuple[dict[str, Any], ...] = ()  # that the pool is made of: pool, mix, version, ids_sha256
 
     @property
     def relations(self) -> dict[str, Relation]:
@@ -109,6 +113,7 @@ def prepare(
         _unit(pool),
         tuple(used),
         tuple(warnings),
+        tuple(finder.mixes),
     )
 
 
@@ -123,6 +128,7 @@ class _Finder:
         self.session = session
         self.base = base
         self.versions = versions
+        self.mixes: list[dict[str, Any]] = []  # those that were found
 
     def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
         """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
@@ -134,27 +140,44 @@ class _Finder:
 
     def pool(self, labels: tuple[str, ...], seed: int) -> tuple[Relation, list[Used]]:
         """All pool documents, keyed by (corpus, id); labels that are none of the target's become NULL."""
-        parts, used = [], []
+        parts, used = [], list[Used]()
         for name, source in self.recipe.pool.items():
-            relation, corpus = self._documents("pool", name, name, source)
+            relation, corpora = self._of_mixes(name, source) if source.mix else self._of_corpus(name, source)
             if source.sample is not None and source.sample < len(relation):
                 relation = relation.take(np.sort(_hash_order(relation.frame["id"], f"sample {seed}")[: source.sample]))
-            frame = relation.frame.rename({"label": "source_label"})
-            usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
-            frame = frame.with_columns(
-                pl.lit(name).alias("corpus"),
-                _mapped(source, "source_label").alias("_mapped"),
-                pl.lit(source.serves).alias("serves"),
-                pl.lit(1.0).alias("weight"),
-            ).with_columns(pl.when(usable).then("_mapped").alias("label"))
-            first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
-            frame = frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
+            frame = _as_pool(relation.frame, name, source, labels)
+            if not source.mix and any(pool.mix for pool in self.recipe.pool.values()):
+                frame = frame.rename({MIXES: f"{MIXES}_", CONFLICT: f"{CONFLICT}_"}, strict=False)
             parts.append(relation.with_frame(frame))
-            used.append(Used("pool", name, corpus, len(frame)))
+            counts = dict(frame.group_by("corpus").len().iter_rows())
+            used += [Used("pool", own, corpus, counts.get(own, 0)) for own, corpus in corpora.items()]
+        names = [use.name for use in used]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise RecipeError(
+                f"{self.recipe.name}: two pools have documents of {twice[0]!r}; leave one out, or name mixes in one "
+                'pool, which takes each document once: mix = ["…", "…"]'
+            )
         frame = pl.concat([part.frame for part in parts], how="diagonal_relaxed")
         if not len(frame):
             raise DataError("the pool is empty: no source has a document that its where lets through")
         return Relation.concat(parts, frame), used
+
+    def _of_corpus(self, name: str, source: Pool) -> tuple[Relation, dict[str, Corpus]]:
+        relation, corpus = self._documents("pool", name, name, source)
+        return relation, {name: corpus}
+
+    def _of_mixes(self, name: str, source: Pool) -> tuple[Relation, dict[str, Corpus]]:
+        """The documents of stored mixes, under the names that these have for their corpora."""
+        catalogue, what = self.corpora.catalogue, f"pool {name}"
+        names = source.mix or []
+        mixes = [
+            Chosen.open(catalogue, one, None if self.versions is None else self.versions[MIX, one]) for one in names
+        ]
+        relation, corpora = union(mixes, source.weights or [1.0] * len(mixes), self.corpora, what)
+        self.mixes += [{"pool": name, **mix.told()} for mix in mixes]
+        if source.where is not None:
+            relation = relation.take(self._rows(relation, source.where, f"{what}: where"))
+        return relation, corpora
 
     def _documents(self, role: str, name: str, stored: str, source: Source) -> tuple[Relation, Corpus]:
         corpus = self._corpus(role, name, source.corpus or stored, source)
@@ -272,6 +295,18 @@ def _hash_order(ids: pl.Series, salt: str) -> npt.NDArray[np.int64]:
 def _unit_hash(text: str) -> float:
     digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def _as_pool(frame: pl.DataFrame, name: str, source: Pool, labels: tuple[str, ...]) -> pl.DataFrame:
+    """Documents with the columns of a pool; those of mixes have their corpora and weights already."""
+    own = [pl.lit(name).alias("corpus"), pl.lit(1.0).alias("weight")] if source.mix is None else []
+    usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
+    frame = frame.rename({"label": "source_label"})
+    frame = frame.with_columns(
+        *own, _mapped(source, "source_label").alias("_mapped"), pl.lit(source.serves).alias("serves")
+    ).with_columns(pl.when(usable).then("_mapped").alias("label"))
+    first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
+    return frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
 
 
 def _mapped(source: Source, column: str = "label") -> pl.Expr:

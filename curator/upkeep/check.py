@@ -168,6 +168,11 @@ def _mixes(root: Path) -> Found:
                 version = root / "corpora" / entry["corpus"] / entry["version"]
                 if not version.exists():
                     yield version / MANIFEST, f"the mix {values['name']} cannot be rebuilt; {ADD_AGAIN}"
+            for used in values.get("mixes", ()):
+                other = root / "mixes" / used["mix"] / used["version"]
+                if not other.exists():
+                    told = f"curator mix, with the recipe of {used['mix']}, may make it again"
+                    yield other / LOCK, f"the mix {values['name']} cannot be rebuilt; {told}"
 
 
 def _races(root: Path) -> Found:
