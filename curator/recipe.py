@@ -4,6 +4,7 @@ A recipe says what the task is, where the pool comes from, which stages decide, 
 race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from curator.errors import RecipeError
 
 ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 
 
@@ -153,9 +155,12 @@ class Race(_Settings):
     @field_validator("arms")
     @classmethod
     def _known(cls, arms: list[str]) -> list[str]:
-        unknown = [arm for arm in arms if arm not in ARMS]
+        stored = re.compile(f"{OF_MIX}{NAME[1:]}")
+        unknown = [arm for arm in arms if arm not in ARMS and not stored.match(arm)]
         if unknown:
-            raise ValueError(f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
+            raise ValueError(
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}, and {OF_MIX}NAME, a stored mix"
+            )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
         return arms

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, UsageError
 from curator.functions import FUNCTIONS, search
-from curator.mix import Mix, Workshop, listed, make
+from curator.mix import Mix, StoredMix, Workshop, combine, listed, make
 from curator.nearest import Tools
 from curator.recipe import Recipe
 from curator.relation import Relation
@@ -225,6 +225,17 @@ class Workspace:
             return Mix.open(str(source), self._workshop(None))
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         return make(recipe_, self._workshop(recipe_, data))
+
+    def combine(self, name: str, mixes: Sequence[str], weights: Sequence[float] | None = None) -> Mix:
+        """Store the union of two or more mixes of one task under a name of its own.
+
+        A document of several mixes comes once, with the largest of its weights, each times that of its mix in
+        ``weights``. Where mixes give it different labels it is left out, and a warning in the summary counts such
+        documents; the ledger says of each document which mixes have it. Target, dev and test set are those of the first
+        mix, and what decontamination finds is left out again. Raises UsageError for mixes with other labels, or
+        another test set, than the first.
+        """
+        return combine(name, [StoredMix.open(self.catalogue, one) for one in mixes], weights, self._workshop)
 
     def mixes(self) -> list[str]:
         """Names of the stored mixes."""

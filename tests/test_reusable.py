@@ -479,6 +479,135 @@ def test_a_document_that_is_forgotten_goes_from_what_was_made_of_a_mix(ws, folde
     assert ws.mix("again").verify().documents == len(again) - 1
 
 
+# Mixes combined
+
+
+def halves(ws, folder):  # noqa: F811
+    """A mix of documents about cards and rooms and one about rooms and food, of the same task."""
+    for name, words in (("a", ("card", "room")), ("b", ("room", "food"))):
+        where = " OR ".join(f"text LIKE '%{word}%'" for word in words)
+        pool = {"two": {"path": "two.jsonl", "where": where}}
+        if name == "a":
+            one = {"path": "one.jsonl", "label": "stars", "labels": {"5": "positive", "1": "negative"}}
+            pool = {"one": {**one, "where": where}, **pool}
+        yield ws.mix(recipe(folder, name=name, pool=pool, stage=[]))
+
+
+def test_a_combination_has_each_document_once_and_says_from_which_mixes(ws, folder, toy):  # noqa: F811
+    a, b = halves(ws, folder)
+    seen = len(toy.seen)
+    both = ws.combine("both", ["a", "b"])
+    assert len(toy.seen) == seen
+    assert keys(both) == keys(a) | keys(b)
+    assert len(both) == len(keys(both)) < len(a) + len(b)
+    start = both.ledger().filter(stage="labels")
+    told = {(row["corpus"], row["id"]): row["reason"] for row in start.iter_rows(named=True)}
+    for key in keys(both):
+        assert told[key] == "it is in " + ", ".join(name for name, mix in (("a", a), ("b", b)) if key in keys(mix))
+    assert {why: sum(reason == why for reason in told.values()) for why in set(told.values())} == {
+        "it is in a": 20 + 5, "it is in a, b": 5, "it is in b": 5,
+    }  # fmt: skip
+    texts = dict(pl.concat([a.frame(), b.frame()]).select("id", "text").iter_rows())
+    assert dict(both.frame().select("id", "text").iter_rows()) == texts
+    assert [(entry["mix"], entry["ids_sha256"]) for entry in both.lock["mixes"]] == [
+        (mix.name, mix.lock["ids_sha256"]) for mix in (a, b)
+    ]
+    assert both.verify().documents == len(both)
+    assert ws.combine("both", ["a", "b"]).lock == both.lock
+    assert keys(ws.combine("turned", ["b", "a"])) == keys(both)
+    assert a.diff(both, "source")["only_here"].sum() == 0
+    assert ws.check() == []
+
+
+def test_weights_of_a_combination_multiply_and_the_largest_counts(ws, folder):  # noqa: F811
+    a, b = halves(ws, folder)
+    weights = ws.combine("both", ["a", "b"], [0.5, 2.0]).frame()
+    for row in weights.iter_rows(named=True):
+        key = row["corpus"], row["id"]
+        assert row["weight"] == max(w for mix, w in ((a, 0.5), (b, 2.0)) if key in keys(mix))
+    assert set(weights["weight"]) == {0.5, 2.0}
+    with pytest.raises(RecipeError, match="1 weights for 2 mixes"):
+        ws.combine("other", ["a", "b"], [1.0])
+
+
+def test_labels_that_contradict_each_other_are_reported_and_left_out(ws, folder):  # noqa: F811
+    plain = {"path": "two.jsonl"}
+    ws.mix(recipe(folder, name="a", pool={"two": plain}, stage=[]))
+    turned = {"negative": "positive"}
+    ws.mix(recipe(folder, name="b", pool={"two": {**plain, "labels": turned}}, stage=[]))
+    both = ws.combine("both", ["a", "b"])
+    assert set(both.frame()["label"]) == {"positive"}
+    assert len(both) == 10
+    dropped = both.ledger().filter("deciding", keep=False)
+    assert set(dropped["reason"]) == {"it is negative in a, positive in b: the mixes disagree"}
+    assert set(dropped["rule"]) == {"no usable label"}
+    told = "10 documents of pool mixes have other labels in other mixes and are not used"
+    assert told in both.summary()["warnings"]
+    assert both.verify().documents == 10
+
+
+def test_the_text_of_the_mix_in_which_a_stage_changed_it_is_taken(ws, folder):  # noqa: F811
+    rows = [{"text": f"good thanks tale {i} from joe{i}@example.com", "label": "positive"} for i in range(6)]
+    write(folder / "two.jsonl", rows)
+    pool = {"two": {"path": "two.jsonl"}}
+    ws.mix(recipe(folder, name="a", pool=pool, stage=[]))
+    masked = ws.mix(recipe(folder, name="b", pool=pool, stage=[{"use": "pii"}]))
+    for name, order in (("ab", ["a", "b"]), ("ba", ["b", "a"])):
+        assert ws.combine(name, order).frame()["text"].equals(masked.frame()["text"])
+
+
+def test_combinations_that_cannot_be_say_why(ws, folder):  # noqa: F811
+    halves_ = list(halves(ws, folder))
+    assert len(halves_) == 2
+    with pytest.raises(UsageError, match="two mixes or more"):
+        ws.combine("one", ["a"])
+    with pytest.raises(UsageError, match="give the result another"):
+        ws.combine("a", ["a", "b"])
+    with pytest.raises(RecipeError, match="names a mix twice"):
+        ws.combine("both", ["a", "a"])
+    with pytest.raises(UnknownNameError):
+        ws.combine("both", ["a", "c"])
+    task = {"target": "target.jsonl", "test": "other.jsonl", "shots": 10}
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    write(folder / "other.jsonl", [*rows[:10], {"id": "x", "text": "good thanks", "label": "positive"}])
+    ws.mix(recipe(folder, name="c", task=task, pool={"two": {"path": "two.jsonl"}}, stage=[]))
+    with pytest.raises(UsageError, match=r"1 texts are only in that of 'c', 2 only in the other; .*mix = \"c\""):
+        ws.combine("both", ["a", "c"])
+    write(folder / "three.jsonl", [{"text": f"good {i}", "label": label} for i, label in enumerate("pq" * 12)])
+    task = {"target": "three.jsonl", "test": "test.jsonl", "shots": 10}
+    pool = {"two": {"path": "two.jsonl", "labels": {"positive": "p"}}}
+    ws.mix(recipe(folder, name="d", task=task, pool=pool, stage=[]))
+    with pytest.raises(UsageError, match="has p, q"):
+        ws.combine("both", ["a", "d"])
+    write(folder / "two.jsonl", [{"text": "good card", "label": "positive"}])
+    ws.mix(recipe(folder, name="e", pool={"two": {"path": "two.jsonl"}}, stage=[]))
+    with pytest.raises(RecipeError, match="build both of the same version"):
+        ws.combine("both", ["a", "e"])
+
+
+def test_a_combination_is_decontaminated_unless_every_mix_says_not(ws, folder):  # noqa: F811
+    loose = {"target": "target.jsonl", "test": "test.jsonl", "shots": 10, "decontaminate": False}
+    one = {"one": {"path": "one.jsonl", "label": "stars", "labels": {"5": "positive", "1": "negative"}}}
+    for name, task in (("a", loose), ("b", loose), ("c", {**loose, "decontaminate": True})):
+        ws.mix(recipe(folder, name=name, task=task, pool=one, stage=[]))
+    assert ("one", "leak") in keys(ws.combine("ab", ["a", "b"]))
+    assert ("one", "leak") not in keys(ws.combine("ac", ["a", "c"]))
+    assert ("one", "leak") not in keys(ws.combine("ca", ["c", "a"]))
+
+
+def test_mixes_of_a_task_that_cuts_its_test_set_are_combined(ws, folder):  # noqa: F811
+    task = {"target": "target.jsonl", "split": {"test": 0.4}, "shots": 5}
+    for name, budget in (("a", 4), ("b", 9)):
+        ws.mix(recipe(folder, name=name, task=task, stage=[{"use": "ratio", "budget": budget}]))
+    both = ws.combine("both", ["a", "b"])
+    assert keys(both) == keys(ws.mix("a")) | keys(ws.mix("b"))
+    assert both.verify().documents == len(both)
+    other = {**task, "split": {"test": 0.6}}
+    ws.mix(recipe(folder, name="c", task=other, stage=[]))
+    with pytest.raises(UsageError, match="different test sets"):
+        ws.combine("third", ["a", "c"])
+
+
 # The command line
 
 RECIPE = '[task]\ntarget = "target.jsonl"\nsplit = { test = 0.3 }\n[pool.p]\npath = "pool.jsonl"\n'
@@ -540,3 +669,14 @@ def test_export_of_a_dataset_and_a_licence_on_the_command_line(run):  # noqa: F8
     code, _, err = run("export", "s", run.folder / "saved")
     assert code == 2
     assert "not empty" in err
+
+
+def test_combine_on_the_command_line(run):  # noqa: F811
+    two_mixes(run)
+    code, out, err = run("combine", "both", "r", "s", "--weight", "1", "--weight", "3")
+    assert code == 0, err
+    assert out.startswith("both: 20 of 20 documents")
+    told = json.loads(run("combine", "both", "r", "s", "--weight", "1", "--weight", "3", "--json")[1])
+    assert sorted(row["weight"] for row in told["rows"]) == [1] * 14 + [3] * 6
+    assert run("verify", "both")[0] == 0
+    assert run("combine", "both", "r")[0] == 2

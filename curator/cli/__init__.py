@@ -15,7 +15,7 @@ from curator.cli import sql
 from curator.cli.app import Data, Json, Settings, app, open_workspace
 from curator.cli.terminal import err, out, print_json, print_report, print_rows, print_table, print_verdict, write_out
 from curator.errors import CuratorError, UsageError
-from curator.mix import told
+from curator.mix import Mix, told
 
 
 @app.command()
@@ -136,17 +136,32 @@ def mix(
         if dry_run:
             print_report(ws.estimate_recipe(recipe, data=data), as_json)
             return
-        built = ws.mix(recipe, data=data)
-        summary = built.summary()
-        if as_json:
-            print_json(built.frame(), summary)
-            return
-        out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
-        print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
-        for line in told(summary):
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
-        for warning in summary["warnings"]:
-            err.print(f"note: {warning}", markup=False)
+        _print_mix(ws.mix(recipe, data=data), as_json)
+
+
+@app.command()
+def combine(
+    name: Annotated[str, typer.Argument(help="Of the mix that is made.")],
+    mixes: Annotated[list[str], typer.Argument(metavar="MIX MIX...", help="Stored mixes of one task.")],
+    weight: Annotated[list[float] | None, typer.Option(help="Of each mix, in their order; else all 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Store the union of mixes as a mix: each document once, with the largest of its weights."""
+    with open_workspace() as ws:
+        _print_mix(ws.combine(name, mixes, weight), as_json)
+
+
+def _print_mix(built: Mix, as_json: bool) -> None:
+    summary = built.summary()
+    if as_json:
+        print_json(built.frame(), summary)
+        return
+    out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
+    print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
+    for line in told(summary):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in summary["warnings"]:
+        err.print(f"note: {warning}", markup=False)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Mixes: build · verify · diff · explain · export."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,28 @@ from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps, sum_of
 from curator.mix.card import card
+from curator.mix.combine import recipe_of, task_of
 from curator.mix.explain import Explanation, explanation
 from curator.mix.export import write_dataset, write_file
 from curator.mix.grouped import KEY, by_cluster, by_target, compared
 from curator.mix.listing import listed
 from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps
-from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
+from curator.mix.locked import CURRENT, LOCK, corpora_of, fixed_versions, licences, lock_of, version
 from curator.mix.members import members
 from curator.mix.stored import FILES, seal, store
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
-from curator.mix.task import MIX, Task, evaluation_truth, prepare
+from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.union import StoredMix
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.session import Session
 from curator.vectors import Encoded, Encoder
 
 __all__ = [
-    "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop",
-    "build", "digest", "evaluation_truth", "listed", "lock_of", "make", "prepare", "seal", "steps", "summarise", "told",
-    "version",
+    "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "Mix", "StoredEncoder", "StoredMix", "Task", "Verification",
+    "Workshop", "build", "combine", "digest", "evaluation_truth", "listed", "lock_of", "make", "prepare", "seal",
+    "steps", "summarise", "told", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,15 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
         sweep(home)
         write_sealed(home / CURRENT, {"version": directory.name})
     return Mix(directory, workshop)
+
+
+def combine(
+    name: str, mixes: Sequence[StoredMix], weights: Sequence[float] | None, workshop: Callable[[Recipe], Workshop]
+) -> "Mix":
+    """Build and store the union of mixes; see ``Workspace.combine``."""
+    recipe = recipe_of(name, mixes, weights)
+    made_in = workshop(recipe)
+    return make(recipe, made_in, task=task_of(recipe, mixes, made_in.corpora, made_in.session))
 
 
 class Mix:
@@ -227,8 +238,6 @@ class Mix:
         if damaged:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
         made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
-        used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
-        used |= {(MIX, entry["mix"]): entry["version"] for entry in self.lock.get("mixes", ())}
         plan = locked_steps(self.lock)
         for step in plan:
             directory = Path(str(step.parameters.get("model")))
@@ -243,7 +252,9 @@ class Mix:
         gone = self.lock.get("forgotten", 0)
         since = f"{gone:,} documents were forgotten since; " if gone else ""
         try:
-            task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
+            task = prepare(
+                locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=fixed_versions(self.lock)
+            )
             again = build(task, plan, session)
         except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
             if not gone:

@@ -10,6 +10,7 @@ from curator.files import is_sealed, read_json
 
 CURRENT = "current.json"
 LOCK = "lock.json"
+MIX = "mix"  # the role of a mix among versions that are fixed
 MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages", "mixes")  # what names the version
 
 
@@ -40,6 +41,12 @@ def licences(values: dict[str, Any], catalogue: Catalogue) -> dict[str, str | No
         stated = values["recipe"]["pool"].get(entry["name"], {}).get("licence") or found.get(entry["name"])
         found[entry["name"]] = stated or catalogue.licence(entry["corpus"])
     return found
+
+
+def fixed_versions(values: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """The versions of corpora that a lockfile names, by role and name, and those of mixes that are in its pool."""
+    used = {(entry["role"], entry["name"]): entry["version"] for entry in values["corpora"]}
+    return used | {(MIX, entry["mix"]): entry["version"] for entry in values.get("mixes", ())}
 
 
 def corpora_of(values: dict[str, Any], catalogue: Catalogue) -> list[Corpus]:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import Columns, normalise
 from curator.errors import DataError, RecipeError
-from curator.mix.union import CONFLICT, MIXES, Chosen, union
+from curator.mix.locked import MIX
+from curator.mix.union import CONFLICT, MIXES, StoredMix, union
 from curator.nearest import Tools, rewrite
 from curator.recipe import Pool, Recipe, Source
 from curator.relation import Relation
@@ -24,8 +25,6 @@ from curator.session import Session
 log = logging.getLogger(__name__)
 
 Versions = Mapping[tuple[str, str], str]
-
-MIX = "mix"  # the role of a mix among the versions that are fixed
 
 DEV_SHARE = 0.2  # of the shots, per label
 FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
@@ -112,9 +111,16 @@ def prepare(
         _unit(test.with_frame(test.frame.drop("label"))),
         _unit(pool),
         tuple(used),
-        tuple(warnings),
+        (*warnings, *finder.warnings),
         tuple(finder.mixes),
     )
+
+
+def with_mix(task: Task, mix: StoredMix, corpora: Corpora) -> Task:
+    """The same task with the documents of a stored mix as its pool. Its labels count where they are the task's."""
+    relation, _ = union([mix], [1.0], corpora, f"mix {mix.name}")
+    frame = _as_pool(relation.frame, mix.name, Pool(mix=[mix.name]), task.labels)
+    return replace(task, pool=_unit(relation.with_frame(frame)), mixes=({"pool": mix.name, **mix.told()},))
 
 
 class _Finder:
@@ -129,6 +135,7 @@ class _Finder:
         self.base = base
         self.versions = versions
         self.mixes: list[dict[str, Any]] = []  # those that were found
+        self.warnings: list[str] = []
 
     def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
         """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
@@ -171,10 +178,13 @@ class _Finder:
         catalogue, what = self.corpora.catalogue, f"pool {name}"
         names = source.mix or []
         mixes = [
-            Chosen.open(catalogue, one, None if self.versions is None else self.versions[MIX, one]) for one in names
+            StoredMix.open(catalogue, one, None if self.versions is None else self.versions[MIX, one]) for one in names
         ]
         relation, corpora = union(mixes, source.weights or [1.0] * len(mixes), self.corpora, what)
         self.mixes += [{"pool": name, **mix.told()} for mix in mixes]
+        disagree = int(relation.frame[CONFLICT].is_not_null().sum())
+        if disagree:
+            self.warnings.append(f"{disagree:,} documents of {what} have other labels in other mixes and are not used")
         if source.where is not None:
             relation = relation.take(self._rows(relation, source.where, f"{what}: where"))
         return relation, corpora
@@ -209,14 +219,23 @@ class _Finder:
 def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[str]:
     """The labels of test documents: the only place where they are read. For scoring, never for choosing."""
     versions = {(use.role, use.name): use.corpus.version for use in task.used}
-    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
-    if recipe.task.test is not None:
-        relation, _ = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
-    else:
-        everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
-        _, relation, _ = _test_of(recipe, finder, everything)
+    relation = _tested(recipe, corpora, session, versions)
     known = dict(zip(relation.frame["id"].to_list(), relation.frame["label"].to_list(), strict=True))
     return [str(known[name]) for name in ids]
+
+
+def tested_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> set[str]:
+    """The texts of the test set in fixed ``versions``."""
+    return set(_tested(recipe, corpora, session, versions).frame["text"])
+
+
+def _tested(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> Relation:
+    """The test set with its labels, those without one too where it is a source of its own."""
+    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
+    if recipe.task.test is not None:
+        return finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)[0]
+    everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
+    return _test_of(recipe, finder, everything)[1]
 
 
 def _keep_apart(recipe: Recipe, target: Relation, test: Relation) -> None:

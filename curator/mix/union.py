@@ -22,7 +22,7 @@ MIXES, CONFLICT = "mixes", "conflict"  # columns: which mixes have a document, a
 
 
 @dataclass(frozen=True)
-class Chosen:
+class StoredMix:
     """A stored mix in one version: its lockfile and its documents."""
 
     name: str
@@ -31,7 +31,7 @@ class Chosen:
     frame: pl.DataFrame
 
     @classmethod
-    def open(cls, catalogue: Catalogue, name: str, version: str | None = None) -> "Chosen":
+    def open(cls, catalogue: Catalogue, name: str, version: str | None = None) -> "StoredMix":
         """The present version of a mix, or a given one. Raises UnknownNameError, or WorkspaceError if it is no more."""
         home = catalogue.root / "mixes"
         if version is None:
@@ -50,7 +50,7 @@ class Chosen:
 
 
 def union(
-    mixes: Sequence[Chosen], weights: Sequence[float], corpora: Corpora, what: str
+    mixes: Sequence[StoredMix], weights: Sequence[float], corpora: Corpora, what: str
 ) -> tuple[Relation, dict[str, Corpus]]:
     """The documents of mixes with their corpora's other columns and vectors, and which corpus each name means.
 
