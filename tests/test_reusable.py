@@ -21,7 +21,7 @@ from curator import Workspace
 from curator.errors import MissingExtraError, QueryError, RecipeError, UnknownNameError, UsageError, WorkspaceError
 from curator.mix.build import DECONTAMINATE
 from curator.mix.card import hub_licence, size_category
-from curator.mix.grouped import compared
+from curator.mix.grouped import by_target, compared
 
 SMALLER = [{"use": "deduplicate"}, {"use": "pairing", "k": 4}, {"use": "ratio", "budget": 8, "by": "label"}]
 
@@ -181,6 +181,18 @@ def test_a_diff_by_the_target_document_it_was_paired_with(ws, folder):  # noqa: 
         assert row["text"].split()[0] in ("good", "bad")
     unpaired = ws.mix(recipe(folder, name="plain", stage=[]))
     assert unpaired.diff(unpaired, "target")["group"].to_list() == [None]
+
+
+def test_of_several_stages_the_last_says_which_target_document():
+    rows = [
+        ("a", "1", 1, "test", "e"),
+        ("a", "1", 3, "target", "t3"),
+        ("a", "1", 2, "target", "t2"),
+        ("a", "2", 1, "a", "1"),
+    ]
+    ledger = pl.DataFrame(rows, schema=["corpus", "id", "position", "partner_corpus", "partner_id"], orient="row")
+    found = by_target(pl.DataFrame({"corpus": ["a", "a"], "id": ["2", "1"]}), ledger)
+    assert found.rows() == [("a", "2", None), ("a", "1", "target:t3")]
 
 
 def test_a_diff_by_cluster_puts_documents_of_both_into_the_same_clusters(ws, folder, toy):  # noqa: F811
