@@ -4,6 +4,7 @@ A recipe says what the task is, where the pool comes from, which stages decide, 
 race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from curator.errors import RecipeError
 
 ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 
 
@@ -37,7 +39,7 @@ class Source(_Settings):
 
 
 class Pool(Source):
-    """One corpus to choose from. ``serves`` says what its documents are for.
+    """One corpus to choose from, or the documents of stored mixes. ``serves`` says what its documents are for.
 
     ``labels``: they train under their own label, once that is one of the target's (after ``labels`` is applied);
     the others are counted and set aside. ``vote``: they get the label of their nearest target documents.
@@ -45,6 +47,33 @@ class Pool(Source):
 
     serves: Literal["labels", "vote"] = "labels"
     sample: int | None = Field(default=None, ge=1)  # a seeded sample of at most this many documents
+    licence: str | None = Field(default=None, min_length=1)  # such as "CC-BY-4.0"; else what the corpus was added with
+    mix: list[str] | None = Field(default=None, min_length=1)  # one name or several: a document of several comes once
+    weights: list[float] | None = None  # one for each mix, which that of its documents is multiplied by
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _of_mixes(self) -> Self:
+        if self.mix is None:
+            if self.weights is not None:
+                raise ValueError(f"weights = {self.weights} are those of mixes; say which: mix = [...]")
+            return self
+        for name in ("path", "corpus", "id", "text", "label", "licence"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} = {getattr(self, name)!r} does not go with mix: its documents have their own")
+        if self.serves != "labels":
+            raise ValueError(f"serves = {self.serves!r} does not go with mix: its documents have their labels")
+        if len(set(self.mix)) != len(self.mix):
+            raise ValueError(f"mix = {self.mix} names a mix twice")
+        if self.weights is not None and len(self.weights) != len(self.mix):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.mix)} mixes")
+        if any(not (0 < weight < float("inf")) for weight in self.weights or ()):
+            raise ValueError(f"weights = {self.weights}: each must be above 0 and finite")
+        return self
 
 
 class Split(_Settings):
@@ -126,9 +155,12 @@ class Race(_Settings):
     @field_validator("arms")
     @classmethod
     def _known(cls, arms: list[str]) -> list[str]:
-        unknown = [arm for arm in arms if arm not in ARMS]
+        stored = re.compile(f"{OF_MIX}{NAME[1:]}")
+        unknown = [arm for arm in arms if arm not in ARMS and not stored.match(arm)]
         if unknown:
-            raise ValueError(f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
+            raise ValueError(
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}, and {OF_MIX}NAME, a stored mix"
+            )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
         return arms

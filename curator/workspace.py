@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, read
 from curator.errors import CuratorWarning, UsageError
 from curator.functions import FUNCTIONS, search
-from curator.mix import Mix, Workshop, make
+from curator.mix import Mix, StoredMix, Workshop, combine, listed, make
 from curator.nearest import Tools
 from curator.recipe import Recipe
 from curator.relation import Relation
@@ -78,14 +78,20 @@ class Workspace:
         id: str | None = None,  # noqa: A002  the word of the design, and of every data frame
         vectors: str | npt.ArrayLike | None = None,
         base: Path | None = None,
+        licence: str | None = None,
     ) -> Added:
         """Read files, a frame or a Hugging Face dataset into a corpus; a changed origin makes a new version.
 
         ``text``, ``label``, ``id`` name the columns to use. ``vectors`` brings one's own: an (n, d) array, one row
         per row of the origin, or the name of a column. What cannot be read is set aside with its place and reason.
+        ``licence`` is that of the documents, such as ``CC-BY-4.0``, for the cards of datasets that have some of them;
+        without one, what was said before stays.
         """
         columns = Columns(id=id, text=text, label=label)
         corpus = self._corpora.add(name, origin, columns=columns, base=base, vectors=vectors)
+        if licence is not None:
+            with self.catalogue.writing():
+                self.catalogue.state_licence(name, licence)
         added = Added(name, corpus.version, corpus.documents, corpus.rejects, tuple(corpus.manifest["renamed"]))
         self.last_report = asdict(added)
         return added
@@ -178,7 +184,7 @@ class Workspace:
 
     def ls(self) -> list[dict[str, Any]]:
         """The corpora: name, version, documents, rejects, whether embedded, key of the vectors, bytes on disk (without
-        those), how many versions there are, files read, and when the present version became that.
+        those), how many versions there are, files read, the licence, and when the present version became that.
         """
         return [self._row(self.catalogue.corpus(name)) for name in self.catalogue.names()]
 
@@ -220,9 +226,29 @@ class Workspace:
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         return make(recipe_, self._workshop(recipe_, data))
 
+    def combine(self, name: str, mixes: Sequence[str], weights: Sequence[float] | None = None) -> Mix:
+        """Store the union of two or more mixes of one task under a name of its own.
+
+        A document of several mixes comes once, with the largest of its weights, each times that of its mix in
+        ``weights``. Where mixes give it different labels it is left out, and a warning in the summary counts such
+        documents; the ledger says of each document which mixes have it. Target, dev and test set are those of the first
+        mix, and what decontamination finds is left out again. Raises UsageError for mixes with other labels, or
+        another test set, than the first.
+        """
+        return combine(name, [StoredMix.open(self.catalogue, one) for one in mixes], weights, self._workshop)
+
     def mixes(self) -> list[str]:
         """Names of the stored mixes."""
         return sorted(path.parent.name for path in (self.root / "mixes").glob("*/current.json"))
+
+    def ls_mixes(self, tag: str | None = None) -> list[dict[str, Any]]:
+        """The stored mixes, or those with a ``tag``, each in its present version.
+
+        ``mix, tags``, whether it is ``locked`` (its lockfile is what was written), ``version, documents, pool`` (how
+        many it was chosen from), ``target`` (a corpus), ``seed, created, stale`` (files it came from that have changed
+        or gone; None where a version of a corpus is gone) and ``newer`` (corpora that have another version now).
+        """
+        return listed(self.catalogue, tag)
 
     def race(
         self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,
@@ -374,5 +400,6 @@ class Workspace:
             "bytes": corpus.size(),
             "versions": len(self.catalogue.versions(corpus.name)),
             "files": len(corpus.manifest["origin"]),
+            "licence": self.catalogue.licence(corpus.name),
             "created": self.catalogue.created(corpus.name),
         }

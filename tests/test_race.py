@@ -1,13 +1,18 @@
 """A whole race, with a tiny BERT and the toy encoder: equal budgets, one evaluation, resumed runs, failing arms."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from test_training import one_thread, tiny  # noqa: F401  fixtures
 
 from curator import Recipe, Workspace
+from curator.errors import DataError, RecipeError, UnknownNameError
+from curator.mix.union import StoredMix
 from curator.race import run as race_run
+from curator.race.arms import choose_of
 from curator.race.statistics import score
+from curator.recipe import StageUse
 
 
 @pytest.fixture
@@ -85,3 +90,60 @@ def test_an_arm_that_fails_is_reported_and_the_others_finish(tmp_path, toy, reci
     assert errors == {("full", "out of memory")}
     assert len([run for run in race.record["runs"] if run["error"] is None]) == 8
     assert "out of memory" in race.report().read_text("utf8")
+
+
+def test_a_stored_mix_is_an_arm_at_the_same_budget_without_what_is_in_the_test_set(tmp_path, toy, recipe):
+    leak = json.loads((tmp_path / "test.jsonl").read_text().splitlines()[0])
+    shop = [json.loads(line) for line in (tmp_path / "shop.jsonl").read_text().splitlines()]
+    rows = [*shop[:18], {**leak, "id": "leak"}, {**shop[20], "id": "odd", "label": "none"}]
+    (tmp_path / "other.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    loose = {"target": "target.jsonl", "test": "test.jsonl", "shots": 8, "decontaminate": False}
+    pool = {"other": {"path": "other.jsonl", "labels": {"none": "good"}}}
+    ws.mix(Recipe.parse({"name": "others", "task": loose, "pool": pool}, folder=tmp_path))
+    assert len(ws.mix("others")) == 20
+    arms = {"arms": ["mix", "mix:others"], "seeds": 2, "evaluation": 20}
+    raced = recipe.model_copy(update={"race": type(recipe.race).model_validate(arms)})
+    task = ws._workshop(None).prepare(raced, 0)
+    stored = StoredMix.open(ws.catalogue, "others")
+    workshop, mix = ws._workshop(None), ws.mix(raced)
+    drawn = [choose_of(stored, workshop, replace(task, seed=seed), mix).documents for seed in (0, 0, 1)]
+    with pytest.raises(DataError, match="has 19 documents that may train here"):
+        choose_of(stored, workshop, task, ws.mix(raced.model_copy(update={"name": "wide", "stage": []})))
+    assert drawn[0].equals(drawn[1])
+    assert set(drawn[0]["id"]) != set(drawn[2]["id"])
+    for documents in drawn:
+        assert len(documents) == documents["id"].n_unique() == 11
+        assert set(documents["corpus"]) == {"other"}
+        assert "leak" not in documents["id"]
+    race = ws.race(raced)
+    assert {run["error"] for run in race.record["runs"]} == {None}
+    assert {run["documents"] for run in race.record["runs"]} == {11}
+    told = race.record["arms"][1]
+    assert (told["name"], told["selecting"]) == ("mix:others", True)
+    assert told["mix"] == {"mix": "others", "version": stored.version, "ids_sha256": stored.lock["ids_sha256"]}
+    assert (race.directory / "runs" / "mix-others-seed1.json").exists()
+    assert "mix:others" in race.report(tmp_path / "report.md").read_text()
+    assert ws.check() == []
+
+
+def test_a_stored_mix_of_too_few_documents_is_an_arm_that_fails(tmp_path, toy, recipe):
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    ws.mix(recipe.model_copy(update={"name": "few", "stage": [StageUse(use="ratio", budget=10)]}))
+    arms = {"arms": ["mix", "mix:few"], "seeds": 2, "evaluation": 20}
+    race = ws.race(recipe.model_copy(update={"race": type(recipe.race).model_validate(arms)}))
+    errors = {run["arm"]: run["error"] for run in race.record["runs"]}
+    assert errors["mix"] is None
+    assert "has 10 documents that may train here, and the race's own mix has 11" in errors["mix:few"]
+
+
+def test_an_arm_that_is_no_stored_mix_is_refused_before_anything_is_trained(tmp_path, toy, recipe, monkeypatch):
+    monkeypatch.setattr(race_run, "fine_tune", lambda *_, **__: pytest.fail("trained"))
+    arms = {"arms": ["mix", "mix:nothing"], "seeds": 2, "evaluation": 20}
+    with pytest.raises(UnknownNameError, match="no mix named 'nothing'"):
+        Workspace(tmp_path / "work", encoder=toy).race(
+            recipe.model_copy(update={"race": type(recipe.race).model_validate(arms)})
+        )
+    for wrong in ("mix:", "mix:1", "mix:a b", "mixed"):
+        with pytest.raises(RecipeError, match="a stored mix"):
+            Recipe.parse({**recipe.model_dump(by_alias=True), "race": {"arms": [wrong]}})

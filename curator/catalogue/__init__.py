@@ -4,6 +4,7 @@
     corpora/<name>/current.json            which version the name means now
     corpora/<name>/<version>/              documents-*.parquet, rejects-*.parquet, vectors-*.npy if a person brought
                                            them, and manifest.json, written last, with a copy
+    corpora/<name>/licence.json            under which licence a person said its documents are
     corpora/<name>/forgotten.json          hashes of texts that are not to be read again (see upkeep/forget.py)
     corpora/<name>/.writing, .earlier-*    a version that is being written, and those that were not finished
     vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
@@ -31,14 +32,15 @@ from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
 from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
-from curator.files import announced, read_json, sweep, write_json, write_sealed
+from curator.files import announced, is_sealed, read_json, sweep, write_json, write_sealed
 
 __all__ = [
-    "COPY", "FORGOTTEN", "FORMAT", "IDENTIFIER", "MANIFEST", "SQL_NAMES", "Catalogue", "Corpus", "Read", "check_name",
-    "fits", "forgotten", "version_of",
+    "COPY", "FORGOTTEN", "FORMAT", "IDENTIFIER", "LICENCE", "MANIFEST", "SQL_NAMES", "Catalogue", "Corpus", "Read",
+    "check_name", "fits", "forgotten", "version_of",
 ]  # fmt: skip
 
 FORMAT = 2
+LICENCE = "licence.json"
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SQL_NAMES = frozenset({"target", "test", "dev", "pool", "candidates"})  # a recipe's own relations
 
@@ -117,6 +119,21 @@ class Catalogue:
     def created(self, name: str) -> str:
         """When the present version of a corpus became that, in UTC."""
         return str(read_json(self.root / "corpora" / name / "current.json")["created"])
+
+    def licence(self, name: str) -> str | None:
+        """Under which licence a person said the documents of a corpus are. Raises WorkspaceError if that is damaged."""
+        path = self.root / "corpora" / name / LICENCE
+        if not path.exists():
+            return None
+        if not is_sealed(path):
+            raise WorkspaceError(f"{path} is damaged; say the licence again: curator add … --licence")
+        return str(read_json(path)["licence"])
+
+    def state_licence(self, name: str, licence: str) -> None:
+        """Write down under which licence the documents of a corpus are, in whatever version."""
+        if not licence.strip():
+            raise UsageError(f"corpus {name!r}: a licence is a name such as 'CC-BY-4.0', not {licence!r}")
+        write_sealed(self.root / "corpora" / name / LICENCE, {"licence": licence})
 
     def add(
         self,

@@ -15,7 +15,7 @@ from curator.cli import sql
 from curator.cli.app import Data, Json, Settings, app, open_workspace
 from curator.cli.terminal import err, out, print_json, print_report, print_rows, print_table, print_verdict, write_out
 from curator.errors import CuratorError, UsageError
-from curator.mix import told
+from curator.mix import Mix, told
 
 
 @app.command()
@@ -26,12 +26,16 @@ def add(
     label: Annotated[str | None, typer.Option(help="Column with the label.")] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Column with the id.")] = None,
     vectors: Annotated[str | None, typer.Option(help="Column with vectors of one's own.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the documents, such as CC-BY-4.0.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 3 if anything was rejected.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read files into a corpus."""
     with open_workspace() as ws:
-        added = ws.add(name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors)
+        added = ws.add(
+            name, origin if len(origin) > 1 else origin[0], text=text, label=label, id=id_, vectors=vectors,
+            licence=licence,
+        )  # fmt: skip
         if as_json:
             print_json(ws.rejects(name), ws.last_report)
         else:
@@ -132,17 +136,32 @@ def mix(
         if dry_run:
             print_report(ws.estimate_recipe(recipe, data=data), as_json)
             return
-        built = ws.mix(recipe, data=data)
-        summary = built.summary()
-        if as_json:
-            print_json(built.frame(), summary)
-            return
-        out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
-        print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
-        for line in told(summary):
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
-        for warning in summary["warnings"]:
-            err.print(f"note: {warning}", markup=False)
+        _print_mix(ws.mix(recipe, data=data), as_json)
+
+
+@app.command()
+def combine(
+    name: Annotated[str, typer.Argument(help="Of the mix that is made.")],
+    mixes: Annotated[list[str], typer.Argument(metavar="MIX MIX...", help="Stored mixes of one task.")],
+    weight: Annotated[list[float] | None, typer.Option(help="Of each mix, in their order; else all 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Store the union of mixes as a mix: each document once, with the largest of its weights."""
+    with open_workspace() as ws:
+        _print_mix(ws.combine(name, mixes, weight), as_json)
+
+
+def _print_mix(built: Mix, as_json: bool) -> None:
+    summary = built.summary()
+    if as_json:
+        print_json(built.frame(), summary)
+        return
+    out.print(f"{built.name}: {len(built):,} of {summary['pool']:,} documents", highlight=False)
+    print_table(pl.DataFrame(summary["funnel"]).select("stage", "seen", "kept", "dropped", "seconds"))
+    for line in told(summary):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in summary["warnings"]:
+        err.print(f"note: {warning}", markup=False)
 
 
 @app.command()
@@ -245,10 +264,23 @@ def verify(
 
 
 @app.command()
-def diff(one: str, other: str, as_json: Json = False) -> None:
-    """What differs between two mixes, and why."""
+def diff(
+    one: str,
+    other: str,
+    by: Annotated[
+        str | None, typer.Option(help="Count by source, label, target, cluster, or a column of the pool's documents.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Clusters; by default the root of the documents.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the clusters.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What differs between two mixes, and why; with --by, how many of each group are in both or in one."""
     with open_workspace() as ws:
         first, second = ws.mix(one), ws.mix(other)
+        if by is not None:
+            sizes = {one: len(first), other: len(second)}
+            print_rows(first.diff(second, by, k=k, seed=seed), {"by": by, "documents": sizes}, as_json)
+            return
         changes = first.diff(second)
         counts = (
             changes.group_by("change", "stage", "rule").len("documents").sort("documents", "change", descending=True)
@@ -264,17 +296,53 @@ def diff(one: str, other: str, as_json: Json = False) -> None:
 
 
 @app.command()
-def export(mix_name: Annotated[str, typer.Argument(metavar="MIX")], path: Path) -> None:
-    """Write a mix to a .jsonl, .csv or .parquet file, with its lockfile beside it."""
+def export(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    path: Annotated[Path, typer.Argument(help="A .jsonl, .csv or .parquet file, or a directory that is not there.")],
+) -> None:
+    """Write a mix to a file, with its lockfile beside it, or as a saved Hugging Face dataset with its card."""
     with open_workspace() as ws:
         written = ws.mix(mix_name).export(path)
-        out.print(f"{written} and {written.name}.lock.json", markup=False, highlight=False)
+        beside = f"{written.name}.lock.json" if written.is_file() else f"its card, {written.name}/README.md"
+        out.print(f"{written} and {beside}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
-def ls(as_json: Json = False) -> None:
+def tag(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TAG]...", help="Without any, they are shown.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take them off.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put tags on a mix, or take them off; `curator ls --tag TAG` lists the mixes that have one."""
+    with open_workspace() as ws:
+        tagged = ws.mix(mix_name)
+        left = (tagged.untag if remove else tagged.tag)(*words) if words else tagged.tags
+        if as_json:
+            print_json(pl.DataFrame({"tag": left}, schema={"tag": pl.String}), {"mix": mix_name})
+        else:
+            out.print(f"{mix_name}: {', '.join(left) or 'no tags'}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ls(
+    mixes: Annotated[
+        bool, typer.Option("--mixes", help="The mixes, with size, target, tags and what changed.")
+    ] = False,
+    tagged: Annotated[str | None, typer.Option("--tag", help="The mixes with this tag.")] = None,
+    as_json: Json = False,
+) -> None:
     """The corpora, mixes and races of the workspace."""
     with open_workspace() as ws:
+        if mixes or tagged is not None:
+            rows = ws.ls_mixes(tagged)
+            if as_json:
+                print_json(pl.DataFrame(rows, infer_schema_length=None), {"mixes": len(rows)})
+            elif rows:
+                print_table(_glance(rows))
+            else:
+                out.print("mixes: none", highlight=False)
+            return
         corpora = pl.DataFrame(ws.ls())
         if as_json:
             print_json(corpora, {"mixes": ws.mixes(), "races": ws.races()})
@@ -285,6 +353,21 @@ def ls(as_json: Json = False) -> None:
         out.print(
             f"mixes: {', '.join(ws.mixes()) or 'none'}; races: {', '.join(ws.races()) or 'none'}", highlight=False
         )
+
+
+def _glance(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The stored mixes with the number of files that have changed since, and the corpora that were read again."""
+    told = [
+        {
+            **{name: row[name] for name in ("mix", "documents", "pool", "target", "created")},
+            "tags": " ".join(row["tags"]),
+            "lockfile": "whole" if row["locked"] else "damaged",
+            "stale": None if row["stale"] is None else f"{len(row['stale']):,} files",
+            "newer": " ".join(row["newer"] or []),
+        }
+        for row in rows
+    ]
+    return pl.DataFrame(told, infer_schema_length=None)
 
 
 @app.command()

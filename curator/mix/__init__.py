@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import polars as pl
 
@@ -13,21 +13,32 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import texts_of
 from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
-from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
+from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps, sum_of
+from curator.mix.card import card
+from curator.mix.combine import recipe_of, task_of
 from curator.mix.explain import Explanation, explanation
-from curator.mix.lock import CHANGED, MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
-from curator.mix.stored import FILES, LOCK, seal, store
+from curator.mix.export import write_dataset, write_file
+from curator.mix.grouped import KEY, by_cluster, by_target, compared
+from curator.mix.listing import listed
+from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps
+from curator.mix.locked import CURRENT, LOCK, corpora_of, fixed_versions, licences, lock_of, version
+from curator.mix.members import members
+from curator.mix.stored import FILES, seal, store
 from curator.mix.summary import summarise, told
+from curator.mix.tags import TAGS, retag, tags_of
 from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.union import StoredMix
 from curator.recipe import Recipe
+from curator.relation import Relation
 from curator.session import Session
 from curator.vectors import Encoded, Encoder
 
 __all__ = [
-    "CHANGED", "FILES", "LOCK", "MADE_FROM", "Built", "Mix", "StoredEncoder", "Task", "Verification", "Workshop",
-    "build", "digest", "evaluation_truth", "make", "prepare", "seal", "steps", "summarise", "told", "version",
+    "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "Mix", "StoredEncoder", "StoredMix", "Task", "Verification",
+    "Workshop", "build", "combine", "digest", "evaluation_truth", "listed", "lock_of", "make", "prepare", "seal",
+    "steps", "summarise", "told", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -73,12 +84,21 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
         log.info("mix %s is up to date", name)
     else:
         built = build(task, plan, workshop.session, certified=True)
-    with announced(home / "current.json"):
+    with announced(home / CURRENT):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)
         sweep(home)
-        write_sealed(home / "current.json", {"version": directory.name})
+        write_sealed(home / CURRENT, {"version": directory.name})
     return Mix(directory, workshop)
+
+
+def combine(
+    name: str, mixes: Sequence[StoredMix], weights: Sequence[float] | None, workshop: Callable[[Recipe], Workshop]
+) -> "Mix":
+    """Build and store the union of mixes; see ``Workspace.combine``."""
+    recipe = recipe_of(name, mixes, weights)
+    made_in = workshop(recipe)
+    return make(recipe, made_in, task=task_of(recipe, mixes, made_in.corpora, made_in.session))
 
 
 class Mix:
@@ -96,9 +116,9 @@ class Mix:
     def open(cls, name: str, workshop: Workshop) -> "Mix":
         """The present version of a stored mix. Raises UnknownNameError."""
         home = workshop.corpora.catalogue.root / "mixes"
-        if not (home / name / "current.json").exists():
-            raise UnknownNameError("mix", name, [path.parent.name for path in home.glob("*/current.json")])
-        return cls(home / name / read_json(home / name / "current.json")["version"], workshop)
+        if not (home / name / CURRENT).exists():
+            raise UnknownNameError("mix", name, [path.parent.name for path in home.glob(f"*/{CURRENT}")])
+        return cls(home / name / read_json(home / name / CURRENT)["version"], workshop)
 
     def __len__(self) -> int:
         return int(self.lock["documents"])
@@ -110,6 +130,24 @@ class Mix:
     @property
     def name(self) -> str:
         return str(self.lock["name"])
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What its name is tagged with, in order; every version of it has these."""
+        return tags_of(self._directory.parent)
+
+    def tag(self, *words: str) -> tuple[str, ...]:
+        """Put tags on its name (letters, digits, ``_ . -``). Returns all it has then. Raises UsageError for others."""
+        return self._retag(add=words)
+
+    def untag(self, *words: str) -> tuple[str, ...]:
+        """Take tags off its name. Returns those left. Raises UnknownNameError for one that it does not have."""
+        return self._retag(remove=words)
+
+    def _retag(self, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> tuple[str, ...]:
+        home = self._directory.parent
+        with self._workshop.corpora.catalogue.writing(f"mixes/{home.name}"):
+            return retag(home, add, remove)
 
     def frame(self) -> pl.DataFrame:
         """The documents: ``corpus, id, text, label, source, weight``, in the pool's order."""
@@ -200,7 +238,6 @@ class Mix:
         if damaged:
             raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
         made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
-        used = {(entry["role"], entry["name"]): entry["version"] for entry in self.lock["corpora"]}
         plan = locked_steps(self.lock)
         for step in plan:
             directory = Path(str(step.parameters.get("model")))
@@ -215,7 +252,9 @@ class Mix:
         gone = self.lock.get("forgotten", 0)
         since = f"{gone:,} documents were forgotten since; " if gone else ""
         try:
-            task = prepare(locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=used)
+            task = prepare(
+                locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=fixed_versions(self.lock)
+            )
             again = build(task, plan, session)
         except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
             if not gone:
@@ -239,14 +278,23 @@ class Mix:
 
     def _corpora(self) -> list[Corpus]:
         """The versions of corpora that it was made from."""
-        pairs = sorted({(entry["corpus"], entry["version"]) for entry in self.lock["corpora"]})
-        return [self._workshop.corpora.catalogue.corpus(name, number) for name, number in pairs]
+        return corpora_of(self.lock, self._workshop.corpora.catalogue)
 
-    def diff(self, other: "Mix") -> pl.DataFrame:
+    def diff(self, other: "Mix", by: str | None = None, *, k: int | None = None, seed: int = 0) -> pl.DataFrame:
         """What differs from ``other``: ``corpus, id, source, label, change`` (removed, added, label or text), and the
         stage, rule and reason by which the mix that lacks a document left it out (``not in the pool`` where it never
         saw it).
+
+        ``by`` counts instead, a row a ``group``: ``source``, ``label``, any column of the pool's documents, ``target``
+        (the target document it was paired with) or ``cluster`` (of the vectors of both mixes' documents: ``k`` of
+        them, by default the square root of their number, drawn by ``seed``). ``both, only_here, only_there,
+        moved_out, moved_in, share_here, share_there`` are as in ``grouped.compared``; ``text`` is the target document,
+        or the one nearest to the middle of its cluster. Raises UnknownNameError for a column that neither has.
         """
+        if k is not None and by != "cluster":
+            raise UsageError(f"k = {k} says how many clusters; say by = 'cluster', not {by!r}")
+        if by is not None:
+            return self._diff_by(other, by, k, seed)
         changes = _changes(self.frame(), other.frame())
         fates = {"removed": other.ledger(), "added": self.ledger()}
         parts = []
@@ -261,20 +309,59 @@ class Mix:
         empty = changes.clear().with_columns(pl.lit(None, pl.String).alias(c) for c in ("stage", "rule", "reason"))
         return pl.concat([empty, *parts])
 
-    def export(self, path: str | Path) -> Path:
-        """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it."""
-        path = Path(path)
+    def _diff_by(self, other: "Mix", by: str, k: int | None, seed: int) -> pl.DataFrame:
+        if by == "cluster":
+            one, two = self._members(), other._members()
+            if self.lock["encoder"] != other.lock["encoder"]:
+                raise UsageError(
+                    f"{self.name} has vectors of {self.lock['encoder']} and {other.name} of {other.lock['encoder']}, "
+                    "which cannot be compared; build one of them again with the other's encoder"
+                )
+            return compared(*by_cluster(one, two, k, seed))
+        if by == "target":
+            here, there = (by_target(mix.frame(), mix.ledger()) for mix in (self, other))
+            partners = pl.concat(pl.read_parquet(mix._directory / "partners.parquet") for mix in (self, other))
+            return compared(here, there, partners.select(pl.format("{}:{}", *KEY).alias("group"), "text"))
+        grouped = [mix._own_groups(by) for mix in (self, other)]
+        if not any("group" in frame.columns for frame in grouped):
+            self._groups(by)  # raises
+        null = pl.lit(None, pl.String).alias("group")
+        return compared(*(frame if "group" in frame.columns else frame.with_columns(null) for frame in grouped))
+
+    def _own_groups(self, by: str) -> pl.DataFrame:
+        """``corpus, id, group`` of its documents by a column; without ``group`` where its pool has no such column."""
         frame = self.frame()
-        writers: dict[str, Callable[[IO[bytes]], Any]] = {
-            ".jsonl": frame.write_ndjson,
-            ".csv": frame.write_csv,
-            ".parquet": frame.write_parquet,
-        }
-        if path.suffix not in writers:
-            raise UsageError(f"{path}: a mix is exported as {', '.join(writers)}, not {path.suffix or 'a directory'!r}")
-        write_bytes(path, writers[path.suffix])
-        write_json(path.with_name(path.name + ".lock.json"), self.lock)
-        return path
+        if by in ("label", "source"):
+            return frame.select(*KEY, pl.col(by).alias("group"))
+        try:
+            groups = self._groups(by)
+        except UnknownNameError:
+            return frame.select(KEY)
+        return frame.select(KEY).join(groups, on=KEY, how="left", maintain_order="left")
+
+    def _members(self) -> Relation:
+        """Its documents with the vectors that it was made with."""
+        catalogue = self._workshop.corpora.catalogue
+        stored = StoredEncoder(self.lock["encoder"], catalogue.root)
+        return members(self.frame(), self.lock["corpora"], Corpora(catalogue, lambda: stored))
+
+    def licences(self) -> dict[str, str | None]:
+        """The licence of each source in the pool: what the recipe says, else what the corpus was added with."""
+        return licences(self.lock, self._workshop.corpora.catalogue)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it; any other path is a
+        directory, which may not be there yet, for a saved Hugging Face dataset.
+
+        ``datasets.load_from_disk`` reads that. It has the lockfile and a card, ``README.md``, that says what the
+        sources are, under which licences, and how the mix was made. Raises UsageError for another ending, or a
+        directory that is not empty; MissingExtraError without the library.
+        """
+        path = Path(path)
+        if not path.suffix:
+            text = card(self.lock, self.summary(), self.frame(), self.licences(), self.tags)
+            return write_dataset(path, self.frame(), self.lock, text)
+        return write_file(path, self.frame(), self.lock)
 
 
 class StoredEncoder:

@@ -17,6 +17,7 @@ from curator.errors import DataError, RecipeError, UsageError
 from curator.files import sha256
 from curator.functions import decontamination_coverage, kl_reduction, masked
 from curator.mix.task import Task
+from curator.mix.union import CONFLICT, MIXES
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
@@ -148,8 +149,12 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
     """The candidates before any stage, and the ledger's first rows: documents whose label serves, or will be voted."""
     frame = task.pool.frame
     keep = frame["label"].is_not_null() | (frame["serves"] == "vote")
+    if not task.mixes:
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in (MIXES, CONFLICT))
     told = (
-        pl.when(pl.col("source_label").is_null())
+        pl.when(pl.col(CONFLICT).is_not_null())
+        .then(pl.format("it is {}: the mixes disagree", CONFLICT))
+        .when(pl.col("source_label").is_null())
         .then(pl.lit("it has no label"))
         .otherwise(pl.format("its label {} is none of the target's", "source_label"))
     )
@@ -161,7 +166,7 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
         "keep",
         pl.when(~pl.col("keep")).then(pl.lit("no usable label")).alias("rule"),
         "label",
-        pl.when(~pl.col("keep")).then(told).alias("reason"),
+        pl.when(~pl.col("keep")).then(told).otherwise(pl.format("it is in {}", MIXES)).alias("reason"),
     )
     return task.pool.take(np.flatnonzero(keep.to_numpy())), _ledger_rows(rows)
 

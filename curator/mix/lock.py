@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from curator.stages import Stage
 
 FORMAT = 1
 CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave a document another text
-MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages")  # of a lockfile: what names the version
 PACKAGES = (
     "curator",
     "bm25s",
@@ -69,12 +67,7 @@ def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]
             | ({"model_sha256": step.model} if step.model else {})
             for step in plan
         ],
-    }
-
-
-def version(made_from: dict[str, Any]) -> str:
-    """A name for a mix made from these inputs."""
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
+    } | ({"mixes": list(task.mixes)} if task.mixes else {})
 
 
 def lock(name: str, made_from: dict[str, Any], built: Built) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import polars as pl
 from curator.corpora import Corpora
 from curator.files import sha256, sweep, write_bytes, write_json, write_sealed
 from curator.mix.build import Built
+from curator.mix.locked import LOCK
 from curator.mix.summary import summarise
 from curator.mix.task import Task, describe
 
-LOCK = "lock.json"
 FILES = ("mix.parquet", "ledger.parquet", "pool.parquet", "partners.parquet", "summary.json")
 LOCK_SECONDS = 600.0  # how long a finished mix waits for another writer, rather than being thrown away
 

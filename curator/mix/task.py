@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import Columns, normalise
 from curator.errors import DataError, RecipeError
+from curator.mix.locked import MIX
+from curator.mix.union import CONFLICT, MIXES, StoredMix, union
 from curator.nearest import Tools, rewrite
-from curator.recipe import Recipe, Source
+from curator.recipe import Pool, Recipe, Source
 from curator.relation import Relation
 from curator.session import Session
 
@@ -51,6 +53,7 @@ class Task:
     pool: Relation
     used: tuple[Used, ...]
     warnings: tuple[str, ...]
+    mixes: tuple[dict[str, Any], ...] = ()  # that the pool is made of: pool, mix, version, ids_sha256
 
     @property
     def relations(self) -> dict[str, Relation]:
@@ -108,8 +111,16 @@ def prepare(
         _unit(test.with_frame(test.frame.drop("label"))),
         _unit(pool),
         tuple(used),
-        tuple(warnings),
+        (*warnings, *finder.warnings),
+        tuple(finder.mixes),
     )
+
+
+def with_mix(task: Task, mix: StoredMix, corpora: Corpora) -> Task:
+    """The same task with the documents of a stored mix as its pool. Its labels count where they are the task's."""
+    relation, _ = union([mix], [1.0], corpora, f"mix {mix.name}")
+    frame = _as_pool(relation.frame, mix.name, Pool(mix=[mix.name]), task.labels)
+    return replace(task, pool=_unit(relation.with_frame(frame)), mixes=({"pool": mix.name, **mix.told()},))
 
 
 class _Finder:
@@ -123,6 +134,8 @@ class _Finder:
         self.session = session
         self.base = base
         self.versions = versions
+        self.mixes: list[dict[str, Any]] = []  # those that were found
+        self.warnings: list[str] = []
 
     def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
         """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
@@ -134,27 +147,47 @@ class _Finder:
 
     def pool(self, labels: tuple[str, ...], seed: int) -> tuple[Relation, list[Used]]:
         """All pool documents, keyed by (corpus, id); labels that are none of the target's become NULL."""
-        parts, used = [], []
+        parts, used = [], list[Used]()
         for name, source in self.recipe.pool.items():
-            relation, corpus = self._documents("pool", name, name, source)
+            relation, corpora = self._of_mixes(name, source) if source.mix else self._of_corpus(name, source)
             if source.sample is not None and source.sample < len(relation):
                 relation = relation.take(np.sort(_hash_order(relation.frame["id"], f"sample {seed}")[: source.sample]))
-            frame = relation.frame.rename({"label": "source_label"})
-            usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
-            frame = frame.with_columns(
-                pl.lit(name).alias("corpus"),
-                _mapped(source, "source_label").alias("_mapped"),
-                pl.lit(source.serves).alias("serves"),
-                pl.lit(1.0).alias("weight"),
-            ).with_columns(pl.when(usable).then("_mapped").alias("label"))
-            first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
-            frame = frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
+            frame = _as_pool(relation.frame, name, source, labels)
+            if not source.mix and any(pool.mix for pool in self.recipe.pool.values()):
+                frame = frame.rename({MIXES: f"{MIXES}_", CONFLICT: f"{CONFLICT}_"}, strict=False)
             parts.append(relation.with_frame(frame))
-            used.append(Used("pool", name, corpus, len(frame)))
+            counts = dict(frame.group_by("corpus").len().iter_rows())
+            used += [Used("pool", own, corpus, counts.get(own, 0)) for own, corpus in corpora.items()]
+        names = [use.name for use in used]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise RecipeError(
+                f"{self.recipe.name}: two pools have documents of {twice[0]!r}; leave one out, or name mixes in one "
+                'pool, which takes each document once: mix = ["…", "…"]'
+            )
         frame = pl.concat([part.frame for part in parts], how="diagonal_relaxed")
         if not len(frame):
             raise DataError("the pool is empty: no source has a document that its where lets through")
         return Relation.concat(parts, frame), used
+
+    def _of_corpus(self, name: str, source: Pool) -> tuple[Relation, dict[str, Corpus]]:
+        relation, corpus = self._documents("pool", name, name, source)
+        return relation, {name: corpus}
+
+    def _of_mixes(self, name: str, source: Pool) -> tuple[Relation, dict[str, Corpus]]:
+        """The documents of stored mixes, under the names that these have for their corpora."""
+        catalogue, what = self.corpora.catalogue, f"pool {name}"
+        names = source.mix or []
+        mixes = [
+            StoredMix.open(catalogue, one, None if self.versions is None else self.versions[MIX, one]) for one in names
+        ]
+        relation, corpora = union(mixes, source.weights or [1.0] * len(mixes), self.corpora, what)
+        self.mixes += [{"pool": name, **mix.told()} for mix in mixes]
+        disagree = int(relation.frame[CONFLICT].is_not_null().sum())
+        if disagree:
+            self.warnings.append(f"{disagree:,} documents of {what} have other labels in other mixes and are not used")
+        if source.where is not None:
+            relation = relation.take(self._rows(relation, source.where, f"{what}: where"))
+        return relation, corpora
 
     def _documents(self, role: str, name: str, stored: str, source: Source) -> tuple[Relation, Corpus]:
         corpus = self._corpus(role, name, source.corpus or stored, source)
@@ -186,14 +219,23 @@ class _Finder:
 def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[str]:
     """The labels of test documents: the only place where they are read. For scoring, never for choosing."""
     versions = {(use.role, use.name): use.corpus.version for use in task.used}
-    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
-    if recipe.task.test is not None:
-        relation, _ = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
-    else:
-        everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
-        _, relation, _ = _test_of(recipe, finder, everything)
+    relation = _tested(recipe, corpora, session, versions)
     known = dict(zip(relation.frame["id"].to_list(), relation.frame["label"].to_list(), strict=True))
     return [str(known[name]) for name in ids]
+
+
+def tested_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> set[str]:
+    """The texts of the test set in fixed ``versions``."""
+    return set(_tested(recipe, corpora, session, versions).frame["text"])
+
+
+def _tested(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> Relation:
+    """The test set with its labels, those without one too where it is a source of its own."""
+    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
+    if recipe.task.test is not None:
+        return finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)[0]
+    everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
+    return _test_of(recipe, finder, everything)[1]
 
 
 def _keep_apart(recipe: Recipe, target: Relation, test: Relation) -> None:
@@ -272,6 +314,18 @@ def _hash_order(ids: pl.Series, salt: str) -> npt.NDArray[np.int64]:
 def _unit_hash(text: str) -> float:
     digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def _as_pool(frame: pl.DataFrame, name: str, source: Pool, labels: tuple[str, ...]) -> pl.DataFrame:
+    """Documents with the columns of a pool; those of mixes have their corpora and weights already."""
+    own = [pl.lit(name).alias("corpus"), pl.lit(1.0).alias("weight")] if source.mix is None else []
+    usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
+    frame = frame.rename({"label": "source_label"})
+    frame = frame.with_columns(
+        *own, _mapped(source, "source_label").alias("_mapped"), pl.lit(source.serves).alias("serves")
+    ).with_columns(pl.when(usable).then("_mapped").alias("label"))
+    first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
+    return frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
 
 
 def _mapped(source: Source, column: str = "label") -> pl.Expr:

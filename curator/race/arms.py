@@ -2,12 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from curator.errors import DataError
-from curator.mix import Mix, Task
-from curator.mix.build import DECONTAMINATE, MIX
+from curator.mix import Mix, Task, Workshop
+from curator.mix.build import DECONTAMINATE, MIX, build
+from curator.mix.lock import locked_steps
+from curator.mix.task import with_mix
+from curator.mix.union import StoredMix
+from curator.recipe import OF_MIX
 
 DESCRIPTIONS = {
     "target-only": "the target documents alone",
@@ -16,7 +21,12 @@ DESCRIPTIONS = {
     "full": "every usable pool document",
     "mix": "the documents the stages chose",
 }
-SELECTING = frozenset({"random", "random-balanced", "mix"})  # those that are held to the mix's number of documents
+SELECTING = frozenset({"random", "random-balanced", "mix"})
+
+
+def is_selecting(name: str) -> bool:
+    """Whether an arm is held to the mix's number of documents."""
+    return name in SELECTING or name.startswith(OF_MIX)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,32 @@ def choose(name: str, task: Task, mix: Mix) -> Arm:
             "_turn", "_lot", "corpus", "id"
         )
     return Arm(name, shuffled.head(len(chosen)).select(MIX))
+
+
+def described(name: str, stored: StoredMix | None) -> dict[str, Any]:
+    """What a record says of an arm; of a stored mix which version it is, too."""
+    if stored is None:
+        return {"name": name, "selecting": is_selecting(name), "description": DESCRIPTIONS[name]}
+    told = f"as many documents as the mix, at random, of the stored mix {stored.name} (version {stored.version})"
+    return {"name": name, "selecting": True, "description": told, "mix": stored.told()}
+
+
+def choose_of(stored: StoredMix, workshop: Workshop, task: Task, mix: Mix) -> Arm:
+    """As many documents of a stored mix as the mix has, at random by the seed, cleaned as all arms are.
+
+    Their labels must be the task's, and what decontamination finds in them is left out. Raises DataError where fewer
+    are left than the mix has: the arm would be held to another budget.
+    """
+    cleaning = [step for step in locked_steps(mix.lock)[:1] if step.name == DECONTAMINATE]
+    documents = build(with_mix(task, stored, workshop.corpora), cleaning, workshop.session).frame
+    if len(documents) < len(mix):
+        raise DataError(
+            f"the mix {stored.name!r} has {len(documents):,} documents that may train here, and the race's own mix has "
+            f"{len(mix):,}; give that a budget of at most {len(documents):,}"
+        )
+    lots = _lottery(documents, f"{OF_MIX}{stored.name} {task.seed}").alias("_lot")
+    drawn = documents.with_columns(lots).sort("_lot", "corpus", "id").head(len(mix))
+    return Arm(OF_MIX + stored.name, drawn.select(MIX))
 
 
 def clean_pool(task: Task, mix: Mix) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from curator.files import is_sealed, read_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
-from curator.race.arms import DESCRIPTIONS, SELECTING, choose
+from curator.mix.union import StoredMix
+from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
-from curator.recipe import Recipe
+from curator.recipe import OF_MIX, Recipe
 from curator.training import Examples, evaluate, fine_tune
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class _Course:
     evaluation: Evaluation
     labels: tuple[str, ...]
     summary: dict[str, Any] | None  # of the first mix
+    stored: dict[str, StoredMix]  # the mixes that are arms
 
 
 def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
@@ -81,6 +83,10 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     first = workshop.prepare(recipe, 0)
     evaluation = _evaluation(recipe, workshop, first)
     summary: dict[str, Any] | None = None
+    catalogue = workshop.corpora.catalogue
+    stored = {
+        arm: StoredMix.open(catalogue, arm.removeprefix(OF_MIX)) for arm in recipe.race.arms if arm.startswith(OF_MIX)
+    }
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
         mix, seconds = _mix(recipe, workshop, task)
@@ -94,12 +100,14 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
 
             step(0, 0.0)
             own = seconds if arm == "mix" else 0.0
-            runs.append(
-                _run(arm, task, mix, evaluation=evaluation, directory=directory, selection_seconds=own, step=step)
+            chosen = partial(choose_of, stored[arm], workshop, task) if arm in stored else partial(choose, arm, task)
+            ran = _run(
+                arm, task, mix, chosen, evaluation=evaluation, directory=directory, selection_seconds=own, step=step
             )
+            runs.append(ran)
     if progress:
         progress("training", total, total)
-    return _Course(runs, evaluation, first.labels, summary)
+    return _Course(runs, evaluation, first.labels, summary, stored)
 
 
 def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
@@ -126,9 +134,7 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
             "ids": evaluation.ids,
             "truth": [course.labels.index(label) for label in evaluation.truth],
         },
-        "arms": [
-            {"name": arm, "selecting": arm in SELECTING, "description": DESCRIPTIONS[arm]} for arm in recipe.race.arms
-        ],
+        "arms": [described(arm, course.stored.get(arm)) for arm in recipe.race.arms],
         "runs": course.runs,
         "mix": course.summary,
     }
@@ -172,6 +178,7 @@ def _run(
     arm: str,
     task: Task,
     mix: Mix | CuratorError,
+    chosen: Callable[[Mix], Arm],
     *,
     evaluation: Evaluation,
     directory: Path,
@@ -180,12 +187,12 @@ def _run(
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
     started = time.perf_counter()
-    path = directory / "runs" / f"{arm}-seed{task.seed}.json"
+    path = directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
     values: dict[str, Any] = {"arm": arm, "seed": task.seed}
     try:
         if isinstance(mix, CuratorError):
             raise mix
-        documents = choose(arm, task, mix).documents
+        documents = chosen(mix).documents
         selection_seconds = selection_seconds or time.perf_counter() - started
         made_from = _inputs(arm, task, documents, evaluation)
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:

@@ -1,9 +1,9 @@
 """The report as markdown: the verdict, its table, the funnel and how to run it again. For READMEs and reviews."""
 
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+from curator.markdown import escape, table
 from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report.checks import problems
@@ -25,13 +25,6 @@ def markdown(record: dict[str, Any]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def escape(text: object) -> str:
-    """Text on one line that renders as itself: no markup, no HTML, no column break, no link."""
-    line = " ".join(str(text).split())
-    line = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", line)
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _arms(results: Results) -> str:
     champion = f"{results.champion} − arm"
     metric = METRICS[results.metric]
@@ -44,7 +37,7 @@ def _arms(results: Results) -> str:
         if comparison:
             row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
         rows.append([*row, *[""] * (len(head) - len(row))])
-    return _table(head, rows, text=(0, 7))
+    return table(head, rows, text=(0, 7))
 
 
 def _failures(record: dict[str, Any]) -> list[str]:
@@ -68,8 +61,8 @@ def _mix(mix: dict[str, Any]) -> list[str]:
     found = [f"- {escape(problem)}." for problem in problems(mix)]
     return [
         f"## The mix: {count(mix['documents'])} of {count(mix['pool'])} documents",
-        _table(["Source", "In the mix", "In the pool", "Of the mix"], composed, text=(0,)) if composed else "",
-        _table(head, rows, text=(0,)) if rows else "",
+        table(["Source", "In the mix", "In the pool", "Of the mix"], composed, text=(0,)) if composed else "",
+        table(head, rows, text=(0,)) if rows else "",
         "\n".join(f"- {escape(line)}." for line in told(mix)),
         "\n".join(["**The counts do not add up:**", "", *found]) if found else "",
         "\n".join(f"- Warning: {escape(warning)}" for warning in mix["warnings"]),
@@ -86,10 +79,3 @@ def _again(record: dict[str, Any]) -> str:
     device = f"{environment['device']}, {environment['precision']}"
     facts = f"{part}; {when}; {versions}, {machine}, {device}."
     return f"{fence}sh\n{record['command']}\n{fence}\n\n{escape(facts)}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text: Sequence[int]) -> str:
-    """A table whose columns align right, except those in ``text``."""
-    rule = ["---" if i in text else "---:" for i in range(len(head))]
-    lines = [[escape(cell) for cell in head], rule, *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from curator import calibration, indexes
-from curator.catalogue import COPY, FORGOTTEN, MANIFEST, Catalogue, Corpus
+from curator.catalogue import COPY, FORGOTTEN, LICENCE, MANIFEST, Catalogue, Corpus
 from curator.files import is_coming, is_older, is_sealed, is_written, read_json, sha256
-from curator.mix import LOCK
-from curator.upkeep.layout import CURRENT, folders, lock_of, manifest_of
+from curator.mix import CURRENT, LOCK, TAGS, lock_of
+from curator.upkeep.layout import folders, manifest_of
 from curator.vectors import Places, VectorStore
 
 GONE, CHANGED, OLDER = "is gone", "is not what was written", "has no checksum: it is of an older format"
@@ -23,6 +23,7 @@ INDEX = "the index is built again"
 NEWEST = "the name comes to mean what was written last"
 REBUILD = "it is rebuilt from the lockfile"
 DROP = "the mix is dropped: curator mix, with its recipe, makes it again"
+UNTAGGED = "its tags are dropped: curator tag puts them on again"
 RACE = "curator race, with its recipe, makes it again"
 
 
@@ -66,6 +67,8 @@ def _corpora(root: Path) -> Found:
             yield pointer, NEWEST if versions else ADD_AGAIN
         if (home / FORGOTTEN).exists() and not is_sealed(home / FORGOTTEN):
             yield home / FORGOTTEN, "it cannot be made again: forget the documents once more when they come back"
+        if (home / LICENCE).exists() and not is_sealed(home / LICENCE):
+            yield home / LICENCE, "say the licence again: curator add … --licence"
         for directory in versions:
             yield from _version(home.name, directory)
 
@@ -151,6 +154,8 @@ def _mixes(root: Path) -> Found:
             stored = sorted({*stored, home / read_json(pointer)["version"]})
         elif (stored or pointer.exists()) and _incomplete(partial(_unsealed, pointer)):
             yield pointer, NEWEST if stored else DROP
+        if (home / TAGS).exists() and not is_sealed(home / TAGS):
+            yield home / TAGS, UNTAGGED
         for directory in stored:
             values = lock_of(directory)
             if values is None:
@@ -163,6 +168,11 @@ def _mixes(root: Path) -> Found:
                 version = root / "corpora" / entry["corpus"] / entry["version"]
                 if not version.exists():
                     yield version / MANIFEST, f"the mix {values['name']} cannot be rebuilt; {ADD_AGAIN}"
+            for used in values.get("mixes", ()):
+                other = root / "mixes" / used["mix"] / used["version"]
+                if not other.exists():
+                    told = f"curator mix, with the recipe of {used['mix']}, may make it again"
+                    yield other / LOCK, f"the mix {values['name']} cannot be rebuilt; {told}"
 
 
 def _races(root: Path) -> Found:

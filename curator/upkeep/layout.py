@@ -7,9 +7,8 @@ from typing import Any
 from curator.catalogue import MANIFEST, Catalogue, fits
 from curator.errors import WorkspaceError
 from curator.files import is_sealed, read_json
-from curator.mix import LOCK, MADE_FROM, version
+from curator.mix import CURRENT, LOCK, lock_of
 
-CURRENT = "current.json"
 Version = tuple[str, str]  # a corpus, and which of its versions
 
 
@@ -25,14 +24,6 @@ def manifest_of(directory: Path, file: str = MANIFEST) -> dict[str, Any] | None:
         return None
     values: dict[str, Any] = read_json(path)
     return values if fits(values, directory.name) else None
-
-
-def lock_of(directory: Path) -> dict[str, Any] | None:
-    """The lockfile of a stored mix; None where it is not what was written, or that of another version."""
-    if not is_sealed(directory / LOCK):
-        return None
-    values: dict[str, Any] = read_json(directory / LOCK)
-    return values if version({name: values[name] for name in MADE_FROM}) == directory.name else None
 
 
 def mixes(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -15,9 +15,9 @@ from curator.documents import Columns, files, read
 from curator.encoder import encoder_of
 from curator.errors import CuratorError
 from curator.files import is_older, is_sealed, read_json, remove, write_sealed
-from curator.mix import LOCK, Mix, StoredEncoder, Workshop
+from curator.mix import CURRENT, LOCK, Mix, StoredEncoder, Workshop, lock_of
 from curator.upkeep.check import DROP, Damage, check
-from curator.upkeep.layout import CURRENT, folders, lock_of, manifest_of, mixes
+from curator.upkeep.layout import folders, manifest_of, mixes
 from curator.vectors import Encoder, Places, VectorStore
 
 
@@ -68,6 +68,8 @@ def _kind(path: str) -> str:
             return "calibration"
         case ("indexes", *_):
             return "places"
+        case ("mixes", _, "tags.json"):
+            return "tags"
         case ("mixes", _, _):
             return "mix pointer"
         case (str(first), *_):
@@ -101,6 +103,7 @@ class _Mender:
             ("calibration", self.caches),
             ("mixes", self.mixes),
             ("mix pointer", self.mix_pointers),
+            ("tags", self.tags),
             ("races", self.races),
         ]
 
@@ -271,6 +274,12 @@ class _Mender:
         """Names of mixes: the one that was built last."""
         for path in paths:
             self._point(path.parent)
+
+    def tags(self, paths: list[Path]) -> None:
+        """Tags that cannot be read are dropped."""
+        for path in paths:
+            remove(path)
+            self._did(path, "removed, and the tags with it: curator tag puts them on again")
 
     def _point(self, home: Path) -> None:
         stored = {folder.name: lock_of(folder) for folder in folders(home) if (folder / LOCK).exists()}

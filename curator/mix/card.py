@@ -1,0 +1,146 @@
+"""The card of a mix that is exported as a dataset: what the hub reads, what the sources are, how it was made."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from curator.markdown import escape, table
+from curator.mix.explain import shorten
+from curator.mix.summary import told
+
+UNKNOWN = "unknown"
+SIZES = (  # the hub's, by powers of ten
+    "n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B", "10B<n<100B",
+    "100B<n<1T",
+)  # fmt: skip
+LICENCES = frozenset((  # the hub's names, but for those of single models
+    "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bigscience-openrail-m", "bsd", "bsd-2-clause", "bsd-3-clause",
+    "bsd-3-clause-clear", "bsl-1.0", "c-uda", "cc", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0",
+    "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "cdla-permissive-1.0",
+    "cdla-permissive-2.0", "cdla-sharing-1.0", "ecl-2.0", "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1", "eupl-1.2",
+    "gfdl", "gpl", "gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "lppl-1.3c", "mit", "mpl-2.0", "ms-pl",
+    "ncsa", "odbl", "odc-by", "ofl-1.1", "openrail", "osl-3.0", "pddl", "postgresql", "unlicense", "wtfpl", "zlib",
+))  # fmt: skip
+
+
+def card(
+    lock: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    mix: pl.DataFrame,
+    licences: Mapping[str, str | None],
+    tags: Iterable[str],
+) -> str:
+    """Markdown with the hub's YAML in front. ``mix`` are the documents, ``licences`` those of each source by its name.
+
+    Whatever a person or a file named is escaped: it renders as itself.
+    """
+    counts = dict(mix.group_by("corpus").len().iter_rows())
+    blocks = [
+        _front(lock, len(mix), [licences.get(name) for name in counts], tags),
+        f"# {escape(lock['name'])}",
+        f"{len(mix):,} documents that curator chose from {summary['pool']:,}.",
+        "## Sources",
+        _sources(summary["sources"], counts, licences),
+        "## Sources and labels",
+        _composition(mix),
+        "## How it was made",
+        _stages(lock, summary),
+        _facts(lock, summary),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def hub_licence(licence: str | None) -> str:
+    """The hub's name for a licence, from its SPDX name or the hub's own; ``other`` for one that it does not have."""
+    if licence is None or licence.strip().lower() == UNKNOWN:
+        return UNKNOWN
+    name = licence.strip().lower().removesuffix("-only").removesuffix("-or-later")
+    unnumbered, _, number = name.rpartition("-")
+    if name in LICENCES:
+        return name
+    return unnumbered if unnumbered in {"odbl", "odc-by", "pddl", "gfdl"} and number[:1].isdigit() else "other"
+
+
+def _front(lock: Mapping[str, Any], documents: int, licences: Iterable[str | None], tags: Iterable[str]) -> str:
+    """What the hub reads. JSON is YAML, so every value is written as that."""
+    names = sorted({hub_licence(licence) for licence in licences})
+    values = {
+        "license": names[0] if len(names) == 1 else names,
+        "language": _languages(lock),
+        "task_categories": ["text-classification"],
+        "size_categories": [size_category(documents)],
+        "tags": ["curator", *sorted(set(tags) - {"curator"})],
+        "configs": [{"config_name": "default", "data_files": "*.arrow"}],
+    }
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=True)}" for name, value in values.items() if value]
+    return "\n".join(["---", *lines, "---"])
+
+
+def size_category(documents: int) -> str:
+    """The hub's name for how many documents there are."""
+    return next((name for power, name in enumerate(SIZES) if documents < 1000 * 10**power), "n>1T")
+
+
+def _languages(lock: Mapping[str, Any]) -> list[str]:
+    """The languages that a stage kept to; none where no stage looked."""
+    kept = [stage["parameters"]["keep"] for stage in lock["stages"] if stage["name"].partition("_")[0] == "language"]
+    return sorted({code.strip() for code in kept[-1].split(",")} - {""}) if kept else []
+
+
+def _sources(
+    sources: Sequence[Mapping[str, Any]], counts: Mapping[str, int], licences: Mapping[str, str | None]
+) -> str:
+    head = ["Source", "Licence", "Read from", "Version", "Documents here", "Of the pool's"]
+    rows = [
+        [
+            source["name"],
+            licences.get(source["name"]) or UNKNOWN,
+            source["origin"],
+            source["version"],
+            f"{counts.get(source['name'], 0):,}",
+            f"{source['documents']:,}",
+        ]
+        for source in sources
+        if source["role"] == "pool"
+    ]
+    return table(head, rows, text=(0, 1, 2, 3))
+
+
+def _composition(mix: pl.DataFrame) -> str:
+    counts = mix.group_by("source", "label").len().sort("source", "label", nulls_last=True)
+    rows = [["" if name is None else name for name in row[:2]] + [f"{row[2]:,}"] for row in counts.iter_rows()]
+    return table(["Source", "Label", "Documents"], rows, text=(0, 1))
+
+
+def _stages(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    parameters = {stage["name"]: stage["parameters"] for stage in lock["stages"]}
+    rows = [
+        [
+            row["stage"],
+            ", ".join(
+                f"{name} = {shorten(repr(value), 60)}" for name, value in parameters.get(row["stage"], {}).items()
+            ),
+            f"{row['seen']:,}",
+            f"{row['kept']:,}",
+        ]
+        for row in summary["funnel"]
+    ]
+    return table(["Stage", "With", "Saw", "Kept"], rows, text=(0, 1))
+
+
+def _facts(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    target = next(source for source in summary["sources"] if source["role"] == "target")
+    facts = [
+        f"The task: {target['documents']:,} examples of {target['name']} ({target['origin']}, version "
+        f"{target['version']}); labels: {', '.join(lock['labels'])}",
+        f"Seed {lock['seed']}; made {lock['created']} by curator {lock['versions'].get('curator', UNKNOWN)}",
+        f"Vectors of the encoder {lock['encoder']}",
+        f"SHA-256 of the documents' keys, labels and weights: {lock['ids_sha256']}",
+        *told(dict(summary)),
+        *summary["warnings"],
+        "lock.json says all of it: the recipe, the SQL of each stage, the versions of sources and libraries",
+    ]
+    return "\n".join(f"- {escape(fact)}." for fact in facts)
