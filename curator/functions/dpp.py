@@ -69,17 +69,15 @@ class _Left:
     def __init__(self, vectors: Vectors, ridge: float) -> None:
         self.vectors = vectors
         self.rows: list[int] = []
-        self.variance = np.full(len(vectors), ridge)
+        self.variance = np.full(len(vectors), 1 + ridge)
         self._factors = np.empty((0, vectors.dimension))  # room for u_j, the first ``len(self.rows)`` are made
-        for start, block in vectors.blocks(BLOCK):
-            self.variance[start : start + len(block)] += np.einsum("ij,ij->i", block, block, dtype=np.float64)
 
     def choose(self, row: int) -> None:
         made = len(self.rows)
         if made == len(self._factors):
             more = np.empty((max(made, 64), self.vectors.dimension))
             self._factors = np.concatenate([self._factors, more])
-        vector = self.vectors.block(row, row + 1)[0].astype(np.float64)
+        vector = self._read(np.array([row]))[0]
         earlier = self._factors[:made]
         self._factors[made] = (vector - (earlier @ vector) @ earlier) / np.sqrt(self.variance[row])
         self.rows.append(row)
@@ -90,6 +88,12 @@ class _Left:
             part, first = rows[start : start + BLOCK], seen[start : start + BLOCK]
             since = int(first.min())
             new = self._factors[since : len(self.rows)]
-            entries = self.vectors.take(part).matrix().astype(np.float64) @ new.T
+            entries = self._read(part) @ new.T
             entries[np.arange(since, len(self.rows)) < first[:, None]] = 0
             self.variance[part] -= np.einsum("ij,ij->i", entries, entries)
+
+    def _read(self, rows: Rows) -> Values:
+        """(m, d) rows that have length one to double precision: what is left of a repeated one is nothing."""
+        single = self.vectors.take(rows).matrix().astype(np.float64)
+        unit: Values = single / np.linalg.norm(single, axis=1, keepdims=True)
+        return unit

@@ -18,6 +18,7 @@ from curator.relation import Relation
 from curator.vectors import Vectors
 
 PAIRS = 2**22  # similarities held at once
+DIGITS = 12  # of a gain: the order of a sum must not decide between two equal documents
 
 
 def facility_location(
@@ -34,7 +35,7 @@ def facility_location(
     candidates, or a ``sample`` of that many of them, drawn by ``seed``; NULL for all. Candidates outside the sample may
     be chosen too. The target's part is exact. f is monotone and submodular: a greedy choice reaches at least 1 − 1/e of
     the best of its size (Nemhauser, Wolsey and Fisher 1978), and most gains need not be worked out (Minoux 1978). Of
-    equal gains the first by corpus and id is chosen. It ends before the budget where nothing adds anything, which for
+    equal gains, to twelve digits, the first by corpus and id is chosen. It ends before the budget where nothing adds anything, which for
     the target alone is after as many documents as it has, or fewer.
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
@@ -63,7 +64,7 @@ def facility_location(
     rows: list[int] = []
 
     def gain(some: Rows, _: Rows) -> Values:
-        return sum((part.gains(some) for part in parts), np.zeros(len(some)))
+        return np.round(sum((part.gains(some) for part in parts), np.zeros(len(some))), DIGITS)
 
     def choose(row: int) -> None:
         rows.append(row)
