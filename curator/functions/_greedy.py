@@ -195,9 +195,7 @@ def check_dimensions(function: str, target: Directed, candidates: Directed) -> N
         )
 
 
-def relevant(
-    function: str, target: Relation, candidates: Relation, column: str | None
-) -> tuple[Directed, Values]:
+def relevant(function: str, target: Relation, candidates: Relation, column: str | None) -> tuple[Directed, Values]:
     """The candidates that have a direction and a relevance, and the latter, (n,).
 
     It is what ``column`` of the candidates says, else the cosine to the nearest target document: without one, no

@@ -4,8 +4,16 @@ import numpy as np
 import pyarrow as pa
 
 from curator.functions._greedy import (
-    BLOCK, Chosen, Rows, Values, check_budget, check_number, lazily, ranking, relevant,
-)  # fmt: skip
+    BLOCK,
+    Chosen,
+    Rows,
+    Values,
+    check_budget,
+    check_number,
+    lazily,
+    ranking,
+    relevant,
+)
 from curator.relation import Relation
 from curator.vectors import Vectors
 

@@ -10,8 +10,16 @@ from scipy import sparse
 
 from curator import neighbours
 from curator.functions._greedy import (
-    Chosen, Directed, Rows, Values, check_budget, check_dimensions, check_number, lazily, ranking,
-)  # fmt: skip
+    Chosen,
+    Directed,
+    Rows,
+    Values,
+    check_budget,
+    check_dimensions,
+    check_number,
+    lazily,
+    ranking,
+)
 from curator.functions._results import check_pairs, check_whole_number
 from curator.neighbours.scores import all_products
 from curator.relation import Relation
@@ -35,8 +43,8 @@ def facility_location(
     candidates, or a ``sample`` of that many of them, drawn by ``seed``; NULL for all. Candidates outside the sample may
     be chosen too. The target's part is exact. f is monotone and submodular: a greedy choice reaches at least 1 − 1/e of
     the best of its size (Nemhauser, Wolsey and Fisher 1978), and most gains need not be worked out (Minoux 1978). Of
-    equal gains, to twelve digits, the first by corpus and id is chosen. It ends before the budget where nothing adds anything, which for
-    the target alone is after as many documents as it has, or fewer.
+    equal gains, to twelve digits, the first by corpus and id is chosen. It ends before the budget where nothing adds
+    anything, which for the target alone is after as many documents as it has, or fewer.
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
     first chosen, NULL where it is not), ``score`` (what f grew by; of the others, would if it were the next),
@@ -109,8 +117,9 @@ class _Near:
     def gains(self, rows: Rows) -> Values:
         some = self.similarity[rows]
         more = np.maximum(some.data.astype(np.float64) - self.covered[some.indices], 0)
-        sums: Values = np.bincount(np.repeat(np.arange(len(rows)), np.diff(some.indptr)), more, minlength=len(rows))
-        return self.weight * sums
+        of = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
+        gains: Values = self.weight * np.bincount(of, more, minlength=len(rows))
+        return gains
 
     def choose(self, row: int) -> None:
         start, stop = self.similarity.indptr[row : row + 2]

@@ -6,7 +6,7 @@ import pyarrow as pa
 from curator.functions._greedy import Chosen, Rows, Values, check_budget, check_number, lazily, ranking, relevant
 from curator.relation import Relation
 
-LEAST = np.float32(-2)  # below any cosine: before anything is chosen, a value bounds what it will be
+LEAST = -2.0  # below any cosine: before anything is chosen, a value bounds what it will be
 
 
 def mmr(
@@ -37,9 +37,10 @@ def mmr(
 
     def marginal(rows: Rows, seen: Rows) -> Values:
         chosen.update(rows, int(seen.min(initial=len(chosen.rows))))
-        return trade_off * wanted[rows] - (1 - trade_off) * np.maximum(chosen.similarity[rows], LEAST)
+        likest = np.maximum(chosen.similarity[rows].astype(np.float64), LEAST)
+        return trade_off * wanted[rows] - (1 - trade_off) * likest
 
-    bounds = trade_off * wanted - (1 - trade_off) * np.full(len(pool), LEAST)
+    bounds = trade_off * wanted - (1 - trade_off) * LEAST
     score = lazily(bounds, budget, marginal, chosen.rows.append)
     first = chosen.rows[:1]
     score[first] = trade_off * wanted[first]  # there was nothing to be like

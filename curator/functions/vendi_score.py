@@ -1,6 +1,7 @@
 """How many different documents a relation holds in effect."""
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -34,12 +35,14 @@ def vendi_score(relation: Relation, *, q: float = 1.0) -> pa.Table:
         moments += rows.T @ rows
         documents += int(rows.any(axis=1).sum())
     score = _effective(np.linalg.eigvalsh(moments), q) if documents else None
-    result = pl.DataFrame({"documents": [documents], "q": [q], "score": [score]}, schema_overrides={"score": pl.Float64})
+    result = pl.DataFrame(
+        {"documents": [documents], "q": [q], "score": [score]}, schema_overrides={"score": pl.Float64}
+    )
     table: pa.Table = result.to_arrow()
     return table
 
 
-def _effective(eigenvalues: np.typing.NDArray[np.float64], q: float) -> float:
+def _effective(eigenvalues: npt.NDArray[np.floating], q: float) -> float:
     """The effective number of different things that have such shares of a whole (Hill 1973)."""
     shares = eigenvalues[eigenvalues > 1e-12 * eigenvalues.max()]  # the others are 0 but for rounding
     shares = shares / shares.sum()
