@@ -348,12 +348,12 @@ def test_few_values_are_worked_out():
 
     def refresh(some, seen):
         assert (seen < len(picked)).all()
-        looked_at.append(len(some))
+        looked_at.append(len(some) if len(picked) < budget else 0)  # in the end all are
         nearest[some] = (rows[some] @ rows[picked].T).max(axis=1)
         return -nearest[some]
 
     values = lazily(-nearest, budget, refresh, picked.append)
-    assert sum(looked_at) < n * budget / 4
+    assert sum(looked_at) < n * budget / 20
     similarity = rows @ rows[picked].T
     others = np.setdiff1d(np.arange(n), picked)
     np.testing.assert_allclose(values[others], -similarity[others].max(axis=1))

@@ -17,13 +17,13 @@ from curator.relation import Relation
 from curator.vectors import Vectors
 
 BLOCK = 4_096  # rows read at once
-FIRST = 1_024  # rows whose values are worked out anew together, twice as many each further time for the same choice
+FIRST = 64  # rows whose values are worked out anew together, twice as many each further time for the same choice
 NEVER = np.iinfo(np.int64).max
 
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Refresh = Callable[[Rows, Rows], Values]
-"""The values of some rows (m,), given all that is chosen; each was last worked out when so many (m,) were chosen."""
+"""The values of some rows (m,), given all that is chosen; when each was last worked out, so many (m,) were chosen."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,21 @@ def lazily(
     """
     values, final = bounds.copy(), bounds.copy()
     seen = np.zeros(len(values), np.int64)  # how many were chosen when the value was worked out
+
+    def work_out(rows: Rows, chosen: int) -> None:
+        """Those together that have missed about as many choices: what one has seen need not be seen again."""
+        rows = np.sort(rows[seen[rows] < chosen])
+        missed = np.frexp(chosen - seen[rows])[1]  # the power of two
+        for power in np.unique(missed):
+            some = rows[missed == power]
+            values[some] = refresh(some, seen[some])
+        seen[rows] = chosen
+
     for chosen in range(min(budget, len(values))):
         size = FIRST
         while seen[best := int(values.argmax())] < chosen:
             top = np.argpartition(values, -size)[-size:] if size < len(values) else np.arange(len(values))
-            stale = np.sort(top[seen[top] < chosen])
-            values[stale], seen[stale] = refresh(stale, seen[stale]), chosen
+            work_out(top, chosen)
             size *= 2
         if values[best] <= least:
             break
@@ -134,8 +143,7 @@ def lazily(
         values[best], seen[best] = -np.inf, NEVER
         choose(best)
     others = np.flatnonzero(seen < NEVER)
-    stale = others[seen[others] < (seen == NEVER).sum()]
-    values[stale] = refresh(stale, seen[stale])
+    work_out(others, len(values) - len(others))
     final[others] = values[others]
     return final
 

@@ -118,8 +118,7 @@ class _Near:
         some = self.similarity[rows]
         more = np.maximum(some.data.astype(np.float64) - self.covered[some.indices], 0)
         of = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
-        gains: Values = self.weight * np.bincount(of, more, minlength=len(rows))
-        return gains
+        return np.multiply(self.weight, np.bincount(of, more, minlength=len(rows)), dtype=np.float64)
 
     def choose(self, row: int) -> None:
         start, stop = self.similarity.indptr[row : row + 2]

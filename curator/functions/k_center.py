@@ -37,7 +37,7 @@ def k_center(target: Relation, candidates: Relation, budget: int | None = None, 
     chosen = Chosen(pool.vectors, None if given is None else given.vectors)
 
     def farness(rows: Rows, seen: Rows) -> Values:
-        chosen.update(rows, int(seen.min(initial=len(chosen.rows))))
+        chosen.update(rows, int(seen.min()))
         return -chosen.similarity[rows].astype(np.float64)
 
     lazily(-chosen.similarity.astype(np.float64), budget, farness, chosen.rows.append)

@@ -36,7 +36,7 @@ def mmr(
     chosen = Chosen(pool.vectors)
 
     def marginal(rows: Rows, seen: Rows) -> Values:
-        chosen.update(rows, int(seen.min(initial=len(chosen.rows))))
+        chosen.update(rows, int(seen.min()))
         likest = np.maximum(chosen.similarity[rows].astype(np.float64), LEAST)
         return trade_off * wanted[rows] - (1 - trade_off) * likest
 
