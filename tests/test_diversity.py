@@ -166,6 +166,7 @@ def test_facility_location_is_the_plain_greedy(targets, rows, budget, share, k):
     target, candidates = relation("t", targets), relation("c", rows, seed=budget)
     keys, f = represented(target, candidates, share, k)
     table = facility_location(target, candidates, budget, target_share=share, k=k)
+    similarity = products(of(candidates)[1], of(candidates)[1])
 
     def gain(i, picked):
         return round(f([*picked, i]) - f(picked), 10)
@@ -176,6 +177,8 @@ def test_facility_location_is_the_plain_greedy(targets, rows, budget, share, k):
         if (row["corpus"], row["id"]) in keys:
             i = keys.index((row["corpus"], row["id"]))
             before = picked[: picked.index(i)] if i in picked else picked
+            partner = max(before, key=lambda j: similarity[i, j], default=None)
+            assert (row["partner_corpus"], row["partner_id"]) == ((None, None) if partner is None else keys[partner])
             assert row["score"] == pytest.approx(gain(i, before), abs=1e-9)
         else:
             assert {*row.values()} == {row["corpus"], row["id"], None}
@@ -294,11 +297,15 @@ def test_dpp_is_greedy_in_the_determinant(targets, rows, budget, scores, theta, 
     picked = greedily(len(keys), budget, gain)
     name = None if scores is None else "relevance"
     table = dpp(target, candidates, budget, theta=theta, ridge=ridge, relevance=name)
+    similarity = products(vectors, vectors)
     assert chosen(table) == [keys[i] for i in picked]
     for row in table.to_pylist():
         if (row["corpus"], row["id"]) in keys:
             i = keys.index((row["corpus"], row["id"]))
-            expected = gain(i, picked[: picked.index(i)] if i in picked else picked)
+            before = picked[: picked.index(i)] if i in picked else picked
+            partner = max(before, key=lambda j: similarity[i, j], default=None)
+            assert (row["partner_corpus"], row["partner_id"]) == ((None, None) if partner is None else keys[partner])
+            expected = gain(i, before)
             assert row["score"] == (None if expected == -math.inf else pytest.approx(expected, abs=1e-6))
         else:
             assert {*row.values()} == {row["corpus"], row["id"], None}

@@ -44,7 +44,7 @@ def facility_location(
     be chosen too. The target's part is exact. f is monotone and submodular: a greedy choice reaches at least 1 − 1/e of
     the best of its size (Nemhauser, Wolsey and Fisher 1978), and most gains need not be worked out (Minoux 1978). Of
     equal gains, to twelve digits, the first by corpus and id is chosen. It ends before the budget where nothing adds
-    anything, which for the target alone is after as many documents as it has, or fewer.
+    anything: for the target alone, where each of its documents has its nearest candidate.
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
     first chosen, NULL where it is not), ``score`` (what f grew by; of the others, would if it were the next),

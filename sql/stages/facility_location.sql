@@ -1,8 +1,8 @@
--- Keep documents that stand for the others (facility location, greedily: Nemhauser et al. 1978, Minoux 1978): each document
--- of the pool, and each of the target, is to have one like it among those kept. What is maximised is, of the share of
+-- Keep documents that stand for the others (facility location, greedily: Nemhauser et al. 1978, Minoux 1978): each
+-- document of the pool, and each of the target, is to have one like it among those kept. What is maximised is, of the share of
 -- each side, the mean cosine of its documents to the nearest one kept, where that is above 0; in the pool only the k
 -- candidates nearest to a document can stand for it. The score is what a document adds to that, its partner the nearest
--- of those before it. It stops early where nothing adds anything: of the target alone, after as many as it has.
+-- of those before it. It stops early where nothing adds anything: for the target alone, where each has its nearest.
 -- :budget        INTEGER  NULL           [1, inf)  documents to keep; it must be given
 -- :target_share  FLOAT    0.5            [0, 1]  weight of the target: 1 is the target alone, 0 the pool alone
 -- :k             INTEGER  100            [1, inf)  nearest candidates that can stand for a document of the pool

@@ -1,6 +1,6 @@
--- Keep documents that lie far from each other: greedy k-center (Gonzalez 1985), for core-sets Sener and Savarese (2018).
--- Each time the candidate that is farthest from its nearest centre becomes a centre; then no document is more than twice
--- as far from one as with the best centres. What is unlike anything comes first, and so does rubbish: filter before.
+-- Keep documents that lie far from each other: greedy k-center (Gonzalez 1985; for core-sets Sener and Savarese 2018).
+-- Each time the candidate that is farthest from its nearest centre becomes one; then no document is more than twice as
+-- far from a centre as with the best centres. What is unlike anything comes first, and so does rubbish: filter before.
 -- Its score is the distance, √(2 − 2 cosine), to the nearest of the centres before it, which is its partner.
 -- :budget  INTEGER  NULL      [1, inf)  documents to keep; it must be given
 -- :start   VARCHAR  'target'  target|pool  the target's documents are centres from the start, or none is

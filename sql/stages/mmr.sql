@@ -1,9 +1,9 @@
 -- Keep documents that are relevant and unlike each other, by maximal marginal relevance (Carbonell and Goldstein 1998):
--- each time that with the largest trade_off · relevance − (1 − trade_off) · cosine to the nearest of those before it, which
--- is its partner. A relevance of earlier stages should be on the scale of a cosine.
+-- each time that of the largest trade_off · relevance − (1 − trade_off) · cosine to the nearest of those before it, its
+-- partner. A relevance of earlier stages should be on the scale of a cosine.
 -- :budget     INTEGER  NULL      [1, inf)  documents to keep; it must be given
 -- :trade_off  FLOAT    0.5       [0, 1]  the paper's lambda: 1 is relevance alone, 0 is unlikeness alone
--- :relevance  VARCHAR  'target'  target|score  the cosine to the nearest target document, or the score of earlier stages
+-- :relevance  VARCHAR  'target'  target|score  cosine to the nearest target document, or earlier stages' score
 WITH picked AS (
     SELECT corpus, id, rank, score, partner_corpus, partner_id
     FROM mmr(
