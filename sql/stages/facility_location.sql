@@ -1,7 +1,7 @@
 -- Keep documents that stand for the others (facility location, greedily: Nemhauser et al. 1978, Minoux 1978): each
--- document of the pool, and each of the target, is to have one like it among those kept. What is maximised is, of the share of
--- each side, the mean cosine of its documents to the nearest one kept, where that is above 0; in the pool only the k
--- candidates nearest to a document can stand for it. The score is what a document adds to that, its partner the nearest
+-- document of the pool, and each of the target, is to have one like it among those kept. Each side has its share of
+-- what is maximised: the mean cosine of its documents to the nearest one kept, where that is above 0. In the pool only
+-- the k candidates nearest to a document can stand for it. The score is what a document adds, its partner the nearest
 -- of those before it. It stops early where nothing adds anything: for the target alone, where each has its nearest.
 -- :budget        INTEGER  NULL           [1, inf)  documents to keep; it must be given
 -- :target_share  FLOAT    0.5            [0, 1]  weight of the target: 1 is the target alone, 0 the pool alone
