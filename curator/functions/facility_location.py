@@ -21,9 +21,8 @@ from curator.functions._greedy import (
     ranking,
 )
 from curator.functions._results import check_pairs, check_whole_number
-from curator.neighbours.scores import all_products
 from curator.relation import Relation
-from curator.vectors import Vectors
+from curator.vectors import Matrix, Vectors
 
 PAIRS = 2**22  # similarities held at once
 DIGITS = 12  # of a gain: the order of a sum must not decide between two equal documents
@@ -131,17 +130,20 @@ class _All:
 
     def __init__(self, vectors: Vectors, represented: Vectors, weight: float) -> None:
         self.vectors = vectors
-        self.represented = represented.matrix()
+        self.represented = represented.matrix().astype(np.float64)  # once, as few rows are asked for at a time
         self.covered: npt.NDArray[np.float32] = np.zeros(len(represented), np.float32)
         self.weight = weight / len(represented)
 
     def gains(self, rows: Rows) -> Values:
         sums = np.empty(len(rows))
         for start, block in self.vectors.take(rows).blocks(max(1, PAIRS // len(self.represented))):
-            more = all_products(block, self.represented).astype(np.float64) - self.covered
-            sums[start : start + len(block)] = np.maximum(more, 0).sum(axis=1)
+            more = np.maximum(self._similarity(block).astype(np.float64) - self.covered, 0)
+            sums[start : start + len(block)] = more.sum(axis=1)
         return self.weight * sums
 
     def choose(self, row: int) -> None:
-        similarity = all_products(self.vectors.block(row, row + 1), self.represented)[0]
-        self.covered = np.maximum(self.covered, similarity)
+        self.covered = np.maximum(self.covered, self._similarity(self.vectors.block(row, row + 1))[0])
+
+    def _similarity(self, block: Matrix) -> Matrix:
+        """(m, t) true cosines: in double precision, rounded once (see ``neighbours.scores``)."""
+        return (block.astype(np.float64) @ self.represented.T).astype(np.float32)
