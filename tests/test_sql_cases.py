@@ -70,7 +70,14 @@ def relations(given: dict[str, list[dict]]) -> dict[str, Relation]:
 
 
 # What stages cannot do without.
-NEEDED = {"blocklist": {"terms": "org"}, "classifier": {"model": "random", "label": "toxic", "max_score": 0.6}}
+NEEDED = {
+    "blocklist": {"terms": "org"},
+    "classifier": {"model": "random", "label": "toxic", "max_score": 0.6},
+    "dpp": {"budget": 5},
+    "facility_location": {"budget": 5},
+    "k_center": {"budget": 5},
+    "mmr": {"budget": 5},
+}
 
 FOLDER = tempfile.TemporaryDirectory()
 
@@ -196,6 +203,10 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "classifier": {"model": "random", "max_score": 0.6},
         "source_value": {"z": 0.0, "budget": 20, "draws": 2, "c": 1.0},
         "trust": {"min_trust": 1.0},
+        "dpp": {"budget": 20, "relevance": "score"},
+        "facility_location": {"budget": 20, "k": 9, "sample": 40},
+        "k_center": {"budget": 20},
+        "mmr": {"budget": 20},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

@@ -9,18 +9,23 @@ from curator.functions.bm25_relevance import bm25_relevance
 from curator.functions.centroids import centroids
 from curator.functions.classified import classified
 from curator.functions.clusters import clusters
+from curator.functions.coverage import coverage
 from curator.functions.decontamination_coverage import decontamination_coverage
 from curator.functions.domain_classifier import domain_classifier
+from curator.functions.dpp import dpp
 from curator.functions.dsir import dsir
 from curator.functions.exact_duplicates import exact_duplicates
+from curator.functions.facility_location import facility_location
 from curator.functions.hybrid import hybrid
 from curator.functions.influence import influence
+from curator.functions.k_center import k_center
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.knn_shapley import knn_shapley
 from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.listed_terms import listed_terms
 from curator.functions.masked import masked
+from curator.functions.mmr import mmr
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
 from curator.functions.pii import pii
@@ -28,6 +33,7 @@ from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
 from curator.functions.source_value import source_value
 from curator.functions.trust import trust
+from curator.functions.vendi_score import vendi_score
 from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -36,18 +42,23 @@ FUNCTIONS: tuple[Function, ...] = (
     centroids,
     classified,
     clusters,
+    coverage,
     decontamination_coverage,
     domain_classifier,
+    dpp,
     dsir,
     exact_duplicates,
+    facility_location,
     hybrid,
     influence,
+    k_center,
     kl_reduction,
     knn_shapley,
     languages,
     leaders,
     listed_terms,
     masked,
+    mmr,
     near_duplicates,
     pairs_within,
     pii,
@@ -55,11 +66,12 @@ FUNCTIONS: tuple[Function, ...] = (
     shared_runs,
     source_value,
     trust,
+    vendi_score,
 )
 
 __all__ = [
-    "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "decontamination_coverage",
-    "domain_classifier", "dsir", "exact_duplicates", "hybrid", "influence", "kl_reduction", "knn_shapley", "languages",
-    "leaders", "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
-    "source_value", "trust",
+    "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "coverage",
+    "decontamination_coverage", "domain_classifier", "dpp", "dsir", "exact_duplicates", "facility_location", "hybrid",
+    "influence", "k_center", "kl_reduction", "knn_shapley", "languages", "leaders", "listed_terms", "masked", "mmr",
+    "near_duplicates", "pairs_within", "pii", "search", "shared_runs", "source_value", "trust", "vendi_score",
 ]  # fmt: skip

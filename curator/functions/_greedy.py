@@ -1,0 +1,228 @@
+"""What the functions that choose one document after another share: lazy evaluation, and the nearest of the chosen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from curator import neighbours
+from curator.errors import QueryError
+from curator.functions._results import check_whole_number
+from curator.neighbours.scores import all_products
+from curator.relation import Relation
+from curator.vectors import Vectors
+
+BLOCK = 4_096  # rows read at once
+FIRST = 64  # rows whose values are worked out anew together, twice as many each further time for the same choice
+NEVER = np.iinfo(np.int64).max
+
+Rows = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+Refresh = Callable[[Rows, Rows], Values]
+"""The values of some rows (m,), given all that is chosen; when each was last worked out, so many (m,) were chosen."""
+
+
+@dataclass(frozen=True)
+class Directed:
+    """The documents of a relation whose vectors have a direction, in order of corpus and id.
+
+    ``rows``: (n,) their positions in the relation; ``keys``: their corpus, where there is one, and id; ``vectors``:
+    n unit rows.
+    """
+
+    rows: Rows
+    keys: pl.DataFrame
+    vectors: Vectors
+
+    @classmethod
+    def of(cls, function: str, role: str, relation: Relation) -> Self:
+        """Raises QueryError for a relation without ids or vectors."""
+        if "id" not in relation.columns:
+            raise QueryError(f"{function}: the {role} has no column 'id'; it has: {', '.join(relation.columns)}")
+        if not relation.can_embed:
+            raise QueryError(f"{function}: the {role} has no vectors; name a corpus, or a SELECT with 'embedding'")
+        keys = relation.select(key_of(relation))
+        order = keys.with_row_index("row").sort(keys.columns, maintain_order=True)["row"].to_numpy().astype(np.int64)
+        vectors = relation.vectors.unit()
+        there = np.empty(len(relation), bool)
+        for start, block in vectors.blocks(BLOCK):
+            there[start : start + len(block)] = block.any(axis=1)
+        order = order[there[order]]
+        return cls(order, keys[order], vectors.take(order))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Rows) -> "Directed":
+        """Some of them, in the given order."""
+        return Directed(self.rows[rows], self.keys[rows], self.vectors.take(rows))
+
+
+class Chosen:
+    """The rows chosen so far, and the nearest of them to each row as far as it has been compared.
+
+    ``rows``: those chosen, in their order; ``similarity``: (n,) float32, cosine to the nearest, −inf without one;
+    ``nearest``: (n,) its number, those ``given`` first and then the chosen ones, −1 without one. Of equally near ones
+    the first. What is chosen keeps the nearest of those before it.
+    """
+
+    def __init__(self, vectors: Vectors, given: Vectors | None = None) -> None:
+        self.vectors = vectors
+        self.rows: list[int] = []
+        self.similarity = np.full(len(vectors), -np.inf, np.float32)
+        self.nearest = np.full(len(vectors), -1, np.int64)
+        self._given = 0 if given is None else len(given)
+        if given is not None and len(given):
+            self._compare(np.arange(len(vectors)), given, 0)
+
+    @classmethod
+    def after(cls, vectors: Vectors, rows: list[int]) -> Self:
+        """The same where the choice was made by other means: all rows compared with those chosen."""
+        found = cls(vectors)
+        found.rows = rows
+        if not rows:
+            return found
+        found.update(np.setdiff1d(np.arange(len(vectors)), rows), 0)
+        chosen = vectors.take(rows)
+        for start, block in chosen.blocks(256):
+            stop = start + len(block)
+            earlier = np.arange(stop) < np.arange(start, stop)[:, None]
+            products = np.where(earlier, all_products(block, chosen.block(0, stop)), -np.inf)
+            found.similarity[rows[start:stop]] = products.max(axis=1)
+            found.nearest[rows[start:stop]] = np.where(earlier.any(axis=1), products.argmax(axis=1), -1)
+        return found
+
+    def update(self, rows: Rows, since: int) -> None:
+        """Compare rows that are not chosen with what was chosen after the first ``since``."""
+        if len(rows):
+            self._compare(rows, self.vectors.take(self.rows[since:]), self._given + since)
+
+    def _compare(self, rows: Rows, others: Vectors, first: int) -> None:
+        found = neighbours.nearest(self.vectors.take(rows), others, 1)
+        closer = found.score > self.similarity[rows]
+        self.similarity[rows[closer]] = found.score[closer]
+        self.nearest[rows[closer]] = found.right[closer] + first
+
+
+def lazily(
+    bounds: Values, budget: int, refresh: Refresh, choose: Callable[[int], None], *, least: float = -np.inf
+) -> Values:
+    """Choose rows one after another, each time that of the largest value, of equal ones the first.
+
+    Values only fall as more is chosen, so that one worked out earlier bounds that of now: only rows whose bound is over
+    the largest value are worked out anew (Minoux 1978), and the choice is that of working out all. ``bounds`` are the
+    values (n,) before anything is chosen. Ends after ``budget`` rows, or where no value is above ``least``.
+
+    Returns (n,) the value that each row had when it was chosen; of the others, given all that are.
+    """
+    values, final = bounds.copy(), bounds.copy()
+    seen = np.zeros(len(values), np.int64)  # how many were chosen when the value was worked out
+
+    def work_out(rows: Rows, chosen: int) -> None:
+        """Those together that have missed about as many choices: what one has seen need not be seen again."""
+        rows = np.sort(rows[seen[rows] < chosen])
+        missed = np.frexp(chosen - seen[rows])[1]  # the power of two
+        for power in np.unique(missed):
+            some = rows[missed == power]
+            values[some] = refresh(some, seen[some])
+        seen[rows] = chosen
+
+    for chosen in range(min(budget, len(values))):
+        size = FIRST
+        while seen[best := int(values.argmax())] < chosen:
+            top = np.argpartition(values, -size)[-size:] if size < len(values) else np.arange(len(values))
+            work_out(top, chosen)
+            size *= 2
+        if values[best] <= least:
+            break
+        final[best] = values[best]
+        values[best], seen[best] = -np.inf, NEVER
+        choose(best)
+    others = np.flatnonzero(seen < NEVER)
+    work_out(others, len(values) - len(others))
+    final[others] = values[others]
+    return final
+
+
+def ranking(
+    candidates: Relation, pool: Directed, chosen: Chosen, columns: Mapping[str, Values], given: Directed | None = None
+) -> pa.Table:
+    """A row per candidate, in their order: its keys, ``rank``, the columns, ``similarity`` and the partner's keys.
+
+    The partner is the nearest of those chosen before, ``similarity`` the cosine to it. NULL for what has no direction,
+    and ``rank`` for what is not chosen. ``columns`` have a value per document of ``pool``, NaN for NULL.
+    """
+    rank = np.zeros(len(pool), np.int64)
+    rank[chosen.rows] = np.arange(1, len(chosen.rows) + 1)
+    values = {"rank": pl.Series(rank).replace(0, None)} | {
+        name: pl.Series(column, dtype=pl.Float64).fill_nan(None) for name, column in columns.items()
+    }
+    partner = pl.Series(chosen.nearest).replace(-1, None)
+    values["similarity"] = pl.Series(chosen.similarity).set(partner.is_null(), None)
+    centres = pool.keys[chosen.rows]
+    if given is not None:
+        centres = pl.concat([given.keys, centres], how="diagonal_relaxed")
+    values |= {f"partner_{name}": centres[name].gather(partner) for name in pool.keys.columns}
+    found = pl.DataFrame({"row": pool.rows} | values, schema_overrides={"row": pl.UInt32})
+    keys = candidates.select(key_of(candidates)).with_row_index("row")
+    result = keys.join(found, on="row", how="left", maintain_order="left").drop("row")
+    table: pa.Table = result.to_arrow(compat_level=pl.CompatLevel.newest())
+    return table
+
+
+def key_of(relation: Relation) -> list[str]:
+    return [name for name in ("corpus", "id") if name in relation.columns]
+
+
+def check_budget(function: str, budget: int | None) -> int:
+    """Raises QueryError where there is none, as nothing else ends the choice, or it is below 1."""
+    if budget is None:
+        raise QueryError(f"{function} needs a budget, the number of documents to choose: budget := 1000")
+    check_whole_number(function, "budget", budget, least=1)
+    return budget
+
+
+def check_number(function: str, name: str, value: float, low: float, high: float) -> None:
+    """Raises QueryError for a number outside [low, high], or that is not finite."""
+    if not (low <= value <= high and np.isfinite(value)):
+        told = f"of {low:g} to {high:g}" if np.isfinite(high) else f"of at least {low:g}, and finite,"
+        raise QueryError(f"{function}: {name} is {value}; a number {told} is needed")
+
+
+def check_dimensions(function: str, target: Directed, candidates: Directed) -> None:
+    """Raises QueryError for vectors of two encoders."""
+    sides = target.vectors.dimension, candidates.vectors.dimension
+    if len(target) and len(candidates) and sides[0] != sides[1]:
+        raise QueryError(
+            f"{function}: the target's vectors have {sides[0]} components and the candidates' {sides[1]}: they come "
+            "from different encoders"
+        )
+
+
+def relevant(function: str, target: Relation, candidates: Relation, column: str | None) -> tuple[Directed, Values]:
+    """The candidates that have a direction and a relevance, and the latter, (n,).
+
+    It is what ``column`` of the candidates says, else the cosine to the nearest target document: without one, no
+    candidate has any. Raises QueryError for a column that is not there or not of numbers.
+    """
+    pool = Directed.of(function, "candidates", candidates)
+    if column is None:
+        wanted = Directed.of(function, "target", target)
+        check_dimensions(function, wanted, pool)
+        if not len(wanted):
+            return pool.take(np.empty(0, np.int64)), np.empty(0)
+        return pool, neighbours.nearest(pool.vectors, wanted.vectors, 1).score.astype(np.float64)
+    if column not in candidates.columns:
+        raise QueryError(
+            f"{function}: relevance is {column!r}; the candidates have the columns: {', '.join(candidates.columns)}"
+        )
+    given = candidates.select([column])[column]
+    if not given.dtype.is_numeric():
+        raise QueryError(f"{function}: relevance is {column!r}, a column of {given.dtype}; numbers are needed")
+    values = given.cast(pl.Float64).fill_null(np.nan).to_numpy()[pool.rows]
+    there = np.flatnonzero(np.isfinite(values))
+    return pool.take(there), values[there]
