@@ -277,8 +277,10 @@ def test_every_function_is_listed_once():
         "near_duplicates",
         "pairs_within",
         "pii",
+        "round_robin",
         "search",
         "shared_runs",
+        "tsds",
     ]
 
 

@@ -22,8 +22,10 @@ from curator.functions.masked import masked
 from curator.functions.near_duplicates import near_duplicates
 from curator.functions.pairs_within import pairs_within
 from curator.functions.pii import pii
+from curator.functions.round_robin import round_robin
 from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
+from curator.functions.tsds import tsds
 from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -45,12 +47,14 @@ FUNCTIONS: tuple[Function, ...] = (
     near_duplicates,
     pairs_within,
     pii,
+    round_robin,
     search,
     shared_runs,
+    tsds,
 )
 
 __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "decontamination_coverage",
     "domain_classifier", "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders",
-    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
+    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs", "tsds",
 ]  # fmt: skip
