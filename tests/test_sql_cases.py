@@ -142,8 +142,8 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 5, "relevance": 1,
-    "relevance_centroid": 1, "relevance_label": 1,
+    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 6, "relevance": 1,
+    "relevance_centroid": 1, "relevance_label": 1, "round_robin": 1, "tsds": 1,
 }  # fmt: skip
 
 
@@ -194,6 +194,8 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "bm25": {"budget": 20},
         "blocklist": {"terms": "word word word word, b"},
         "classifier": {"model": "random", "max_score": 0.6},
+        "round_robin": {"budget": 20},
+        "tsds": {"budget": 20, "near_duplicate": 0.7},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

@@ -139,8 +139,9 @@ decided AS (
             WHEN j.is_voted AND j.share IS NULL THEN 'there is no target document to vote'
             WHEN j.is_voted THEN format('label {} by vote with a share of {:.2f}', j.voted_label, j.share)
             WHEN $same_label AND j.label IS NULL THEN 'it has no label'
-            WHEN j.similarity IS NULL THEN 'no target document has its label'
-        END AS reason
+            WHEN j.similarity IS NULL AND $same_label THEN 'no target document has its label'
+            WHEN j.similarity IS NULL THEN 'there is no target document'
+        END AS label_reason
     FROM joined AS j
     LEFT JOIN lasts AS l ON l.partner_corpus = j.partner_corpus AND l.partner_id = j.partner_id
     LEFT JOIN least_choices AS m ON m.corpus = j.corpus AND m.id = j.id
@@ -151,7 +152,7 @@ SELECT
     is_kept AS keep,
     CASE
         WHEN is_undecided THEN 'vote below share'
-        WHEN is_one_sided THEN format('not among the {} nearest of the candidate', $partners)
+        WHEN is_one_sided THEN 'not mutual'
         WHEN NOT is_kept THEN 'not among the k nearest' || CASE WHEN $same_label THEN ' of its label' ELSE '' END
     END AS rule,
     CASE WHEN is_undecided THEN coalesce(share, 0) ELSE similarity END AS score,
@@ -161,5 +162,9 @@ SELECT
     rank,
     voted_label AS label,
     share AS weight,
-    reason
+    CASE
+        WHEN is_one_sided
+        THEN concat_ws('; ', label_reason, format('that target document is not among its {} nearest', $partners))
+        ELSE label_reason
+    END AS reason
 FROM decided
