@@ -39,10 +39,10 @@ class Side:
         if missing:
             advice = "; same_label := false does without" if missing[0] == "label" else ""
             raise QueryError(
-                f"{function}: the {role} has no column {missing[0]!r}{advice}; it has: {', '.join(relation.columns)}"
+                f"{function}: the {role} needs a column {missing[0]!r}{advice}; it has: {', '.join(relation.columns)}"
             )
         if not relation.can_embed:
-            raise QueryError(f"{function}: the {role} has no vectors; name a corpus, or select 'embedding'")
+            raise QueryError(f"{function}: there are no vectors of the {role}; name a corpus, or select 'embedding'")
         key = [name for name in ("corpus", "id") if name in relation.columns]
         order = relation.select(key).with_row_index("row").sort(key, maintain_order=True)["row"].to_numpy()
         vectors = relation.vectors.take(order).unit()

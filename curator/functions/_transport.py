@@ -99,7 +99,8 @@ class Transport:
 
     def _look_further(self, targets: Rows, length: int) -> None:
         length = min(length, len(self._densities.vectors))
-        held = sum(len(one.rows) for one in self._lists.values()) + len(targets) * length
+        kept = self._lists.keys() - set(targets.tolist())
+        held = sum(len(self._lists[target].rows) for target in kept) + len(targets) * length
         if held > HELD:
             raise QueryError(
                 f"tsds: lists of {held:,} pairs of a target document and a candidate would be needed, and {HELD:,} are "
