@@ -20,8 +20,8 @@ def round_robin(
 
     In each round every target document, in order of corpus and id, takes its nearest candidate by cosine that none has
     taken yet, of equal ones the first by corpus and id; with ``same_label`` of its own label. It ends when ``budget``
-    are taken, or no target document has one left. (The greedy round-robin that does best at small budgets among those
-    compared for instruction data; see RDS+, Ivison et al. 2025, arXiv 2503.01807.)
+    are taken, or no target document has one left. (Ivison et al., Large-Scale Data Selection for Instruction Tuning, 2025,
+    select so.)
 
     Returns a row per candidate taken, in that order: ``corpus`` (where the relation has it), ``id``, ``rank`` from 1,
     ``round`` from 1, ``partner_corpus``, ``partner_id`` (the target document) and ``similarity`` (the cosine). Vectors
@@ -58,7 +58,7 @@ class _Turns:
         self._left, self._right, self._parts = left, right, parts
         self._part = {int(row): number for number, (ours, _) in enumerate(parts) for row in ours}
         self._taken = np.zeros(len(right.keys), bool)
-        self._is_taken = memoryview(self._taken)  # looked at one by one, it is faster than the array
+        self._is_taken = self._taken.data  # looked at one by one, it is faster than the array
         targets = len(self._part)
         self._longest = max(SHORTEST, HELD // max(1, targets))
         self._length = [max(SHORTEST, 2 * most // max(1, targets))] * len(parts)
@@ -105,6 +105,6 @@ class _Turns:
         ids, similarity = first(self._left.vectors.take(ours), self._right.vectors.take(free), length)
         ids = free[ids]
         for place, row in enumerate(ours.tolist()):
-            self._ids[row], self._similarity[row] = memoryview(ids[place]), memoryview(similarity[place])
+            self._ids[row], self._similarity[row] = ids[place].data, similarity[place].data
             self._place[row] = 0
         return bool(len(free))

@@ -1,7 +1,7 @@
--- Keep the candidates that are among the k nearest to some target document, of their own label or, with same_label =
--- false, of any. With mutual, that target document must also be among the nearest ones of the candidate: of the target
--- documents of its label, or of all, it is one of the first partners by cosine. (With partners as large as k, that is the
--- mutual k-nearest-neighbour graph; but there are far fewer target documents than candidates.)
+-- Keep the candidates that are among the k nearest to some target document: of their own label or, with same_label =
+-- false, whatever the labels. With mutual, a pair counts only if its target document is also among the partners nearest
+-- target documents of the candidate, of its label or of all likewise. (partners as large as k makes the graph of mutual
+-- k-nearest neighbours; but there are far fewer target documents than candidates.)
 -- A candidate without a label from a source that serves 'vote' first gets one by vote of its nearest target documents,
 -- each with the weight of its cosine, and competes with the others of that label; its weight is then its share of the
 -- vote. (Voted labels cost points on every task measured; think twice.)

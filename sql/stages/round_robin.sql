@@ -1,6 +1,6 @@
 -- Keep what the target documents take in turn: in each round every one of them, in order of corpus and id, takes its
 -- nearest candidate that none has taken yet, until the budget is full. So each target document gets its share, and no
--- candidate counts twice. (The greedy round-robin of RDS+, Ivison et al. 2025; the best on average at small budgets.)
+-- candidate counts twice. (As in Ivison et al., Large-Scale Data Selection for Instruction Tuning, 2025.)
 -- A document that was left has the cosine to its nearest target document, and as threshold the last that this one took.
 -- :budget      INTEGER  NULL  [1, inf)  documents to keep; NULL keeps all that have a target document to be taken by
 -- :same_label  BOOLEAN  true  whether a target document takes candidates of its own label only
