@@ -20,8 +20,8 @@ def round_robin(
 
     In each round every target document, in order of corpus and id, takes its nearest candidate by cosine that none has
     taken yet, of equal ones the first by corpus and id; with ``same_label`` of its own label. It ends when ``budget``
-    are taken, or no target document has one left. (Ivison et al., Large-Scale Data Selection for Instruction Tuning, 2025,
-    select so.)
+    are taken, or no target document has one left. (As in Ivison et al., Large-Scale Data Selection for Instruction
+    Tuning, 2025.)
 
     Returns a row per candidate taken, in that order: ``corpus`` (where the relation has it), ``id``, ``rank`` from 1,
     ``round`` from 1, ``partner_corpus``, ``partner_id`` (the target document) and ``similarity`` (the cosine). Vectors
