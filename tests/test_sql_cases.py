@@ -149,8 +149,8 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 5, "relevance": 1,
-    "relevance_centroid": 1, "relevance_label": 1,
+    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 6, "relevance": 1,
+    "relevance_centroid": 1, "relevance_label": 1, "round_robin": 1, "tsds": 1,
 }  # fmt: skip
 
 
@@ -207,6 +207,8 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "facility_location": {"budget": 20, "k": 9, "sample": 40},
         "k_center": {"budget": 20},
         "mmr": {"budget": 20},
+        "round_robin": {"budget": 20},
+        "tsds": {"budget": 20, "near_duplicate": 0.7},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80
