@@ -81,11 +81,9 @@ def _read(use: StageUse, task: Task) -> dict[str, Any]:
     """The parameters; a text may be given as ``{ file = "list.txt" }``, beside the recipe or by an absolute path."""
     values = {}
     for name, value in use.parameters.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or set(value) != {"file"} or not isinstance(value["file"], str):
             values[name] = value
             continue
-        if set(value) != {"file"} or not isinstance(value["file"], str):
-            raise RecipeError(f'{use.use}: {name} is {value!r}; a text in a file is given as {{ file = "list.txt" }}')
         path = task.recipe.folder / value["file"]
         try:
             values[name] = path.read_text("utf8")
