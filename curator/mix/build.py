@@ -20,7 +20,7 @@ from curator.mix.task import Task
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, Stage, run, shipped
+from curator.stages import LEDGER, VERDICT, Stage, run, shipped
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -174,6 +174,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     ledger, seconds, joins, certificates = [first], {}, [], []
     coverage, changed, reductions = [], [], []
     _require(candidates, LABELS)
+    _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
         candidates = candidates.of_its_corpus(
@@ -216,6 +217,16 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         tuple(coverage),
         tuple(reductions),
     )
+
+
+def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Session) -> None:
+    """Raises RecipeError for a stage whose expressions do not go with the columns that it will see.
+
+    ``candidates``: none of them, so that this takes no time, before any stage does.
+    """
+    for step in plan:
+        step.stage.arguments(step.parameters, candidates, session)
+        candidates = _survivors(candidates, pl.DataFrame(schema=VERDICT), step)
 
 
 def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:

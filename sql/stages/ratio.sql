@@ -28,26 +28,27 @@ WITH drawn AS (
         md5(concat_ws(':', $seed, c.corpus, c.id)) AS draw
     FROM candidates AS c
 ),
-ranked AS (
+weighed AS (
     SELECT
         * REPLACE (
             CASE
                 WHEN size >= 0 AND isfinite(size) THEN size
-                ELSE error(format('the size of {}:{} is {}; a number of at least 0 is needed', corpus, id, size))
+                ELSE error(format(
+                    'the size of {}:{} is {}; a number of at least 0 is needed',
+                    corpus, id, coalesce(size::VARCHAR, 'NULL')
+                ))
             END AS size
         ),
-        row_number() OVER (
-            PARTITION BY stratum
-            ORDER BY CASE WHEN $order = 'score' THEN score END DESC NULLS LAST, draw, corpus, id
-        ) AS rank
+        CASE WHEN $order = 'score' THEN score END AS first_key
     FROM drawn
 ),
 counted AS (
     SELECT
         stratum,
+        row_number() OVER (ORDER BY stratum) AS number,
         array_to_string(list_transform(stratum, lambda value: coalesce(value, 'none')), ' / ') AS name,
         sum(size) AS there
-    FROM ranked
+    FROM weighed
     GROUP BY stratum
 ),
 named AS (
@@ -68,6 +69,7 @@ strays AS (
 told AS (
     SELECT
         stratum,
+        number,
         name,
         there,
         there * $max_repeats AS most,
@@ -103,9 +105,9 @@ sized AS (
 ),
 vessels AS (
     SELECT
-        list(least_room ORDER BY stratum) AS floors,
-        list(open_room ORDER BY stratum) AS rooms,
-        list(pull ORDER BY stratum) AS pulls,
+        list(least_room ORDER BY number) AS floors,
+        list(open_room ORDER BY number) AS rooms,
+        list(pull ORDER BY number) AS pulls,
         CASE
             WHEN sum(least_room) > $budget
                 THEN error(format('the minimums add up to {:.0f}, but the budget is {}', sum(least_room), $budget))
@@ -120,7 +122,9 @@ levelled AS (
 shared AS (
     SELECT
         s.stratum,
+        s.number,
         s.name,
+        s.there,
         s.open_room,
         l.total,
         round(least(s.open_room, greatest(s.least_room, l.level * s.pull)), 6) AS share,
@@ -138,53 +142,58 @@ shared AS (
         ), '') AS reason
     FROM sized AS s, levelled AS l
 ),
--- Each document as often as it may count, the first time of all before the second of any.
-filled AS (
+-- before: what the better documents of the group take. A round of all of them comes before the second of any.
+lined_up AS (
     SELECT
-        r.corpus,
-        r.id,
-        r.stratum,
-        r.size,
-        s.share,
-        s.total,
-        coalesce(sum(r.size) OVER before, 0) AS before,
-        coalesce(sum(r.size) OVER before, 0) + r.size AS upto,
-        s.open_room
-    FROM ranked AS r
-    JOIN shared AS s ON s.stratum = r.stratum,
-    range($max_repeats) AS t (turn)
-    WINDOW before AS (PARTITION BY r.stratum ORDER BY turn, r.rank ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        w.corpus,
+        w.id,
+        w.score,
+        w.weight,
+        w.size,
+        s.* EXCLUDE (stratum),
+        row_number() OVER best_first AS rank,
+        sum(w.size) OVER best_first - w.size AS before
+    FROM weighed AS w
+    JOIN shared AS s ON s.stratum = w.stratum
+    WINDOW best_first AS (
+        PARTITION BY s.number ORDER BY w.first_key DESC NULLS LAST, w.draw, w.corpus, w.id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+fitted AS (
+    SELECT
+        *,
+        CASE
+            WHEN before + size > share THEN 0
+            WHEN there = 0 THEN 1
+            ELSE least($max_repeats, 1 + floor((share - before - size) / there)::BIGINT)
+        END AS times,
+        before + times * there AS before_next
+    FROM lined_up
 ),
 -- The next document of each group, where the group may have it.
-next AS (
-    SELECT corpus, id, sum(size) OVER (ORDER BY share - before DESC, stratum) AS asked_for
-    FROM filled
-    WHERE before <= share AND share < upto AND upto <= open_room
-),
-counts AS (
-    SELECT corpus, id, count(*) FILTER (upto <= share) AS times
-    FROM filled
-    GROUP BY corpus, id
+following AS (
+    SELECT number, rank, sum(size) OVER (ORDER BY share - before_next DESC, number) AS asked_for
+    FROM fitted
+    WHERE times < $max_repeats AND before_next <= share AND before_next + size <= open_room AND there > 0
 ),
 left_over AS (
-    SELECT any_value(total) - coalesce(sum(size) FILTER (upto <= share), 0) AS size
-    FROM filled
+    SELECT any_value(total) - coalesce(sum(times * size), 0) AS size
+    FROM fitted
 ),
 decided AS (
-    SELECT c.corpus, c.id, c.times + coalesce(n.asked_for <= l.size, false)::BIGINT AS times
-    FROM counts AS c
-    LEFT JOIN next AS n ON n.corpus = c.corpus AND n.id = c.id, left_over AS l
+    SELECT f.*, f.times + coalesce(n.asked_for <= l.size, false)::BIGINT AS count
+    FROM fitted AS f
+    LEFT JOIN following AS n ON n.number = f.number AND n.rank = f.rank, left_over AS l
 )
 SELECT
-    r.corpus,
-    r.id,
-    d.times > 0 AS keep,
-    CASE WHEN d.times = 0 THEN 'over the quota of ' || s.name END AS rule,
-    r.score,
-    count(*) FILTER (d.times > 0) OVER (PARTITION BY r.stratum) AS threshold,
-    r.rank,
-    CASE WHEN d.times > 1 THEN r.weight * d.times END AS weight,
-    s.reason
-FROM ranked AS r
-JOIN decided AS d ON d.corpus = r.corpus AND d.id = r.id
-JOIN shared AS s ON s.stratum = r.stratum
+    corpus,
+    id,
+    count > 0 AS keep,
+    CASE WHEN count = 0 THEN 'over the quota of ' || name END AS rule,
+    score,
+    count(*) FILTER (count > 0) OVER (PARTITION BY number) AS threshold,
+    rank,
+    CASE WHEN count > 1 THEN weight * count END AS weight,
+    reason
+FROM decided
