@@ -32,7 +32,15 @@ import polars as pl
 from curator.errors import QueryError, RecipeError, UnknownNameError
 from curator.functions import FUNCTIONS
 from curator.nearest import (
-    AS_ASKED, Expression, JoinReport, Searching, Tools, check_columns, one, rewrite, several,
+    AS_ASKED,
+    Expression,
+    JoinReport,
+    Searching,
+    Tools,
+    check_columns,
+    one,
+    rewrite,
+    several,
 )  # fmt: skip
 from curator.relation import Relation
 from curator.session import Session, sql_folder
@@ -60,7 +68,9 @@ LEDGER: dict[str, type[pl.DataType]] = {
     **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
 
-_PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN|EXPRESSIONS?|NUMBERS)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_PARAMETER = re.compile(
+    r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN|EXPRESSIONS?|NUMBERS)\s+('[^']*'|\S+)\s\s+(\S.*)"
+)
 _INTERVAL = re.compile(r"([\[(])\s*([^\s,]+)\s*,\s*([^\s,]+?)\s*([\])])(?:\s\s+|\t|(?=\s|$))")
 _WORDS = re.compile(r"([\w-]+(?:\|[\w-]+)+)\s\s+")
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
@@ -221,17 +231,18 @@ class Stage:
             if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
                 hint = '; a text in a file is given as { file = "list.txt" }' if isinstance(value, dict) else ""
                 raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}{hint}")
-            allowed = declared[name].allowed
-            for told, one_of in [(f"{name}.{key}", each) for key, each in value.items()] if kind == "NUMBERS" else [
-                (name, value)
-            ]:
-                if kind == "NUMBERS" and (isinstance(one_of, bool) or not isinstance(one_of, int | float)):
-                    raise RecipeError(f"{self.origin}: {told} takes a number, not {one_of!r}")
-                if allowed is not None and one_of not in allowed:
-                    finite = " and finite" if one_of == math.inf else ""
-                    raise RecipeError(f"{self.origin}: {told} is {one_of!r}: it must be {allowed}{finite}")
+            parts = [(f".{key}", number) for key, number in given[name].items()] if kind == "NUMBERS" else [("", value)]
+            for part, each in parts:
+                self._check_allowed(name + part, each, declared[name])
             values[name] = float(given[name]) if kind == "FLOAT" else value
         return values
+
+    def _check_allowed(self, name: str, value: Any, parameter: Parameter) -> None:
+        if parameter.type == "NUMBERS" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise RecipeError(f"{self.origin}: {name} takes a number, not {value!r}")
+        if parameter.allowed is not None and value not in parameter.allowed:
+            finite = " and finite" if value == math.inf else ""
+            raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {parameter.allowed}{finite}")
 
     def arguments(self, values: Mapping[str, Any], candidates: Relation, session: Session) -> dict[str, Any]:
         """The values of its parameters as its statement takes them: expressions as trees, tables of numbers as maps.

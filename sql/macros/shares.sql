@@ -22,7 +22,8 @@ CREATE MACRO water_above(mark, total, floors, rooms, pulls) AS mark + coalesce(
     greatest(total - water_at(mark, floors, rooms, pulls), 0) / nullif(
         list_sum(
             list_transform(
-                pulls, lambda pull, i: CASE WHEN floors[i] / pull <= mark AND mark < rooms[i] / pull THEN pull ELSE 0 END
+                pulls,
+                lambda pull, i: CASE WHEN floors[i] / pull <= mark AND mark < rooms[i] / pull THEN pull ELSE 0 END
             )
         ),
         0
@@ -30,8 +31,8 @@ CREATE MACRO water_above(mark, total, floors, rooms, pulls) AS mark + coalesce(
     0
 );
 
--- The level x with Σ min(room, max(floor, x · pull)) = total, which is at least Σ floor and at most Σ room. All pulls are
--- above 0. The lists must be columns; a lambda over one value names it, so that it is computed once.
+-- The level x with Σ min(room, max(floor, x · pull)) = total, which is at least Σ floor and at most Σ room. All pulls
+-- are above 0. The lists must be columns; a lambda over one value names it, so that it is computed once.
 CREATE MACRO water_level(total, floors, rooms, pulls) AS list_transform(
     [water_marks(floors, rooms, pulls)],
     lambda marks: list_transform(

@@ -1,15 +1,15 @@
--- Cut to a budget that is shared out between groups: of sources and labels, or of whatever by says. A group gets the
--- level of water x times its pull, but at least its minimum and at most what it has or may have; x is where these shares
--- add up to the budget (water-filling). The pull is the group's size to the power 1/temperature, or its ratio. Within a
+-- Cut to a budget that is shared out between groups: of sources and labels, or of whatever by says. A group's share is a
+-- level x times its pull, but at least its minimum and at most what it has or may have; x is where the shares add up to
+-- the budget (water-filling). The pull is the group's size to the power 1/temperature, or its ratio. Within a
 -- group the best documents come first, as long as the next fits into the share. What is then left of the budget goes to
 -- the next document of each group, that of the largest unused share first, until the next does not fit: so documents
 -- come out exact by largest remainder, and tokens never over the budget.
 -- :budget       INTEGER      NULL             [1, inf)  of documents, or what size says; NULL: all that each lets in
 -- :size         EXPRESSION   '1'              what a document takes of it: 1, n_tokens, length(text)
 -- :each         INTEGER      NULL             [1, inf)  the most for each group, in the unit of the budget
--- :by           EXPRESSIONS  'source, label'  what makes a group, in SQL; a group is called by its values, as 'web / en'
--- :temperature  FLOAT        1.0              (0, inf]  1 keeps the proportions of the candidates, inf makes groups equal
--- :ratios       NUMBERS      NULL             [0, inf)  pulls by group, in the place of size; one not named gets its minimum
+-- :by           EXPRESSIONS  'source, label'  what makes a group, in SQL; its values name it: 'web / en'
+-- :temperature  FLOAT        1.0              (0, inf]  1 keeps the candidates' proportions, inf makes groups equal
+-- :ratios       NUMBERS      NULL             [0, inf)  pulls by group, in the place of size; 0 if not named
 -- :minimum      FLOAT        0.0              [0, inf)  least for each group; below 1 a share of the budget
 -- :minimums     NUMBERS      NULL             [0, inf)  the same by group, in its place
 -- :cap          FLOAT        1.0              (0, 1]  largest share of the budget for one group
@@ -39,17 +39,17 @@ weighed AS (
                 ))
             END AS size
         ),
-        CASE WHEN $order = 'score' THEN score END AS first_key
+        CASE WHEN $order = 'score' THEN score END AS first_key,
+        dense_rank() OVER (ORDER BY stratum) AS number
     FROM drawn
 ),
 counted AS (
     SELECT
-        stratum,
-        row_number() OVER (ORDER BY stratum) AS number,
-        array_to_string(list_transform(stratum, lambda value: coalesce(value, 'none')), ' / ') AS name,
+        number,
+        array_to_string(list_transform(any_value(stratum), lambda value: coalesce(value, 'none')), ' / ') AS name,
         sum(size) AS there
     FROM weighed
-    GROUP BY stratum
+    GROUP BY number
 ),
 named AS (
     SELECT unnest(map_keys(CAST($ratios AS MAP(VARCHAR, DOUBLE)))) AS name, 'ratios' AS parameter
@@ -68,7 +68,6 @@ strays AS (
 ),
 told AS (
     SELECT
-        stratum,
         number,
         name,
         there,
@@ -121,7 +120,6 @@ levelled AS (
 ),
 shared AS (
     SELECT
-        s.stratum,
         s.number,
         s.name,
         s.there,
@@ -150,13 +148,13 @@ lined_up AS (
         w.score,
         w.weight,
         w.size,
-        s.* EXCLUDE (stratum),
+        s.*,
         row_number() OVER best_first AS rank,
         sum(w.size) OVER best_first - w.size AS before
     FROM weighed AS w
-    JOIN shared AS s ON s.stratum = w.stratum
+    JOIN shared AS s ON s.number = w.number
     WINDOW best_first AS (
-        PARTITION BY s.number ORDER BY w.first_key DESC NULLS LAST, w.draw, w.corpus, w.id
+        PARTITION BY w.number ORDER BY w.first_key DESC NULLS LAST, w.draw, w.corpus, w.id
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )
 ),
@@ -192,7 +190,7 @@ SELECT
     count > 0 AS keep,
     CASE WHEN count = 0 THEN 'over the quota of ' || name END AS rule,
     score,
-    count(*) FILTER (count > 0) OVER (PARTITION BY number) AS threshold,
+    sum((count > 0)::BIGINT) OVER (PARTITION BY number) AS threshold,
     rank,
     CASE WHEN count > 1 THEN weight * count END AS weight,
     reason
