@@ -8,6 +8,10 @@ A stage's header says what it does, whether it reads the test set, and its param
     -- :min_score  FLOAT    0.35     [-1, 1]  cosine similarity a candidate must reach
     -- :order      VARCHAR  'score'  score|random  the best first, or at random
 
+A parameter of type EXPRESSION is SQL over the candidates' columns and stands in the statement as it is; one of type
+EXPRESSIONS is one or more of them with commas between, and stands for the list of their values as text. NUMBERS is a
+table of names and numbers, a MAP(VARCHAR, DOUBLE).
+
 What a parameter may be is optional: an interval of numbers, with a round bracket for an end that is not of it, or
 words. The line ``fpr`` lets a recipe say ``fpr = 1e-4`` in the place of that cosine: which one it is then comes of the
 random pairs of those two relations (``pool and pool``: of the pairs within it).
@@ -27,7 +31,17 @@ import polars as pl
 
 from curator.errors import QueryError, RecipeError, UnknownNameError
 from curator.functions import FUNCTIONS
-from curator.nearest import AS_ASKED, JoinReport, Searching, Tools, rewrite
+from curator.nearest import (
+    AS_ASKED,
+    Expression,
+    JoinReport,
+    Searching,
+    Tools,
+    check_columns,
+    one,
+    rewrite,
+    several,
+)  # fmt: skip
 from curator.relation import Relation
 from curator.session import Session, sql_folder
 
@@ -54,13 +68,20 @@ LEDGER: dict[str, type[pl.DataType]] = {
     **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
 
-_PARAMETER = re.compile(r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN)\s+('[^']*'|\S+)\s\s+(\S.*)")
+_PARAMETER = re.compile(
+    r"--\s*:(\w+)\s+(FLOAT|INTEGER|VARCHAR|BOOLEAN|EXPRESSIONS?|NUMBERS)\s+('[^']*'|\S+)\s\s+(\S.*)"
+)
 _INTERVAL = re.compile(r"([\[(])\s*([^\s,]+)\s*,\s*([^\s,]+?)\s*([\])])(?:\s\s+|\t|(?=\s|$))")
 _WORDS = re.compile(r"([\w-]+(?:\|[\w-]+)+)\s\s+")
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
-_TYPES: dict[str, type | tuple[type, ...]] = {"FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool, "EXPRESSION": str, "EXPRESSIONS": str,
+    "NUMBERS": dict,
+}  # fmt: skip
+_EXPRESSION = {"EXPRESSION": one, "EXPRESSIONS": several}
+_TELLING = "SELECT corpus, id, $value AS value FROM candidates"
 
 
 @dataclass(frozen=True)
@@ -208,13 +229,38 @@ class Stage:
         for name, value in given.items():
             kind = declared[name].type
             if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
-                raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}")
-            allowed = declared[name].allowed
-            if allowed is not None and given[name] not in allowed:
-                finite = " and finite" if value == math.inf else ""
-                raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {allowed}{finite}")
+                hint = '; a text in a file is given as { file = "list.txt" }' if isinstance(value, dict) else ""
+                raise RecipeError(f"{self.origin}: {name} takes a {kind}, not {value!r}{hint}")
+            parts = [(f".{key}", number) for key, number in given[name].items()] if kind == "NUMBERS" else [("", value)]
+            for part, each in parts:
+                self._check_allowed(name + part, each, declared[name])
             values[name] = float(given[name]) if kind == "FLOAT" else value
         return values
+
+    def _check_allowed(self, name: str, value: Any, parameter: Parameter) -> None:
+        if parameter.type == "NUMBERS" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise RecipeError(f"{self.origin}: {name} takes a number, not {value!r}")
+        if parameter.allowed is not None and value not in parameter.allowed:
+            finite = " and finite" if value == math.inf else ""
+            raise RecipeError(f"{self.origin}: {name} is {value!r}: it must be {parameter.allowed}{finite}")
+
+    def arguments(self, values: Mapping[str, Any], candidates: Relation, session: Session) -> dict[str, Any]:
+        """The values of its parameters as its statement takes them: expressions as trees, tables of numbers as maps.
+
+        Raises RecipeError for an expression that does not parse, is more than one, or does not go with the candidates.
+        """
+        kinds = {parameter.name: parameter.type for parameter in self.parameters}
+        found = dict(values)
+        for name, value in values.items():
+            if kinds[name] in _EXPRESSION and value is not None:
+                try:
+                    found[name] = _EXPRESSION[kinds[name]](value, session)
+                    _check_expression(found[name], candidates, session)
+                except QueryError as error:
+                    raise RecipeError(f"{self.origin}: {name} is {value!r}: {error}") from None
+            elif kinds[name] == "NUMBERS" and value is not None:
+                found[name] = {"key": list(value), "value": [float(number) for number in value.values()]}
+        return found
 
     def _check_names(self) -> None:
         code = re.sub(r"--.*|'[^']*'", "", self.sql)
@@ -264,14 +310,21 @@ def run(
     Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
     """
     visible = {name: relation for name, relation in relations.items() if name != "test" or stage.reads_test}
+    arguments = stage.arguments(parameters, relations["candidates"], session)
     try:
-        query = rewrite(session, stage.sql, parameters, Tools(visible, FUNCTIONS), searching=searching)
+        query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS), searching=searching)
         table = query.fetch()
     except QueryError as error:
         settings = ", ".join(f"${name} = {_short(value)}" for name, value in parameters.items())
         raise QueryError(f"{stage.origin}: {error}\nwith {settings or 'no parameters'}") from error
     frame = pl.DataFrame(table)
     return Verdicts(_checked(frame, relations["candidates"].frame, stage.origin), query.joins)
+
+
+def _check_expression(expression: Expression, candidates: Relation, session: Session) -> None:
+    """Raises QueryError for an expression over other columns, or that gives no value for each candidate."""
+    check_columns(expression, [*candidates.columns, *sorted(candidates.derived)])
+    rewrite(session, _TELLING, {"value": expression}, Tools({"candidates": candidates.take([])})).fetch()
 
 
 def _checked(verdicts: pl.DataFrame, candidates: pl.DataFrame, origin: str) -> pl.DataFrame:
@@ -310,7 +363,9 @@ def _parameter(match: "re.Match[str]", place: str, *, ranges: bool) -> Parameter
         "INTEGER": int,
         "VARCHAR": lambda value: value[1:-1] if value.startswith("'") else _bad(value),
         "BOOLEAN": lambda value: {"true": True, "false": False}[value.lower()],
+        "NUMBERS": _bad,
     }
+    readers |= dict.fromkeys(_EXPRESSION, readers["VARCHAR"])
     try:
         default = readers[kind](text)
     except (ValueError, KeyError):
@@ -324,7 +379,7 @@ def _allowed(meaning: str, kind: str, place: str) -> tuple[Interval | Words | No
     """What a parameter may be, where its meaning begins with that, and the rest. Raises RecipeError for half of it."""
     if kind == "VARCHAR" and (words := _WORDS.match(meaning)):
         return Words(words[1].split("|")), meaning[words.end() :]
-    if kind not in ("FLOAT", "INTEGER") or not (match := _INTERVAL.match(meaning)):
+    if kind not in ("FLOAT", "INTEGER", "NUMBERS") or not (match := _INTERVAL.match(meaning)):
         return None, meaning
     try:
         low, high = float(match[2]), float(match[3])

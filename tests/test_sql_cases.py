@@ -39,8 +39,9 @@ SCHEMA = {
     "source": pl.String, "serves": pl.String, "weight": pl.Float64, "previous_score": pl.Float64,
 }  # fmt: skip
 ONLY_CANDIDATES = ("source_label", "serves", "weight", "previous_score")
-PARAMETER = re.compile(r"-- :(\w+) +(FLOAT|INTEGER|VARCHAR|BOOLEAN) +('[^']*'|\S+) {2,}\S.*")
+PARAMETER = re.compile(r"-- :(\w+) +(FLOAT|INTEGER|VARCHAR|BOOLEAN|EXPRESSIONS?|NUMBERS) +('[^']*'|\S+) {2,}\S.*")
 READERS = {"FLOAT": float, "INTEGER": int, "VARCHAR": lambda text: text[1:-1], "BOOLEAN": lambda text: text == "true"}
+READERS |= dict.fromkeys(("EXPRESSION", "EXPRESSIONS"), READERS["VARCHAR"])
 
 
 def defaults(sql: str) -> dict:
@@ -95,6 +96,7 @@ def run(stage: str, tables: dict[str, Relation], **parameters):
     if values.get("model"):
         values["model"] = model(values["model"])
     visible = {name: table for name, table in tables.items() if name != "test" or "-- reads: test\n" in STAGES[stage]}
+    values = Stage.load(stage, Path()).arguments(values, tables["candidates"], SESSION)
     query = rewrite(SESSION, STAGES[stage], values, Tools(visible, FUNCTIONS))
     return pl.DataFrame(query.fetch()), query.joins
 
@@ -274,7 +276,6 @@ def test_numbers_have_ranges(stage):
 @pytest.mark.parametrize(
     ("stage", "name", "value", "must"),
     [
-        ("ratio", "by", "size", "source, label or both"),
         ("ratio", "order", "rank", "score or random"),
         ("ratio", "budget", 0, "at least 1"),
         ("ratio", "cap", 1.5, "above 0 and at most 1"),

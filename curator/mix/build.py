@@ -21,7 +21,7 @@ from curator.mix.union import CONFLICT, MIXES
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, Stage, run, shipped
+from curator.stages import LEDGER, VERDICT, Stage, run, shipped
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -82,11 +82,9 @@ def _read(use: StageUse, task: Task) -> dict[str, Any]:
     """The parameters; a text may be given as ``{ file = "list.txt" }``, beside the recipe or by an absolute path."""
     values = {}
     for name, value in use.parameters.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or set(value) != {"file"} or not isinstance(value["file"], str):
             values[name] = value
             continue
-        if set(value) != {"file"} or not isinstance(value["file"], str):
-            raise RecipeError(f'{use.use}: {name} is {value!r}; a text in a file is given as {{ file = "list.txt" }}')
         path = task.recipe.folder / value["file"]
         try:
             values[name] = path.read_text("utf8")
@@ -181,6 +179,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     ledger, seconds, joins, certificates = [first], {}, [], []
     coverage, changed, reductions = [], [], []
     _require(candidates, LABELS)
+    _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
         # Embedded here, not inside the first stage.
         candidates = candidates.of_its_corpus(
@@ -223,6 +222,16 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         tuple(coverage),
         tuple(reductions),
     )
+
+
+def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Session) -> None:
+    """Raises RecipeError for a stage whose expressions do not go with the columns that it will see.
+
+    ``candidates``: none of them, so that this takes no time, before any stage does.
+    """
+    for step in plan:
+        step.stage.arguments(step.parameters, candidates, session)
+        candidates = _survivors(candidates, pl.DataFrame(schema=VERDICT), step)
 
 
 def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from curator.errors import QueryError
 from curator.nearest.calls import Function, Tools
 from curator.nearest.engine import FOLDED, Engine, Parser, masked, names_saturated
+from curator.nearest.expressions import Expression, check_columns, one, place, several
 from curator.nearest.planner import Planner
 from curator.nearest.refusals import refuse_writing, refuse_writing_words
 from curator.nearest.report import JoinReport, duration
@@ -26,8 +27,8 @@ from curator.nearest.searching import Searching
 from curator.nearest.tree import Node, walk
 
 __all__ = [
-    "AS_ASKED", "FOLDED", "Function", "JoinReport", "Parser", "Query", "Searching", "Tools", "duration",
-    "refuse_writing_words", "rewrite",
+    "AS_ASKED", "FOLDED", "Expression", "Function", "JoinReport", "Parser", "Query", "Searching", "Tools",
+    "check_columns", "duration", "one", "refuse_writing_words", "rewrite", "several",
 ]  # fmt: skip
 
 
@@ -75,13 +76,16 @@ def rewrite(
     """Plan one SELECT statement. Raises QueryError for one that writes or cannot be parsed or bound.
 
     ``shown`` is the text that errors point into; every place in it is that of ``sql``. With ``searches`` off nothing
-    is searched or embedded, and the statement cannot be run. ``searching`` is how its joins are searched.
+    is searched or embedded, and the statement cannot be run. ``searching`` is how its joins are searched. A parameter
+    that is an ``Expression`` becomes part of the statement.
     """
     unused = sorted(parameters.keys() - parser.parameter_names(shown or sql))
     if unused:
         raise QueryError(f"the query has no parameter ${unused[0]}; it was given {parameters[unused[0]]!r}")
     sql, shown = parser.substitute_counts(sql, parameters), parser.substitute_counts(shown or sql, parameters)
     statement = parser.parse(sql, shown=shown)
+    place(statement, parameters)
+    parameters = {name: None if isinstance(value, Expression) else value for name, value in parameters.items()}
     functions = {function.__name__ for function in tools.functions}
     engine = Engine(parser, tools.relations, parameters, shown, statement, searches=searches)
     calls = any(node.get("function_name") in functions for node in walk(statement))

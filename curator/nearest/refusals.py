@@ -65,7 +65,7 @@ def refuse_whole_rows(select: Node, tables: set[str], is_a_column: Callable[[str
     if any(is_star(node) and node["relation_name"].lower() in tables for node in inside):
         raise DeclinedError("a subquery takes all columns of a side")
     parts += inside
-    other = {id(node) for node in [*_results(select), *_lambda_parameters(parts)]}
+    other = {id(node) for node in [*_results(select), *lambda_parameters(parts)]}
     rows = {part["column_names"][0].lower() for part in parts if is_column(part, 1) and id(part) not in other}
     if any(not is_a_column(name) for name in tables & rows):
         raise DeclinedError("a whole row of a side is used as a value")
@@ -79,7 +79,7 @@ def _results(select: Node) -> list[Node]:
     return [node for node in targets if is_column(node, 1) and node["column_names"][0].lower() in aliases]
 
 
-def _lambda_parameters(parts: list[Node]) -> list[Node]:
+def lambda_parameters(parts: list[Node]) -> list[Node]:
     """Where lambdas among some nodes name their own parameters."""
     found = []
     for part in parts:
