@@ -72,6 +72,7 @@ def relations(given: dict[str, list[dict]]) -> dict[str, Relation]:
 
 # What stages cannot do without.
 NEEDED = {"blocklist": {"terms": "org"}, "classifier": {"model": "random", "label": "toxic", "max_score": 0.6}}
+NEEDED["hierarchy"] = {"levels": "source, label"}
 
 FOLDER = tempfile.TemporaryDirectory()
 
@@ -196,6 +197,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "bm25": {"budget": 20},
         "blocklist": {"terms": "word word word word, b"},
         "classifier": {"model": "random", "max_score": 0.6},
+        "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

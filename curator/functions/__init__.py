@@ -24,6 +24,7 @@ from curator.functions.pairs_within import pairs_within
 from curator.functions.pii import pii
 from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
+from curator.functions.tree import tree
 from curator.nearest import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -47,10 +48,11 @@ FUNCTIONS: tuple[Function, ...] = (
     pii,
     search,
     shared_runs,
+    tree,
 )
 
 __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "decontamination_coverage",
     "domain_classifier", "dsir", "exact_duplicates", "hybrid", "kl_reduction", "languages", "leaders",
-    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs",
+    "listed_terms", "masked", "near_duplicates", "pairs_within", "pii", "search", "shared_runs", "tree",
 ]  # fmt: skip
