@@ -79,6 +79,8 @@ NEEDED = {
     "k_center": {"budget": 5},
     "mmr": {"budget": 5},
 }
+NEEDED = {"blocklist": {"terms": "org"}, "classifier": {"model": "random", "label": "toxic", "max_score": 0.6}}
+NEEDED["hierarchy"] = {"levels": "source, label"}
 
 FOLDER = tempfile.TemporaryDirectory()
 
@@ -211,6 +213,7 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         "mmr": {"budget": 20},
         "round_robin": {"budget": 20},
         "tsds": {"budget": 20, "near_duplicate": 0.7},
+        "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
     }
     first, joins = run(stage, tables, **parameters.get(stage, {}))
     assert len(first) == 80

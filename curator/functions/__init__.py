@@ -33,6 +33,7 @@ from curator.functions.round_robin import round_robin
 from curator.functions.search import search
 from curator.functions.shared_runs import shared_runs
 from curator.functions.source_value import source_value
+from curator.functions.tree import tree
 from curator.functions.trust import trust
 from curator.functions.tsds import tsds
 from curator.functions.vendi_score import vendi_score
@@ -68,6 +69,7 @@ FUNCTIONS: tuple[Function, ...] = (
     search,
     shared_runs,
     source_value,
+    tree,
     trust,
     tsds,
     vendi_score,
@@ -77,6 +79,6 @@ __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "coverage",
     "decontamination_coverage", "domain_classifier", "dpp", "dsir", "exact_duplicates", "facility_location", "hybrid",
     "influence", "k_center", "kl_reduction", "knn_shapley", "languages", "leaders", "listed_terms", "masked", "mmr",
-    "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs", "source_value", "trust", "tsds",
-    "vendi_score",
+    "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs", "source_value", "tree", "trust",
+    "tsds", "vendi_score",
 ]  # fmt: skip

@@ -1,3 +1,6 @@
+-- How a group is called by its values, as text.
+CREATE MACRO group_name(path) AS array_to_string(list_transform(path, lambda step: coalesce(step, 'none')), ' / ');
+
 -- What of a level of water is in some vessels: Σ pull · level, but in each at least its floor and at most its room.
 CREATE MACRO water_at(level, floors, rooms, pulls) AS
     list_sum(list_transform(pulls, lambda pull, i: least(rooms[i], greatest(floors[i], level * pull))));
@@ -38,5 +41,28 @@ CREATE MACRO water_level(total, floors, rooms, pulls) AS list_transform(
     lambda marks: list_transform(
         [marks[greatest(marks_reached(total, floors, rooms, pulls, marks), 1)]],
         lambda mark: water_above(mark, total, floors, rooms, pulls)
+    )[1]
+)[1];
+
+-- Shares as whole numbers that add up to a total, by largest remainder; of equal ones the first gets it.
+CREATE MACRO whole_shares(total, shares) AS list_transform(
+    [
+        list_sort(
+            list_transform(shares, lambda share, i: {'rest': round(floor(share) - share, 6), 'place': i})
+        )[total::BIGINT - list_sum(list_transform(shares, lambda share: floor(share)))::BIGINT]
+    ],
+    lambda last: list_transform(
+        shares,
+        lambda share, i: floor(share)::BIGINT
+            + coalesce({'rest': round(floor(share) - share, 6), 'place': i} <= last, false)::BIGINT
+    )
+)[1];
+
+-- A total shared out like water among vessels, in whole numbers. The lists must be columns.
+CREATE MACRO shared_out(total, floors, rooms, pulls) AS list_transform(
+    [water_level(total, floors, rooms, pulls)],
+    lambda level: list_transform(
+        [list_transform(pulls, lambda pull, i: round(least(rooms[i], greatest(floors[i], level * pull)), 6))],
+        lambda shares: whole_shares(total, shares)
     )[1]
 )[1];

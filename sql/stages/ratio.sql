@@ -46,7 +46,7 @@ weighed AS (
 counted AS (
     SELECT
         number,
-        array_to_string(list_transform(any_value(stratum), lambda value: coalesce(value, 'none')), ' / ') AS name,
+        group_name(any_value(stratum)) AS name,
         sum(size) AS there
     FROM weighed
     GROUP BY number
