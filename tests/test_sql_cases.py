@@ -76,11 +76,10 @@ NEEDED = {
     "classifier": {"model": "random", "label": "toxic", "max_score": 0.6},
     "dpp": {"budget": 5},
     "facility_location": {"budget": 5},
+    "hierarchy": {"levels": "source, label"},
     "k_center": {"budget": 5},
     "mmr": {"budget": 5},
 }
-NEEDED = {"blocklist": {"terms": "org"}, "classifier": {"model": "random", "label": "toxic", "max_score": 0.6}}
-NEEDED["hierarchy"] = {"levels": "source, label"}
 
 FOLDER = tempfile.TemporaryDirectory()
 
