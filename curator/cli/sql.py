@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from curator.cli.app import Json, Settings, open_workspace, parameter
+from curator.cli.app import Json, Settings, app, open_workspace, parameter
 from curator.cli.rows import checked_path, flat, write_rows
 from curator.cli.statement import Options, Result, counted, explained, notes, plan_of, read_text, run, stoppable, unused
 from curator.cli.terminal import out, print_json, print_report, print_table, write_out
@@ -14,6 +14,7 @@ from curator.errors import UsageError
 from curator.workspace import Workspace
 
 
+@app.command()
 def sql(
     query: Annotated[
         str | None, typer.Argument(help="SQL, the path of a .sql file, or - for standard input; without one, a prompt.")

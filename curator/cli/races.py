@@ -1,0 +1,68 @@
+"""Commands that train: a model on a mix, its predictions, a race."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from curator.cli.app import Data, Json, app, open_workspace
+from curator.cli.terminal import print_report, print_rows, print_verdict, write_out
+
+
+@app.command()
+def train(
+    recipe: Path,
+    data: Data = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to save the model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune on the mix of a recipe and save the model."""
+    with open_workspace() as ws:
+        print_report(ws.train(recipe, data=data, output=output), as_json)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model's directory, or its name in the workspace.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of documents; without one, lines of standard input.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Label and probability for each document of a file, or each line of standard input."""
+    with open_workspace() as ws:
+        lines = None if file else [line.rstrip("\n") for line in sys.stdin if line.strip()]
+        rows = ws.predict(model, pl.DataFrame({"text": lines}) if lines is not None else file, text=text)
+        print_rows(rows, ws.last_report, as_json)
+
+
+@app.command()
+def race(
+    recipe: Annotated[str, typer.Argument(help="A recipe's .toml, or the name of a finished race.")],
+    data: Data = None,
+    seeds: Annotated[int | None, typer.Option(help="Fewer seeds than the recipe's make it a smoke test.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where to write the report (.html or .md).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Race a mix against baselines at equal budget, and report whether it was worth it."""
+    with open_workspace() as ws:
+        if dry_run:
+            print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
+            return
+        command = (
+            f"curator race {Path(recipe).name}"
+            + (" --data DIR" if data else "")
+            + (f" --seeds {seeds}" if seeds else "")
+        )
+        finished = ws.race(recipe, data=data, seeds=seeds, command=command)
+        path = finished.report(report)
+        if as_json:
+            report_ = {"verdict": finished.verdict, "path": str(path)}
+            write_out(json.dumps({"rows": finished.table(), "report": report_}) + "\n")
+            return
+        print_verdict(finished.table(), finished.verdict, path)
