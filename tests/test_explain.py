@@ -55,6 +55,21 @@ ROW = {
             {"budget": 20},
             "ratio dropped it (over the quota of a): it scores 0.312, it came at rank 1,034 where 20 were to be kept",
         ),
+        (  # a cosine of 1 is no quota
+            {"stage": "pairing", "keep": True, "rule": None, "score": 1.0, "threshold": 1.0, "rank": 1},
+            {"k": 5},
+            "pairing kept it: held against target:t1 “my card”, it scores 1 and 1 is enough, it came at rank 1",
+        ),
+        (
+            {"stage": "pairing", "keep": True, "rule": None, "score": 1.0, "threshold": 1.0, "rank": 3},
+            {"k": 5},
+            "pairing kept it: held against target:t1 “my card”, it scores 1 and 1 is enough, it came at rank 3",
+        ),
+        (
+            {"stage": "ratio", "keep": True, "rule": None, "partner_id": None, "threshold": 1.0, "rank": 1},
+            {"budget": 2},
+            "ratio kept it: it scores 0.312, it came at rank 1 where 1 were to be kept",
+        ),
         (
             {"stage": "labels", "rule": "no usable label", "partner_id": None, "score": None, "threshold": None}
             | {"reason": "it has no label"},

@@ -81,8 +81,10 @@ def _compared(row: Mapping[str, Any]) -> str:
 
 def _is_quota(row: Mapping[str, Any]) -> bool:
     """Whether the threshold of a stage that ranks is how many it keeps, rather than the score that was enough."""
-    limit = row["threshold"]
-    return row["rank"] is not None and limit is not None and limit >= 1 and float(limit).is_integer()
+    limit, rank = row["threshold"], row["rank"]
+    if rank is None or limit is None or limit < 1 or not float(limit).is_integer():
+        return False
+    return bool(row["keep"] == (rank <= limit) and row["score"] != limit)  # a cosine of 1 is no quota of 1
 
 
 def _remedy(row: Mapping[str, Any], parameters: Parameters) -> str:

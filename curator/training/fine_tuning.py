@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from curator.encoder.packed import tune_memory
 from curator.errors import CuratorWarning, DataError
 from curator.hardware import Device, decide, precision
 from curator.recipe import Train
@@ -74,6 +75,8 @@ def fine_tune(
     classes = class_ids(target.labels, labels, "target") + class_ids(selected.labels, labels, "selected")
     dev_classes = class_ids(dev.labels, labels, "dev") if dev else []
     device = decide().device
+    if device == "cpu":
+        tune_memory()
     with _seeded(seed, device):
         model, tokenizer = load_pretrained(settings.model, labels)
         check_length(model, settings.max_length)
