@@ -58,12 +58,12 @@ ROW = {
         (  # a cosine of 1 is no quota
             {"stage": "pairing", "keep": True, "rule": None, "score": 1.0, "threshold": 1.0, "rank": 1},
             {"k": 5},
-            "pairing kept it: held against target:t1 “my card”, it scores 1 and 1 is enough, it came at rank 1",
+            "pairing kept it: held against target:t1 “my card”, it scores 1.000 and 1.000 is enough, it came at rank 1",
         ),
         (
             {"stage": "pairing", "keep": True, "rule": None, "score": 1.0, "threshold": 1.0, "rank": 3},
             {"k": 5},
-            "pairing kept it: held against target:t1 “my card”, it scores 1 and 1 is enough, it came at rank 3",
+            "pairing kept it: held against target:t1 “my card”, it scores 1.000 and 1.000 is enough, it came at rank 3",
         ),
         (
             {"stage": "ratio", "keep": True, "rule": None, "partner_id": None, "threshold": 1.0, "rank": 1},

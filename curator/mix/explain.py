@@ -65,7 +65,7 @@ def _found(row: Mapping[str, Any], partner_text: str | None) -> str:
     if row["score"] is not None:
         parts.append(f"it scores {_number(row['score'])}{_compared(row)}")
     if row["rank"] is not None:
-        wanted = f" where {_number(row['threshold'])} were to be kept" if _is_quota(row) else ""
+        wanted = f" where {row['threshold']:,.0f} were to be kept" if _is_quota(row) else ""
         parts.append(f"it came at rank {row['rank']:,}{wanted}")
     return ", ".join(parts)
 
