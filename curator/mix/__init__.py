@@ -16,6 +16,7 @@ from curator.errors import DataError, UnknownNameError, UsageError, Verification
 from curator.files import announced, read_json, sweep, write_bytes, write_json, write_sealed
 from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps, sum_of
+from curator.mix.earlier import earlier
 from curator.mix.explain import Explanation, explanation
 from curator.mix.lock import CHANGED, MADE_FROM, digest, inputs, lock, locked_recipe, locked_steps, version
 from curator.mix.stored import FILES, LOCK, seal, store
@@ -72,7 +73,10 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        built = build(task, plan, workshop.session, certified=True)
+        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from)
+        if known is not None:
+            log.info("the first %d stages are those of %s", known.stages, known)
+        built = build(task, plan, workshop.session, certified=True, known=known)
     with announced(home / "current.json"):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)
