@@ -279,6 +279,7 @@ def test_every_function_is_listed_once():
         "pii",
         "search",
         "shared_runs",
+        "tree",
     ]
 
 
