@@ -84,7 +84,7 @@ def reference(groups: dict[str, list[int]], *, budget, minimums, caps, each, rat
     return counts
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data(), unit=st.sampled_from(["documents", "words"]))
 def test_shares_are_what_the_definition_says(data, unit):
     size = st.just(1) if unit == "documents" else st.integers(1, 9)

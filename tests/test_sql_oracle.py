@@ -85,6 +85,9 @@ def test_a_stage_has_duckdbs_rows(stage, stage_tables):
         connection.execute(f"CREATE TABLE {name} AS FROM given")
     values = defaults(STAGES[stage])
     sql = re.sub(r"NEAREST \$(\w+)", lambda match: f"NEAREST {values[match[1]]}", STAGES[stage])
+    for name, kind in re.findall(r"-- :(\w+) +(EXPRESSIONS?) ", sql):  # which stand in the statement as SQL
+        parts = [f"CAST({part} AS VARCHAR)" for part in values[name].split(", ")]
+        sql = sql.replace(f"${name}", f"[{', '.join(parts)}]" if kind == "EXPRESSIONS" else values[name])
     used = {name: value for name, value in values.items() if f"${name}" in sql}
     plain = pl.DataFrame(connection.sql(sql, params=used or None).to_arrow_table())
     assert here.columns == plain.columns

@@ -18,6 +18,7 @@ from curator.mix.affected import affected
 from curator.mix.build import Built, build, steps, sum_of
 from curator.mix.card import card
 from curator.mix.combine import recipe_of, task_of
+from curator.mix.earlier import earlier
 from curator.mix.explain import Explanation, explanation
 from curator.mix.export import write_dataset, write_file
 from curator.mix.grouped import KEY, by_cluster, by_target, compared
@@ -83,7 +84,10 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        built = build(task, plan, workshop.session, certified=True)
+        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from)
+        if known is not None:
+            log.info("the first %d stages are those of %s", known.stages, known)
+        built = build(task, plan, workshop.session, certified=True, known=known)
     with announced(home / CURRENT):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)

@@ -16,6 +16,7 @@ from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
 from curator.files import sha256
 from curator.functions import decontamination_coverage, kl_reduction, masked
+from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
 from curator.recipe import Recipe, StageUse
@@ -55,6 +56,7 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
+    reused: tuple[str, ...] = ()  # the stages whose verdicts are those of a stored mix
 
 
 def steps(task: Task) -> list[Step]:
@@ -169,15 +171,19 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
     return task.pool.take(np.flatnonzero(keep.to_numpy())), _ledger_rows(rows)
 
 
-def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False) -> Built:
+def build(
+    task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False, known: Known | None = None
+) -> Built:
     """Run the stages in order; ``certified``: compare those that an index served with exact search.
+
+    What a stored mix says of the first of them, if one is ``known``, is taken from there.
 
     Raises DataError when nothing survives, naming the stage that dropped the last.
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions = [], [], []
+    coverage, changed, reductions, reused = [], [], [], []
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
@@ -188,7 +194,8 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
-        verdicts = run(step.stage, step.parameters, relations, session)
+        earlier = known.verdicts(step.name, position, candidates) if known else None
+        verdicts = earlier or run(step.stage, step.parameters, relations, session)
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
         ledger.append(
             _ledger_rows(
@@ -201,6 +208,11 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         changed += [_unseen(step, task), verdicts.frame.select(list(TEXTS)).drop_nulls("text")]
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
+        if known and earlier:
+            reused.append(step.name)
+            certificates.append(known.certificate(step.name))
+            reductions += known.reductions(step.name)
+            continue
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         _require(candidates, step.name)
@@ -221,6 +233,7 @@ def build(task: Task, plan: Sequence[Step], session: Session, *, certified: bool
         tuple(filter(None, certificates)),
         tuple(coverage),
         tuple(reductions),
+        tuple(reused),
     )
 
 

@@ -1,20 +1,25 @@
 """The lockfile: what a mix was made from, so that it can be made again and a difference can be explained."""
 
+import functools
 import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from curator.files import sha256
 from curator.mix.build import Built, Step
 from curator.mix.task import Task, describe
 from curator.recipe import Recipe
+from curator.session import sql_folder
 from curator.stages import Stage
 
 FORMAT = 1
+PACKAGE = Path(__file__).parents[1]
 CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave a document another text
 PACKAGES = (
     "curator",
@@ -45,6 +50,16 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def code() -> str:
+    """Checksum of curator's own code and SQL: other code may decide otherwise."""
+    found = hashlib.sha256()
+    for folder, pattern in ((PACKAGE, "*.py"), (sql_folder(), "*.sql")):
+        for path in sorted(folder.rglob(pattern)):
+            found.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
+    return found.hexdigest()
 
 
 def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]:
@@ -80,6 +95,7 @@ def lock(name: str, made_from: dict[str, Any], built: Built) -> dict[str, Any]:
         "ids_sha256": digest(built.frame, texts=bool(len(built.changed))),
         **({CHANGED: True} if len(built.changed) else {}),
         "versions": versions(),
+        "code": code(),
         "certificates": [vars(certificate) for certificate in built.certificates],
         **made_from,
     }

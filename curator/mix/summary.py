@@ -12,13 +12,28 @@ from curator.mix.explain import sentence
 
 EXAMPLES = 4  # kept, and as many dropped of each stage
 BINS = 24
+QUOTAS = 5  # told of those that could not be met
 LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reasons name them
 
 
 def told(summary: dict[str, Any]) -> list[str]:
     """How the stages decided, in sentences: leaks, cosines that came of a rate, what dsir gained, an index lost."""
     certificates = [str(Certificate(**row)) for row in summary.get("certificates", ())]
-    return _leaks(summary) + _rates(summary) + _reductions(summary) + certificates
+    return _reused(summary) + _leaks(summary) + _rates(summary) + _reductions(summary) + _quotas(summary) + certificates
+
+
+def _reused(summary: dict[str, Any]) -> list[str]:
+    stages = summary.get("reused")
+    return [f"{', '.join(stages)}: verdicts of a stored mix of the same documents and settings"] if stages else []
+
+
+def _quotas(summary: dict[str, Any]) -> list[str]:
+    """Of each stage the first quotas that could not be met."""
+    found: dict[str, list[str]] = {}
+    for row in summary.get("quotas", ()):
+        found.setdefault(row["stage"], []).append(row["reason"])
+    more = {stage: f", and {len(said) - QUOTAS:,} more" if len(said) > QUOTAS else "" for stage, said in found.items()}
+    return [f"{stage}: {'; '.join(said[:QUOTAS])}{more[stage]}" for stage, said in found.items()]
 
 
 def _leaks(summary: dict[str, Any]) -> list[str]:
@@ -73,6 +88,7 @@ def summarise(
         "examples": _examples(ledger, pool, texts, parameters),
         "decontamination": _decontamination(ledger, pool),
         "affected": standing_out(ledger, pool),
+        "quotas": _unmet(ledger),
     }
 
 
@@ -162,6 +178,13 @@ def _examples(
                 }
             )
     return result
+
+
+def _unmet(ledger: pl.DataFrame) -> list[dict[str, Any]]:
+    """What the stage ``ratio`` says of quotas and budgets that could not be met."""
+    said = ledger.filter(pl.col("stage").str.contains(r"^ratio(_\d+)?$")).select("stage", "reason").drop_nulls()
+    parts = said.unique().with_columns(pl.col("reason").str.split("; ")).explode("reason")
+    return parts.unique().sort("stage", "reason").to_dicts()
 
 
 def _decontamination(ledger: pl.DataFrame, pool: pl.DataFrame) -> list[dict[str, Any]]:

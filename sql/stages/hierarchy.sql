@@ -1,7 +1,7 @@
--- Cut to a budget that is poured down a tree, level by level: the part of a branch is its size to the power 1/temperature
--- times a level x, but no more than it has, where x makes the parts add up to their parent's (Vo et al., Automatic Data
--- Curation for Self-Supervised Learning, TMLR 2024); fractions are settled by largest remainder. The tree has the levels
--- of SQL expressions, such as source and label, and below them those of clusters of clusters of the vectors.
+-- Cut to a budget that is poured down a tree, level by level: a branch's part is its size to the power 1/temperature,
+-- times a level x, but no more than it has, where x makes the parts add up to their parent's (Vo et al., Automatic
+-- Data Curation for Self-Supervised Learning, TMLR 2024); fractions are settled by largest remainder. The tree has the
+-- levels of SQL expressions, such as source and label, and below them those of clusters of clusters of the vectors.
 -- :budget       INTEGER      NULL       [1, inf)  documents to keep; NULL keeps all
 -- :levels       EXPRESSIONS  NULL       the topmost levels, from the top, in SQL: 'source, label'
 -- :clusters     VARCHAR      NULL       clusters at each further level, from the lowest up: '1000, 100, 10'

@@ -1,4 +1,4 @@
--- Cut to a budget that is shared out between groups: of sources and labels, or of whatever by says. A group's share is a
+-- Cut to a budget that is shared out between groups: of sources and labels, or whatever by says. A group's share is a
 -- level x times its pull, but at least its minimum and at most what it has or may have; x is where the shares add up to
 -- the budget (water-filling). The pull is the group's size to the power 1/temperature, or its ratio. Within a
 -- group the best documents come first, as long as the next fits into the share. What is then left of the budget goes to
