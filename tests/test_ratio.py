@@ -47,6 +47,32 @@ def level(total: Fraction, floors: dict, rooms: dict, pulls: dict) -> Fraction:
     raise AssertionError("unreachable")
 
 
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    vessels=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 40), st.sampled_from([0.1, 1.0, 2.5, 1e-30])),
+        min_size=1,
+        max_size=6,
+    ),
+    share=st.fractions(0, 1, max_denominator=20),
+)
+def test_the_level_of_water_solves_its_equation(vessels, share):
+    floors = {i: Fraction(low) for i, (low, _, _) in enumerate(vessels)}
+    rooms = {i: Fraction(low + more) for i, (low, more, _) in enumerate(vessels)}
+    pulls = {i: Fraction(pull) for i, (_, _, pull) in enumerate(vessels)}
+    total = sum(floors.values()) + share * sum(rooms[i] - floors[i] for i in rooms)
+    lists = {
+        name: [float(n) for n in numbers.values()] for name, numbers in (("f", floors), ("r", rooms), ("p", pulls))
+    }
+    columns = "CAST($f AS DOUBLE[]) AS f, CAST($r AS DOUBLE[]) AS r, CAST($p AS DOUBLE[]) AS p"
+    sql = f"SELECT water_level(CAST($t AS DOUBLE), f, r, p) FROM (SELECT {columns})"
+    x = SESSION.fetch(sql, {**lists, "t": float(total)}).column(0)[0].as_py()
+    wanted = level(total, floors, rooms, pulls)
+    for i in range(len(vessels)):
+        ours, theirs = (min(rooms[i], max(floors[i], at * pulls[i])) for at in (Fraction(x), wanted))
+        assert abs(ours - theirs) < 1e-9
+
+
 def reference(groups: dict[str, list[int]], *, budget, minimums, caps, each, ratios, temperature, repeats):
     """How often each document (group, place) counts. ``groups``: sizes of their documents, the best first."""
     sizes = {g: sum(documents) for g, documents in groups.items()}
@@ -242,3 +268,10 @@ def test_no_candidates_and_nothing_to_share():
     assert len(ratio(candidates([]), budget=2, minimum=5, ratios={"a": 1})) == 0
     got = ratio(candidates([{"id": "a", "words": 0}, {"id": "b", "words": 0}]), budget=1, size="words")
     assert got["keep"].to_list() == [True, True]
+
+
+def test_what_a_small_group_leaves_goes_to_the_others_alike():
+    rows = [{"id": f"{label}{i:02}", "label": label} for label, n in (("a", 2), ("b", 30), ("c", 10)) for i in range(n)]
+    got = ratio(candidates(rows), budget=20, by="label", temperature=math.inf)
+    kept = got.filter("keep")["id"].str.slice(0, 1)
+    assert [int((kept == label).sum()) for label in "abc"] == [2, 9, 9]
