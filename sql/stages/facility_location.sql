@@ -1,4 +1,4 @@
--- Keep documents that stand for the others (facility location, greedily: Nemhauser et al. 1978, Minoux 1978): each
+-- Keep documents that stand for the others, by greedy facility location (Nemhauser et al. 1978, Minoux 1978). Each
 -- document of the pool, and each of the target, is to have one like it among those kept. Each side has its share of
 -- what is maximised: the mean cosine of its documents to the nearest one kept, where that is above 0. In the pool only
 -- the k candidates nearest to a document can stand for it. The score is what a document adds, its partner the nearest
