@@ -49,7 +49,7 @@ def compositions(budget: int) -> dict[str, Stages]:
         "random-balanced": [at_random],
         "relevance": [{"use": "relevance", "min_score": -1.0}, balanced],
         "relevance_label": [{"use": "relevance_label", "min_score": -1.0}, balanced],
-        "domain": [{"use": "domain"}, balanced],
+        "domain": [{"use": "domain", "min_score": -100.0}, balanced],
         "pairing": [{"use": "pairing", "k": 100}, balanced],
         "pairing, any label": [{"use": "pairing", "k": 100, "same_label": False}, balanced],
         "pairing, mutual": [{"use": "pairing", "k": 1000, "mutual": True, "partners": 3}, balanced],
