@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
-from curator.functions._results import check_whole_number
+from curator.functions._results import check_whole_number, key_of
 from curator.neighbours.scores import all_products
 from curator.relation import Relation
 from curator.vectors import Vectors
@@ -172,10 +172,6 @@ def ranking(
     result = keys.join(found, on="row", how="left", maintain_order="left").drop("row")
     table: pa.Table = result.to_arrow(compat_level=pl.CompatLevel.newest())
     return table
-
-
-def key_of(relation: Relation) -> list[str]:
-    return [name for name in ("corpus", "id") if name in relation.columns]
 
 
 def check_budget(function: str, budget: int | None) -> int:

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
+from curator.functions._results import key_of
 from curator.probe import Codes
 from curator.relation import Relation
 from curator.vectors import Rows, Vectors
@@ -58,7 +59,7 @@ def labelled(function: str, role: str, relation: Relation) -> Labelled:
     for name in ("id", "label"):
         if name not in relation.columns:
             raise QueryError(f"{function}: the {role} has no column {name!r}; it has: {', '.join(relation.columns)}")
-    key = [name for name in ("corpus", "id") if name in relation.columns]
+    key = key_of(relation)
     frame = relation.select([*key, "label"]).with_row_index("row").drop_nulls("label").sort(key, maintain_order=True)
     rows = frame["row"].to_numpy().astype(np.int64)
     vectors = relation.vectors.unit().take(rows)
@@ -99,7 +100,7 @@ def source_of(relation: Relation, rows: Rows) -> pl.Series:
 
 def table(relation: Relation, rows: Rows, columns: dict[str, npt.NDArray[np.float64]]) -> pa.Table:
     """A row per document of a relation: ``corpus`` (where there is one), ``id`` and values of some, else NULL."""
-    result = relation.select([name for name in ("corpus", "id") if name in relation.columns])
+    result = relation.select(key_of(relation))
     for name, values in columns.items():
         whole = np.full(len(result), np.nan)
         whole[rows] = values

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import CuratorWarning, QueryError
+from curator.functions._results import key_of
 from curator.relation import Relation
 from curator.vectors import Rows, Vectors
 
@@ -43,7 +44,7 @@ class Side:
             )
         if not relation.can_embed:
             raise QueryError(f"{function}: there are no vectors of the {role}; name a corpus, or select 'embedding'")
-        key = [name for name in ("corpus", "id") if name in relation.columns]
+        key = key_of(relation)
         order = relation.select(key).with_row_index("row").sort(key, maintain_order=True)["row"].to_numpy()
         vectors = relation.vectors.take(order).unit()
         directed = _directed(vectors)

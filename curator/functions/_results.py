@@ -66,11 +66,16 @@ def check_pairs(function: str, pairs: int, most: int, dimension: int) -> None:
         )
 
 
+def key_of(documents: Relation | pl.DataFrame) -> list[str]:
+    """The columns that name a document: ``corpus``, where there is one, and ``id``."""
+    return [name for name in ("corpus", "id") if name in documents.columns]
+
+
 def keyed_texts(function: str, documents: Relation) -> tuple[pl.DataFrame, pl.Series]:
     """``corpus`` (if there is one) and ``id``, and the texts. Raises QueryError where a column is missing."""
     if "id" not in documents.columns:
         raise QueryError(f"{function} needs a column 'id'; the relation has: {', '.join(documents.columns)}")
-    keys = [name for name in ("corpus", "id") if name in documents.columns]
+    keys = key_of(documents)
     return documents.select(keys), check_texts(function, documents)
 
 
@@ -81,7 +86,7 @@ def ranked_table(corpus: Relation, found: pl.DataFrame) -> pa.Table:
     """
     made = found.drop("row")
     documents = corpus.take(found["row"].to_numpy()).frame
-    keys = [name for name in ("corpus", "id") if name in documents.columns]
+    keys = key_of(documents)
     taken = {*keys, *made.columns}
     rest = {}
     for name in documents.columns:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import CuratorWarning, QueryError
-from curator.functions._results import check_whole_number
+from curator.functions._results import check_whole_number, key_of
 from curator.neighbours import ClusterTree
 from curator.relation import Relation
 
@@ -41,7 +41,7 @@ def clusters(
     counts = _counts(max(1, math.isqrt(len(relation))) if k is None else k, levels)
     check_whole_number("clusters", "resampling", resampling, least=0)
     check_whole_number("clusters", "seed", seed, least=0)
-    key = [name for name in ("corpus", "id") if name in relation.columns]
+    key = key_of(relation)
     if "id" not in key:
         raise QueryError(f"clusters needs a column 'id'; the relation has: {', '.join(relation.columns)}")
     if not relation.can_embed:

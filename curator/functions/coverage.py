@@ -5,7 +5,8 @@ import polars as pl
 import pyarrow as pa
 
 from curator import neighbours
-from curator.functions._greedy import Directed, check_dimensions, check_number, key_of
+from curator.functions._greedy import Directed, check_dimensions, check_number
+from curator.functions._results import key_of
 from curator.relation import Relation
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from curator import probe
 from curator.documents import normalise
 from curator.errors import QueryError
-from curator.functions._results import check_whole_number
+from curator.functions._results import check_whole_number, key_of
 from curator.relation import Relation
 from curator.vectors import Matrix, Rows, Vectors
 
@@ -45,14 +45,14 @@ def domain_classifier(
     for role, relation in (("target", target), ("candidates", candidates)):
         if not relation.can_embed:
             raise QueryError(f"domain_classifier: the {role} has no vectors; name a corpus, or select 'embedding'")
-    key = _key(candidates)
+    key = key_of(candidates)
     if "id" not in key:
         raise QueryError(f"domain_classifier needs a column 'id'; the relation has: {', '.join(candidates.columns)}")
     keys = candidates.select([*key, *(["text"] if "text" in candidates.columns else [])])
     fold, order = _folds(keys) % folds, _drawn(keys, key, seed)
     scores = np.full(len(keys), np.nan)
     if len(target) and len(keys):
-        positives = target.vectors.unit().take(_drawn(target.frame, _key(target), seed)).matrix()
+        positives = target.vectors.unit().take(_drawn(target.frame, key_of(target), seed)).matrix()
         vectors = candidates.vectors.unit()
         for number in range(folds):
             others, mine = order[fold[order] != number][:sample], order[fold[order] == number]
@@ -64,10 +64,6 @@ def domain_classifier(
     )
     table: pa.Table = result.to_arrow(compat_level=pl.CompatLevel.newest())
     return table
-
-
-def _key(relation: Relation) -> list[str]:
-    return [name for name in ("corpus", "id") if name in relation.columns]
 
 
 def _folds(keys: pl.DataFrame) -> npt.NDArray[np.uint32]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from curator.errors import QueryError
 from curator.functions._ngrams import Weights, counted, groups, hashed_ngrams
-from curator.functions._results import check_texts, check_whole_number
+from curator.functions._results import check_texts, check_whole_number, key_of
 from curator.relation import Relation
 
 
@@ -50,7 +50,7 @@ def dsir(
     parts = list(hashed_ngrams(check_texts("dsir", candidates), ngrams, buckets))
     pool = sum((part.counts(buckets) for part in parts), np.zeros(buckets))
     sizes = np.concatenate([part.sizes for part in parts]) if parts else np.empty(0, np.int64)
-    keys = candidates.select([name for name in ("corpus", "id") if name in candidates.columns])
+    keys = candidates.select(key_of(candidates))
     mean = max(1.0, float(sizes.mean())) if len(sizes) else 1.0
     rows = []
     for name, counts in targets.items():

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
-from curator.functions._results import check_pairs
+from curator.functions._results import check_pairs, key_of
 from curator.neighbours import Edges
 from curator.relation import Relation
 from curator.vectors import Vectors
@@ -71,14 +71,14 @@ def _by_key(relation: Relation, side: str) -> Relation:
     """The relation in order of corpus and id, so that which comes first does not depend on where a row stands."""
     if "id" not in relation.columns:
         raise QueryError(f"pairs_within: the {side} relation has no column 'id'")
-    key = [name for name in ("corpus", "id") if name in relation.columns]
+    key = key_of(relation)
     order = relation.select(key).with_row_index("row").sort(key, maintain_order=True)["row"]
     return relation.take(order.to_numpy())
 
 
 def _keys(frame: pl.DataFrame, side: str) -> dict[str, pa.Array]:
     """The key columns of a side, text as a dictionary: a pair then holds 4 bytes for a key of any length."""
-    names = [name for name in ("corpus", "id") if name in frame.columns]
+    names = key_of(frame)
     columns = {f"{side}_{name}": frame[name].to_arrow() for name in names}
     return {
         name: values.dictionary_encode() if pa.types.is_large_string(values.type) else values

@@ -11,7 +11,7 @@ import pyarrow as pa
 from curator.errors import QueryError
 from curator.functions._hashing import Hashes, mixed
 from curator.functions._ngrams import tokenised
-from curator.functions._results import check_texts, check_whole_number
+from curator.functions._results import check_texts, check_whole_number, key_of
 from curator.functions.bm25 import CHARACTER, WORD
 from curator.relation import Relation
 
@@ -54,7 +54,7 @@ def shared_runs(candidates: Relation, held_out: Relation, *, ngram: int = NGRAM,
 def _keys(relation: Relation) -> pl.DataFrame:
     if "id" not in relation.columns:
         raise QueryError(f"shared_runs needs a column 'id'; the relation has: {', '.join(relation.columns)}")
-    return relation.select(name for name in ("corpus", "id") if name in relation.columns)
+    return relation.select(key_of(relation))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
+from curator.functions._results import key_of
 from curator.functions.clusters import clusters
 from curator.relation import Relation
 
@@ -20,7 +21,7 @@ def tree(relation: Relation, counts: list[int] | None = None, *, resampling: int
     Raises QueryError for counts without a number in them, and as ``clusters`` does.
     """
     if counts is None:
-        key = [name for name in ("corpus", "id") if name in relation.columns]
+        key = key_of(relation)
         path = pl.lit([], dtype=pl.List(pl.String)).alias("path")
         table: pa.Table = (
             relation.select(key)
