@@ -5,11 +5,11 @@
 Each task of pools.py, at 4, 16 and 64 examples a label, over ``--draws`` draws of the examples: every composition of
 COMPOSITIONS picks ``--budget`` (1,500) documents of the same decontaminated pool, and the probe (``curator.probe``) is
 trained on them and the examples, half of the loss each. Told is macro-F1 on up to 2,000 test documents, the same for
-all, and the seconds that the stages took. ``target only`` and ``full`` are outside the budget. The pools are those of
-pools.py: ``clean`` ones of related sources, and ``real`` ones with one label in eight wrong, irrelevant text that
-carries a label by chance, and repeats. No choice was made on these test sets: parameters are defaults or what the
-method's paper says, but for what the budget sets. A run that
-was stopped goes on where it was, as long as the commit is the same.
+all, and the seconds that the stages took. A mix whose stages leave no document is scored as the target alone. ``target
+only`` and ``full`` are outside the budget. The pools are those of pools.py: ``clean`` ones of related sources, and
+``real`` ones with one label in eight wrong, irrelevant text that carries a label by chance, and repeats. No choice was
+made on these test sets: parameters are defaults or what the method's paper says, but for what the budget sets. A run
+that was stopped goes on where it was, as long as the commit is the same.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import pools
 from circumstances import circumstances
 
 from curator import CuratorWarning, Recipe, Workspace, probe
+from curator.errors import DataError
 from curator.mix import Task, Workshop, build, evaluation_truth, steps
 from curator.relation import Relation
 
@@ -170,7 +171,10 @@ class Race:
         started = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CuratorWarning)
-            frame = build(task, plan, self.workshop.session).frame
+            try:
+                frame = build(task, plan, self.workshop.session).frame
+            except DataError:  # its stages leave no document: what is trained on is the target alone
+                frame = task.pool.frame.clear()
         seconds = time.perf_counter() - started
         return {"score": self.score(task, chosen(task.pool, frame)), "documents": len(frame), "seconds": seconds}
 
