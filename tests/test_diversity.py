@@ -24,7 +24,7 @@ from curator.vectors import Vectors
 def small_blocks(monkeypatch):
     """A few rows are many blocks, and few of them are worked out anew together."""
     monkeypatch.setattr("curator.functions._greedy.FIRST", 2)
-    monkeypatch.setattr("curator.functions._greedy.BLOCK", 5)
+    monkeypatch.setattr("curator.functions._documents.BLOCK", 5)
     modules = sys.modules  # in the package, a function takes the place of the module of its name
     monkeypatch.setattr(modules["curator.functions.dpp"], "BLOCK", 5)
     monkeypatch.setattr(modules["curator.functions.facility_location"], "PAIRS", 16)
@@ -435,9 +435,9 @@ OTHER = relation("c", [[1, 0]])
         (lambda: facility_location(ONE, ONE), "facility_location needs a budget"),
         (lambda: k_center(ONE, ONE, 0), "budget is 0; a whole number of at least 1"),
         (lambda: k_center(ONE, ONE, 1, start="mean"), "start is 'mean'; it must be 'pool' or 'target'"),
-        (lambda: k_center(ONE, PLAIN, 1), "the candidates has no vectors; name a corpus"),
-        (lambda: k_center(NAMELESS, ONE, 1), "the target has no column 'id'; it has: corpus"),
-        (lambda: k_center(ONE, OTHER, 1), "the target's vectors have 3 components and the candidates' 2"),
+        (lambda: k_center(ONE, PLAIN, 1), "no vectors in the candidates; name a corpus"),
+        (lambda: k_center(NAMELESS, ONE, 1), "no column 'id' in the target; there are: corpus"),
+        (lambda: k_center(ONE, OTHER, 1), "vectors of 2 and 3 components"),
         (lambda: mmr(ONE, ONE, 1, trade_off=1.5), "trade_off is 1.5; a number of 0 to 1 is needed"),
         (lambda: mmr(ONE, ONE, 1, relevance="worth"), "relevance is 'worth'; the candidates have the columns: corpus"),
         (lambda: mmr(ONE, ONE, 1, relevance="id"), "relevance is 'id', a column of String; numbers are needed"),

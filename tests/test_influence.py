@@ -11,7 +11,8 @@ import torch
 from curator import probe
 from curator.errors import QueryError
 from curator.functions import FUNCTIONS, influence
-from curator.functions._labelled import labelled, splits
+from curator.functions._documents import labelled
+from curator.functions._labelled import splits
 from curator.nearest import Tools, rewrite
 from curator.relation import Relation
 from curator.session import Session

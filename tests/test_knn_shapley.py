@@ -190,9 +190,9 @@ def test_relations_that_will_not_do_are_named():
     judges, candidates = random_game(4, 12)
     assert knn_shapley(judges, candidates, max_pairs=48).num_rows == 12
     assert knn_shapley(judges, candidates, max_error=0.2, max_pairs=47).num_rows == 12
-    with pytest.raises(QueryError, match="the judges has no vectors"):
+    with pytest.raises(QueryError, match="no vectors in the judges"):
         knn_shapley(Relation(judges.frame), candidates)
-    with pytest.raises(QueryError, match="the candidates has no column 'label'"):
+    with pytest.raises(QueryError, match="no column 'label' in the candidates"):
         knn_shapley(judges, candidates.with_frame(candidates.frame.drop("label")))
     with pytest.raises(QueryError, match="vectors of 5 and 8 components"):
         knn_shapley(random_game(4, 12, dimension=5)[0], candidates)

@@ -166,13 +166,13 @@ def test_from_sql():
     [
         (lambda t, c: round_robin(t, c, 0), "budget is 0; a whole number of at least 1"),
         (lambda t, c: round_robin(t, c, same_label=1), "same_label is 1; true or false"),
-        (lambda t, c: round_robin(t.with_frame(t.frame.drop("id")), c), "the target needs a column 'id'; it has"),
+        (lambda t, c: round_robin(t.with_frame(t.frame.drop("id")), c), "no column 'id' in the target; there are"),
         (
             lambda t, c: round_robin(t, c.with_frame(c.frame.drop("label"))),
-            "needs a column 'label'; same_label := false",
+            "no column 'label' in the candidates, see same_label",
         ),
-        (lambda t, c: round_robin(t, Relation(c.frame)), "there are no vectors of the candidates"),
-        (lambda t, c: round_robin(t, documents("c", np.eye(3))), "have 2 components and those of the candidates 3"),
+        (lambda t, c: round_robin(t, Relation(c.frame)), "no vectors in the candidates"),
+        (lambda t, c: round_robin(t, documents("c", np.eye(3))), "vectors of 2 and 3 components"),
     ],
 )
 def test_wrong_arguments_are_named(call, message):

@@ -1,7 +1,5 @@
 """The value of sources against probes by another optimiser, and shown to tell planted sources apart."""
 
-import importlib
-
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +8,8 @@ from scipy.optimize import minimize
 from curator import probe
 from curator.errors import QueryError
 from curator.functions import FUNCTIONS, source_value
+from curator.functions._documents import labelled
+from curator.functions._labelled import splits
 from curator.functions._shrunk import shrunk
 from curator.nearest import Tools, rewrite
 from curator.relation import Relation
@@ -106,10 +106,9 @@ def test_values_are_differences_of_losses(design):
 def test_without_dev_parts_of_the_target_judge():
     target, pool = documents(9, 1, name="t", dimension=4), documents(8, 3, "x", dimension=4)
     found = valued(target, target.take([]), pool, budget=50, draws=2, folds=3, c=5.0, seed=2)
-    labelled = importlib.import_module("curator.functions._labelled")
-    documents_of = labelled.labelled("", "", target)
+    documents_of = labelled("", "", target)
     gains = []
-    for taught, judge in labelled.splits(documents_of, documents_of.take(np.zeros(9, bool)), 3, 2):
+    for taught, judge in splits(documents_of, documents_of.take(np.zeros(9, bool)), 3, 2):
         taught, judge = target.take(taught.rows), target.take(judge.rows)
         gains.append(loss(taught, pool.take([]), judge, 5.0) - loss(taught, pool, judge, 5.0))
     gains = np.concatenate(gains)

@@ -145,7 +145,7 @@ def test_from_sql_and_bad_parameters():
     assert table["trust"].to_pylist() == found(target, pool, k=3)["trust"].to_list()
     with pytest.raises(QueryError, match="trust: k is 0"):
         trust(target, pool, k=0)
-    with pytest.raises(QueryError, match="trust: the target has no column 'label'"):
+    with pytest.raises(QueryError, match="trust: no column 'label' in the target"):
         trust(target.with_frame(target.frame.drop("label")), pool)
     with pytest.raises(QueryError, match="no column 'source' or 'corpus'"):
         trust(target, pool.with_frame(pool.frame.drop("source", "corpus")))

@@ -1,7 +1,6 @@
 """What the functions that choose one document after another share: lazy evaluation, and the nearest of the chosen."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -11,55 +10,18 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
+from curator.functions._documents import Documents, check_encoder
 from curator.functions._results import check_whole_number, key_of
 from curator.neighbours.scores import all_products
 from curator.relation import Relation
-from curator.vectors import Vectors
+from curator.vectors import Rows, Vectors
 
-BLOCK = 4_096  # rows read at once
 FIRST = 64  # rows whose values are worked out anew together, twice as many each further time for the same choice
 NEVER = np.iinfo(np.int64).max
 
-Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Refresh = Callable[[Rows, Rows], Values]
 """The values of some rows (m,), given all that is chosen; when each was last worked out, so many (m,) were chosen."""
-
-
-@dataclass(frozen=True)
-class Directed:
-    """The documents of a relation whose vectors have a direction, in order of corpus and id.
-
-    ``rows``: (n,) their positions in the relation; ``keys``: their corpus, where there is one, and id; ``vectors``:
-    n unit rows.
-    """
-
-    rows: Rows
-    keys: pl.DataFrame
-    vectors: Vectors
-
-    @classmethod
-    def of(cls, function: str, role: str, relation: Relation) -> Self:
-        """Raises QueryError for a relation without ids or vectors."""
-        if "id" not in relation.columns:
-            raise QueryError(f"{function}: the {role} has no column 'id'; it has: {', '.join(relation.columns)}")
-        if not relation.can_embed:
-            raise QueryError(f"{function}: the {role} has no vectors; name a corpus, or a SELECT with 'embedding'")
-        keys = relation.select(key_of(relation))
-        order = keys.with_row_index("row").sort(keys.columns, maintain_order=True)["row"].to_numpy().astype(np.int64)
-        vectors = relation.vectors.unit()
-        there = np.empty(len(relation), bool)
-        for start, block in vectors.blocks(BLOCK):
-            there[start : start + len(block)] = block.any(axis=1)
-        order = order[there[order]]
-        return cls(order, keys[order], vectors.take(order))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, rows: Rows) -> "Directed":
-        """Some of them, in the given order."""
-        return Directed(self.rows[rows], self.keys[rows], self.vectors.take(rows))
 
 
 class Chosen:
@@ -149,7 +111,7 @@ def lazily(
 
 
 def ranking(
-    candidates: Relation, pool: Directed, chosen: Chosen, columns: Mapping[str, Values], given: Directed | None = None
+    candidates: Relation, pool: Documents, chosen: Chosen, columns: Mapping[str, Values], given: Documents | None = None
 ) -> pa.Table:
     """A row per candidate, in their order: its keys, ``rank``, the columns, ``similarity`` and the partner's keys.
 
@@ -189,26 +151,16 @@ def check_number(function: str, name: str, value: float, low: float, high: float
         raise QueryError(f"{function}: {name} is {value}; a number {told} is needed")
 
 
-def check_dimensions(function: str, target: Directed, candidates: Directed) -> None:
-    """Raises QueryError for vectors of two encoders."""
-    sides = target.vectors.dimension, candidates.vectors.dimension
-    if len(target) and len(candidates) and sides[0] != sides[1]:
-        raise QueryError(
-            f"{function}: the target's vectors have {sides[0]} components and the candidates' {sides[1]}: they come "
-            "from different encoders"
-        )
-
-
-def relevant(function: str, target: Relation, candidates: Relation, column: str | None) -> tuple[Directed, Values]:
+def relevant(function: str, target: Relation, candidates: Relation, column: str | None) -> tuple[Documents, Values]:
     """The candidates that have a direction and a relevance, and the latter, (n,).
 
     It is what ``column`` of the candidates says, else the cosine to the nearest target document: without one, no
     candidate has any. Raises QueryError for a column that is not there or not of numbers.
     """
-    pool = Directed.of(function, "candidates", candidates)
+    pool = Documents.of(function, "candidates", candidates)
     if column is None:
-        wanted = Directed.of(function, "target", target)
-        check_dimensions(function, wanted, pool)
+        wanted = Documents.of(function, "target", target)
+        check_encoder(function, wanted, pool)
         if not len(wanted):
             return pool.take(np.empty(0, np.int64)), np.empty(0)
         return pool, neighbours.nearest(pool.vectors, wanted.vectors, 1).score.astype(np.float64)

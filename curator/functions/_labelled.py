@@ -1,8 +1,4 @@
-"""What functions that learn from labelled documents share: who has a label and a direction, and who judges whom."""
-
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""What functions that learn from labelled documents share: who judges whom, and a row for each candidate."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,73 +6,13 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
+from curator.functions._documents import Documents
 from curator.functions._results import key_of
-from curator.probe import Codes
 from curator.relation import Relation
-from curator.vectors import Rows, Vectors
-
-BLOCK = 16_384  # rows looked at together
+from curator.vectors import Rows
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """The documents of a relation that have a label and a direction, in order of corpus and id.
-
-    ``rows``: (n,) their positions in the relation; ``vectors``: n unit rows; ``labels``: n strings; ``keys``: n rows of
-    ``corpus`` (where the relation has it) and ``id``.
-    """
-
-    rows: Rows
-    vectors: Vectors
-    labels: pl.Series
-    keys: pl.DataFrame
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, chosen: npt.ArrayLike) -> "Labelled":
-        """Some of them, by a mask or by positions."""
-        index = np.arange(len(self))[np.asarray(chosen)]
-        return Labelled(self.rows[index], self.vectors.take(index), self.labels[index], self.keys[index])
-
-    def codes(self, names: Sequence[str]) -> Codes:
-        """(n,) places of their labels among some names, −1 for another label."""
-        place = {name: number for number, name in enumerate(names)}
-        found = self.labels.replace_strict(place, default=-1, return_dtype=pl.Int64) if place else self.labels
-        return found.to_numpy() if place else np.full(len(self), -1)
-
-    def drawn(self, salt: str) -> Rows:
-        """(n,) their positions in an order that depends on nothing but their keys and the salt."""
-        names = self.keys.select(pl.concat_str(pl.all().cast(pl.String), separator=":").alias("name"))["name"]
-        digests = b"".join(hashlib.md5(f"{salt}:{name}".encode(), usedforsecurity=False).digest()[:8] for name in names)
-        return np.argsort(np.frombuffer(digests, ">u8"), kind="stable")
-
-
-def labelled(function: str, role: str, relation: Relation) -> Labelled:
-    """Those of a relation. Raises QueryError, naming the function and the role, where it has no vectors or columns."""
-    if not relation.can_embed:
-        raise QueryError(f"{function}: the {role} has no vectors; name a corpus, or a SELECT with 'embedding'")
-    for name in ("id", "label"):
-        if name not in relation.columns:
-            raise QueryError(f"{function}: the {role} has no column {name!r}; it has: {', '.join(relation.columns)}")
-    key = key_of(relation)
-    frame = relation.select([*key, "label"]).with_row_index("row").drop_nulls("label").sort(key, maintain_order=True)
-    rows = frame["row"].to_numpy().astype(np.int64)
-    vectors = relation.vectors.unit().take(rows)
-    blocks = [block.any(axis=1) for _, block in vectors.blocks(BLOCK)]
-    whole = Labelled(rows, vectors, frame["label"].cast(pl.String), frame.select(key))
-    return whole.take(np.concatenate(blocks)) if blocks else whole
-
-
-def one_dimension(function: str, *parts: Labelled) -> None:
-    """Raises QueryError where the vectors of some documents cannot be compared."""
-    dimensions = sorted({part.vectors.dimension for part in parts if len(part)})
-    if len(dimensions) > 1:
-        told = " and ".join(map(str, dimensions))
-        raise QueryError(f"{function}: vectors of {told} components cannot be compared: they are of different encoders")
-
-
-def splits(target: Labelled, dev: Labelled, folds: int, seed: int) -> list[tuple[Labelled, Labelled]]:
+def splits(target: Documents, dev: Documents, folds: int, seed: int) -> list[tuple[Documents, Documents]]:
     """Who teaches and who judges: the target and dev, or without dev each fold of the target and the others.
 
     A fold has a like share of each label. A document that is the only one of its label is always among those who teach.
@@ -109,7 +45,7 @@ def table(relation: Relation, rows: Rows, columns: dict[str, npt.NDArray[np.floa
     return found
 
 
-def _folds(documents: Labelled, folds: int, seed: int) -> npt.NDArray[np.int64]:
+def _folds(documents: Documents, folds: int, seed: int) -> npt.NDArray[np.int64]:
     """(n,) the fold of each, −1 for one whose label no other has; drawn by nothing but the keys and the seed."""
     fold = np.full(len(documents), -1)
     order = documents.drawn(f"fold {seed}")

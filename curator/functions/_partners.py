@@ -1,8 +1,6 @@
-"""What functions that pair share: both sides in order of their keys, who may have whom, and the nearest for sure."""
+"""What functions that pair share: both sides, who may have whom, and the nearest for sure."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +9,7 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import CuratorWarning, QueryError
-from curator.functions._results import key_of
+from curator.functions._documents import Documents, check_encoder
 from curator.relation import Relation
 from curator.vectors import Rows, Vectors
 
@@ -20,89 +18,45 @@ SEARCHED = 1 << 22  # places in the lists of the rows searched together
 Scores = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Side:
-    """The documents of a relation that have a direction, in order of corpus and id.
-
-    ``keys``: their ``corpus`` (where the relation has it) and ``id``; ``labels``: (n,) text, or the same text for all
-    where labels do not count; ``vectors``: (n, d), unit rows.
-    """
-
-    keys: pl.DataFrame
-    labels: pl.Series
-    vectors: Vectors
-
-    @classmethod
-    def of(cls, function: str, role: str, relation: Relation, *, same_label: bool) -> Self:
-        """Raises QueryError for missing columns or vectors, and warns of vectors of zeros, which are left out."""
-        wanted = ["id", *(["label"] if same_label else [])]
-        missing = [name for name in wanted if name not in relation.columns]
-        if missing:
-            advice = "; same_label := false does without" if missing[0] == "label" else ""
-            raise QueryError(
-                f"{function}: the {role} needs a column {missing[0]!r}{advice}; it has: {', '.join(relation.columns)}"
-            )
-        if not relation.can_embed:
-            raise QueryError(f"{function}: there are no vectors of the {role}; name a corpus, or select 'embedding'")
-        key = key_of(relation)
-        order = relation.select(key).with_row_index("row").sort(key, maintain_order=True)["row"].to_numpy()
-        vectors = relation.vectors.take(order).unit()
-        directed = _directed(vectors)
-        if len(directed) < len(order):
-            warnings.warn(
-                f"{function}: {len(order) - len(directed):,} documents of the {role} have a vector of zeros, which is "
-                "near nothing: they are left out",
-                CuratorWarning,
-                stacklevel=4,
-            )
-        rows = order[directed]
-        labels = relation.select(["label"])["label"].cast(pl.String) if same_label else None
-        nothing = pl.Series("label", [""], dtype=pl.String).new_from_index(0, len(rows))
-        return cls(
-            relation.select(key)[rows],
-            nothing if labels is None else labels.gather(rows),
-            vectors if len(directed) == len(order) else vectors.take(directed),
-        )
-
-    def columns(self, rows: Rows, prefix: str = "") -> pl.DataFrame:
-        """The keys of some documents, their names behind a prefix."""
-        return self.keys[rows].rename(lambda name: f"{prefix}{name}")
-
-
-def _directed(vectors: Vectors) -> Rows:
-    """The positions of the rows that are not zero."""
-    parts = [start + np.flatnonzero(block.any(axis=1)) for start, block in vectors.blocks(65_536)]
-    return np.concatenate([np.empty(0, np.int64), *parts])
-
-
-def sides(function: str, target: Relation, candidates: Relation, *, same_label: bool) -> tuple[Side, Side]:
-    """Both sides, checked. Raises QueryError also for vectors of different encoders."""
+def sides(
+    function: str, target: Relation, candidates: Relation, *, same_label: bool
+) -> tuple[Documents, Documents]:  # fmt: skip
+    """Both sides, checked. Warns of vectors of zeros, which are left out, and raises QueryError as Documents does."""
     if not isinstance(same_label, bool):
         raise QueryError(f"{function}: same_label is {same_label!r}; true or false is needed")
-    left = Side.of(function, "target", target, same_label=same_label)
-    right = Side.of(function, "candidates", candidates, same_label=same_label)
-    if left.vectors.dimension != right.vectors.dimension:
-        raise QueryError(
-            f"{function}: the vectors of the target have {left.vectors.dimension} components and those of the "
-            f"candidates {right.vectors.dimension}: they come from different encoders"
-        )
-    return left, right
+    found = []
+    for role, relation in (("target", target), ("candidates", candidates)):
+        if same_label and "label" not in relation.columns:
+            there = ", ".join(relation.columns)
+            raise QueryError(f"{function}: no column 'label' in the {role}, see same_label; there are: {there}")
+        found.append(Documents.of(function, role, relation, labels=same_label))
+        if left_out := len(relation) - len(found[-1]):
+            warnings.warn(
+                f"{function}: {left_out:,} documents of the {role} have a vector of zeros, which is near nothing: they "
+                "are left out",
+                CuratorWarning,
+                stacklevel=3,
+            )
+    check_encoder(function, *found)
+    return found[0], found[1]
 
 
-def groups(function: str, left: Side, right: Side) -> list[tuple[Rows, Rows]]:
-    """The positions of the target documents of each label and of the candidates that they may have, in order.
+def groups(function: str, left: Documents, right: Documents, *, same_label: bool) -> list[tuple[Rows, Rows]]:
+    """The positions of target documents and of the candidates that they may have, in order: a pair for each label.
 
     Warns of target documents that may have none.
     """
+    if not same_label:
+        return [(np.arange(len(left)), np.arange(len(right)))] if len(left) and len(right) else []
     found = []
     for label in left.labels.drop_nulls().unique().sort():
         ours, theirs = ((side.labels == label).arg_true().to_numpy().astype(np.int64) for side in (left, right))
         if len(theirs):
             found.append((ours, theirs))
-    alone = len(left.labels) - sum(len(ours) for ours, _ in found)
-    if alone and len(right.labels):
+    alone = len(left) - sum(len(ours) for ours, _ in found)
+    if alone and len(right):
         warnings.warn(
-            f"{function}: {alone:,} of {len(left.labels):,} target documents have no candidate of their label",
+            f"{function}: {alone:,} of {len(left):,} target documents have no candidate of their label",
             CuratorWarning,
             stacklevel=3,
         )

@@ -5,7 +5,8 @@ import polars as pl
 import pyarrow as pa
 
 from curator import neighbours
-from curator.functions._greedy import Directed, check_dimensions, check_number
+from curator.functions._documents import Documents, check_encoder
+from curator.functions._greedy import check_number
 from curator.functions._results import key_of
 from curator.relation import Relation
 
@@ -23,8 +24,8 @@ def coverage(target: Relation, documents: Relation, *, min_score: float) -> pa.T
     Raises QueryError for a threshold outside [−1, 1] and for relations without ids or vectors.
     """
     check_number("coverage", "min_score", min_score, -1, 1)
-    wanted, there = Directed.of("coverage", "target", target), Directed.of("coverage", "documents", documents)
-    check_dimensions("coverage", wanted, there)
+    wanted, there = Documents.of("coverage", "target", target), Documents.of("coverage", "documents", documents)
+    check_encoder("coverage", wanted, there)
     within = np.zeros(len(wanted), np.int64)
     found = pl.DataFrame({"row": wanted.rows}, schema={"row": pl.UInt32})
     if len(wanted) and len(there):

@@ -4,9 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from curator.functions._greedy import (
-    BLOCK,
     Chosen,
-    Rows,
     Values,
     check_budget,
     check_number,
@@ -15,8 +13,9 @@ from curator.functions._greedy import (
     relevant,
 )
 from curator.relation import Relation
-from curator.vectors import Vectors
+from curator.vectors import Rows, Vectors
 
+BLOCK = 4_096  # rows looked at together
 SPANNED = 1e-9  # a squared length of what is left of a unit vector from which it lies in the span of those chosen
 DIGITS = 9  # of a gain: rounding must not decide between two equal documents
 

@@ -1,6 +1,5 @@
 """Documents that stand for the others: each document of the pool, and of the target, is to have one like it."""
 
-import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -9,20 +8,11 @@ import pyarrow as pa
 from scipy import sparse
 
 from curator import neighbours
-from curator.functions._greedy import (
-    Chosen,
-    Directed,
-    Rows,
-    Values,
-    check_budget,
-    check_dimensions,
-    check_number,
-    lazily,
-    ranking,
-)
+from curator.functions._documents import Documents, check_encoder
+from curator.functions._greedy import Chosen, Values, check_budget, check_number, lazily, ranking
 from curator.functions._results import check_pairs, check_whole_number
 from curator.relation import Relation
-from curator.vectors import Matrix, Vectors
+from curator.vectors import Matrix, Rows, Vectors
 
 PAIRS = 2**22  # similarities held at once
 DIGITS = 12  # of a gain: the order of a sum must not decide between two equal documents
@@ -57,9 +47,9 @@ def facility_location(
     check_number("facility_location", "target_share", target_share, 0, 1)
     check_whole_number("facility_location", "k", k, least=1)
     check_whole_number("facility_location", "seed", seed, least=0)
-    pool = Directed.of("facility_location", "candidates", candidates)
-    wanted = Directed.of("facility_location", "target", target)
-    check_dimensions("facility_location", wanted, pool)
+    pool = Documents.of("facility_location", "candidates", candidates)
+    wanted = Documents.of("facility_location", "target", target)
+    check_encoder("facility_location", wanted, pool)
     drawn = _drawn(pool, sample, seed)
     pairs = len(pool) * ((target_share < 1) * len(drawn) + (target_share > 0) * len(wanted))
     check_pairs("facility_location", pairs, max_pairs, pool.vectors.dimension)
@@ -82,16 +72,14 @@ def facility_location(
     return ranking(candidates, pool, Chosen.after(pool.vectors, rows), {"score": score})
 
 
-def _drawn(pool: Directed, sample: int | None, seed: int) -> Rows:
+def _drawn(pool: Documents, sample: int | None, seed: int) -> Rows:
     """The rows of a sample that depends on nothing but the keys and the seed; all where they are no more."""
     if sample is None:
         return np.arange(len(pool))
     check_whole_number("facility_location", "sample", sample, least=1)
     if sample >= len(pool):
         return np.arange(len(pool))
-    names = (f"{seed}:{':'.join(map(str, key))}" for key in pool.keys.iter_rows())
-    draws = np.array([hashlib.md5(name.encode(), usedforsecurity=False).digest() for name in names])
-    return np.sort(np.argsort(draws, kind="stable")[:sample])
+    return np.sort(pool.drawn(str(seed))[:sample])
 
 
 class _Part(Protocol):

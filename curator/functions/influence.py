@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from curator import probe
 from curator.errors import QueryError
-from curator.functions._labelled import BLOCK, Labelled, labelled, one_dimension, splits, table
+from curator.functions._documents import BLOCK, Documents, check_encoder, labelled
+from curator.functions._labelled import splits, table
 from curator.functions._results import check_whole_number
 from curator.probe import Codes, Floats, Probe
 from curator.relation import Relation
@@ -59,7 +60,7 @@ def influence(
     taught, judges = labelled("influence", "target", target), labelled("influence", "dev", dev)
     names = sorted(set(taught.labels.to_list()))
     among = labelled("influence", "candidates", candidates)
-    one_dimension("influence", taught, judges, among)
+    check_encoder("influence", taught, judges, among)
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
     slopes = [_slope(*part, names, c) for part in splits(taught, judges, folds, seed)]
@@ -72,7 +73,7 @@ def influence(
     return table(candidates, among.rows, {"score": score, "probability": probability})
 
 
-def _slope(taught: Labelled, judges: Labelled, names: list[str], c: float) -> Slope:
+def _slope(taught: Documents, judges: Documents, names: list[str], c: float) -> Slope:
     labels = taught.codes(names)
     at = probe.fit(taught.vectors.matrix(), labels, np.full(len(labels), 1 / len(labels)), len(names), c=c)
     rows = judges.vectors.matrix().astype(np.float64)

@@ -4,8 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from curator.errors import QueryError
-from curator.functions._greedy import Chosen, Directed, Rows, Values, check_budget, check_dimensions, lazily, ranking
+from curator.functions._documents import Documents, check_encoder
+from curator.functions._greedy import Chosen, Values, check_budget, lazily, ranking
 from curator.relation import Relation
+from curator.vectors import Rows
 
 
 def k_center(target: Relation, candidates: Relation, budget: int | None = None, *, start: str = "target") -> pa.Table:
@@ -29,11 +31,11 @@ def k_center(target: Relation, candidates: Relation, budget: int | None = None, 
     budget = check_budget("k_center", budget)
     if start not in ("pool", "target"):
         raise QueryError(f"k_center: start is {start!r}; it must be 'pool' or 'target'")
-    pool = Directed.of("k_center", "candidates", candidates)
+    pool = Documents.of("k_center", "candidates", candidates)
     given = None
     if start == "target":
-        given = Directed.of("k_center", "target", target)
-        check_dimensions("k_center", given, pool)
+        given = Documents.of("k_center", "target", target)
+        check_encoder("k_center", given, pool)
     chosen = Chosen(pool.vectors, None if given is None else given.vectors)
 
     def farness(rows: Rows, seen: Rows) -> Values:

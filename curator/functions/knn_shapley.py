@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from curator import neighbours
 from curator.errors import QueryError
-from curator.functions._labelled import Labelled, labelled, one_dimension, table
+from curator.functions._documents import Documents, check_encoder, labelled
+from curator.functions._labelled import table
 from curator.functions._results import check_whole_number
 from curator.nearest import duration
 from curator.relation import Relation
@@ -50,7 +51,7 @@ def knn_shapley(
     if not 0 <= max_error <= 1:
         raise QueryError(f"knn_shapley: max_error is {max_error}; it must be 0, for none, to 1")
     judging, players = labelled("knn_shapley", "judges", judges), labelled("knn_shapley", "candidates", candidates)
-    one_dimension("knn_shapley", judging, players)
+    check_encoder("knn_shapley", judging, players)
     if not len(players) or not len(judging):
         return table(candidates, np.empty(0, np.int64), {"value": np.empty(0), "max_error": np.empty(0)})
     ranked = max(k, math.ceil(1 / max_error)) if max_error else len(players)
@@ -67,7 +68,7 @@ def knn_shapley(
     return table(candidates, players.rows, {"value": values / len(judging), "max_error": bound})
 
 
-def _nearest(judges: Labelled, players: Labelled, ranked: int) -> Iterator[Rows]:
+def _nearest(judges: Documents, players: Documents, ranked: int) -> Iterator[Rows]:
     """For each judge the (ranked,) positions of the nearest players, the nearest first."""
     if ranked == len(players):
         yield from neighbours.orders(judges.vectors, players.vectors)

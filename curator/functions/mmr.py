@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from curator.functions._greedy import Chosen, Rows, Values, check_budget, check_number, lazily, ranking, relevant
+from curator.functions._greedy import Chosen, Values, check_budget, check_number, lazily, ranking, relevant
 from curator.relation import Relation
+from curator.vectors import Rows
 
 LEAST = -2.0  # below any cosine: before anything is chosen, a value bounds what it will be
 

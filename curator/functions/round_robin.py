@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from curator.functions._partners import Side, arrow, first, groups, sides
+from curator.functions._documents import Documents
+from curator.functions._partners import arrow, first, groups, sides
 from curator.functions._results import check_whole_number
 from curator.relation import Relation
 from curator.vectors import Rows
@@ -37,8 +38,8 @@ def round_robin(
     if budget is not None:
         check_whole_number("round_robin", "budget", budget, least=1)
     left, right = sides("round_robin", target, candidates, same_label=same_label)
-    most = len(right.keys) if budget is None else min(budget, len(right.keys))
-    turns = _Turns(left, right, groups("round_robin", left, right), most)
+    most = len(right) if budget is None else min(budget, len(right))
+    turns = _Turns(left, right, groups("round_robin", left, right, same_label=same_label), most)
     taken = turns.play(most)
     columns = {"row": pl.Int64, "partner": pl.Int64, "similarity": pl.Float32, "round": pl.Int64}
     found = pl.DataFrame(taken, schema=columns, orient="row").with_row_index("rank", offset=1)
@@ -54,10 +55,10 @@ def round_robin(
 class _Turns:
     """Who has taken what, and the list of each target document with the place that it has come to."""
 
-    def __init__(self, left: Side, right: Side, parts: list[tuple[Rows, Rows]], most: int) -> None:
+    def __init__(self, left: Documents, right: Documents, parts: list[tuple[Rows, Rows]], most: int) -> None:
         self._left, self._right, self._parts = left, right, parts
         self._part = {int(row): number for number, (ours, _) in enumerate(parts) for row in ours}
-        self._taken = np.zeros(len(right.keys), bool)
+        self._taken = np.zeros(len(right), bool)
         self._is_taken = self._taken.data  # looked at one by one, it is faster than the array
         targets = len(self._part)
         self._longest = max(SHORTEST, HELD // max(1, targets))

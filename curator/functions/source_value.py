@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from curator import probe
 from curator.errors import QueryError
-from curator.functions._labelled import Labelled, labelled, one_dimension, source_of, splits
+from curator.functions._documents import Documents, check_encoder, labelled
+from curator.functions._labelled import source_of, splits
 from curator.functions._results import check_whole_number
 from curator.functions._shrunk import shrunk
 from curator.probe import Floats, Probe
@@ -49,7 +50,7 @@ def source_value(
     taught, judges = labelled("source_value", "target", target), labelled("source_value", "dev", dev)
     names = sorted(set(taught.labels.to_list()))
     among = labelled("source_value", "candidates", candidates)
-    one_dimension("source_value", taught, judges, among)
+    check_encoder("source_value", taught, judges, among)
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
     every = source_of(candidates, np.arange(len(candidates))).unique().sort()
@@ -80,7 +81,7 @@ def _numbers(sources: pl.Series, every: pl.Series) -> Rows:
     return found["n"].to_numpy().astype(np.int64)
 
 
-def _drawn(among: Labelled, sources: Rows, there: Rows, design: str, budget: int, salt: str) -> Iterator[Rows]:
+def _drawn(among: Documents, sources: Rows, there: Rows, design: str, budget: int, salt: str) -> Iterator[Rows]:
     """Positions of the candidates that are trained on: those to compare with, and then those of each source's probe.
 
     ``budget`` of the sources that take part, by turns, so that all give the same number until they are exhausted.
@@ -97,7 +98,7 @@ def _drawn(among: Labelled, sources: Rows, there: Rows, design: str, budget: int
 
 
 def _gains(
-    taught: Labelled, judges: Labelled, among: Labelled, names: list[str], drawn: list[list[Rows]], c: float
+    taught: Documents, judges: Documents, among: Documents, names: list[str], drawn: list[list[Rows]], c: float
 ) -> npt.NDArray[np.float64]:
     """(draws, sources, judges) the loss of the probe to compare with less that of the source's."""
     rows, labels = judges.vectors.matrix(), judges.codes(names)
@@ -110,7 +111,7 @@ def _gains(
     return np.round(losses[:, :1] - losses[:, 1:], 6)  # how exactly the optimum is known
 
 
-def _probe(taught: Labelled, chosen: Labelled, names: list[str], c: float, start: Probe | None) -> Probe:
+def _probe(taught: Documents, chosen: Documents, names: list[str], c: float, start: Probe | None) -> Probe:
     labels = chosen.codes(names)
     shares = probe.shares_of(np.ones(len(taught)), probe.balanced(labels))
     rows = np.concatenate([taught.vectors.matrix(), chosen.vectors.matrix()])

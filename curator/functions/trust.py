@@ -5,7 +5,8 @@ import polars as pl
 import pyarrow as pa
 
 from curator import neighbours
-from curator.functions._labelled import labelled, one_dimension, source_of
+from curator.functions._documents import check_encoder, labelled
+from curator.functions._labelled import source_of
 from curator.functions._results import check_whole_number
 from curator.functions._shrunk import NORMAL_95, shrunk
 from curator.probe import Floats
@@ -40,7 +41,7 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     """
     check_whole_number("trust", "k", k, least=1)
     taught, among = labelled("trust", "target", target), labelled("trust", "candidates", candidates)
-    one_dimension("trust", taught, among)
+    check_encoder("trust", taught, among)
     names = sorted(set(taught.labels.to_list()))
     among = among.take(among.codes(names) >= 0)
     every = source_of(candidates, np.arange(len(candidates))).unique().sort()

@@ -59,7 +59,7 @@ def tsds(
         raise QueryError(f"tsds: near_duplicate is {near_duplicate}; a cosine, 0 to 1, is needed (1 for none)")
     check_whole_number("tsds", "support", support, least=1)
     left, right = sides("tsds", target, candidates, same_label=same_label)
-    parts = groups("tsds", left, right)
+    parts = groups("tsds", left, right, same_label=same_label)
     total = sum(len(ours) for ours, _ in parts)
     plans = [pl.DataFrame(schema=PLAN)]
     for (ours, theirs), least in zip(parts, _supports(parts, support), strict=True):
