@@ -24,9 +24,14 @@ def circumstances(command: str, packages: Iterable[str]) -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in packages},
         },
         "machine": processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "load_average": load(),
     }
+
+
+def cores() -> int | None:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def processor() -> str:

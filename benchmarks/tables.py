@@ -12,6 +12,9 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 from curator.race.statistics import Interval, analyse, points, verdict
 
 Row = dict[str, Any]
@@ -523,6 +526,68 @@ def semantic_duplicates(record: Row) -> str:
     return "\n".join([*lines, "", f"Pairs over the threshold: {pairs}. {_made(record)}", ""])
 
 
+def compositions(record: Row) -> str:
+    """A table for each kind of pool: scores, gains over random-balanced, and what a composition costs."""
+    parts = []
+    for kind in dict.fromkeys(row["pool"] for row in record["cells"]):
+        rows = [row for row in record["cells"] if row["pool"] == kind]
+        tasks, shots = (list(dict.fromkeys(row[name] for row in rows)) for name in ("task", "shots"))
+        scores: dict[tuple[Any, ...], list[float]] = {}
+        for row in rows:
+            scores.setdefault((row["composition"], row["task"], row["shots"]), []).append(row["score"])
+        lines = [
+            f"| {kind} pools | {' | '.join(tasks)} | {' | '.join(f'gain at {n}' for n in shots)} | documents | s |",
+            f"|---|{'---:|' * (len(tasks) + len(shots) + 2)}",
+        ]
+        for name in dict.fromkeys(row["composition"] for row in rows):
+            own = [row for row in rows if row["composition"] == name]
+            cells = [" / ".join(f"{mean(scores[name, task, n]):.3f}"[1:] for n in shots) for task in tasks]
+            for n in shots:
+                pairs = [(scores[name, task, n], scores["random-balanced", task, n]) for task in tasks]
+                cells.append("" if name == "random-balanced" else _gain(pairs))
+            seconds = [row["seconds"] for row in own if "seconds" in row]
+            cells += [f"{mean(row['documents'] for row in own):,.0f}", f"{mean(seconds):.1f}" if seconds else ""]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        parts.append("\n".join([*lines, ""]))
+    told = f"{record['draws']} draws of the examples, {record['evaluated']:,} test documents at most."
+    return "\n".join([*parts, f"{told} {_made(record)}", ""])
+
+
+def _gain(pairs: list[tuple[list[float], list[float]]]) -> str:
+    """The mean gain over tasks in points, and half its 95 % interval for these tasks, over the draws of each.
+
+    Each task's gains are paired by draw; the variance of the mean of the tasks' means is the sum of theirs over the
+    square of their number, with the degrees of freedom of all.
+    """
+    gains = [np.subtract(*pair) * 100 for pair in pairs]
+    error = np.sqrt(sum(gain.var(ddof=1) / len(gain) for gain in gains)) / len(gains)
+    half = stats.t.ppf(0.975, sum(len(gain) - 1 for gain in gains)) * error
+    middle = mean(gain.mean() for gain in gains)
+    told = f"{middle:+.1f} ± {half:.1f}"
+    return f"**{told}**" if abs(middle) > half else told
+
+
+def scale(record: Row) -> str:
+    """Seconds and memory of each method by the number of candidates."""
+    sizes = sorted({row["rows"] for row in record["runs"]})
+    found = {(row["method"], row["rows"]): row for row in record["runs"]}
+    heads = " | ".join(f"{size:,}" for size in sizes)
+    lines = [
+        f"| seconds (GiB beyond the vectors) for | {heads} | candidates, exponent |",
+        f"|---|{'---:|' * (len(sizes) + 1)}",
+    ]
+    for method in dict.fromkeys(row["method"] for row in record["runs"]):
+        rows = [found[method, size] for size in sizes]
+        cells = [
+            f"{row['seconds']:,.1f} ({row['memory'] / 2**30:.1f})" if "seconds" in row else f"over {row['over']:,.0f}"
+            for row in rows
+        ]
+        last = [row["seconds"] for row in rows[-2:] if "seconds" in row]
+        exponent = np.log(last[-1] / last[0]) / np.log(sizes[-1] / sizes[-2]) if len(last) == 2 else None
+        lines.append(f"| {method} | {' | '.join(cells)} | {'' if exponent is None else f'{exponent:.2f}'} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def _made(record: Row) -> str:
     """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
@@ -534,7 +599,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "encode": encode, "encode_amx": encode, "nearest": nearest, "corpora": corpora, "calibration": calibration,
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
-    "semantic_duplicates": semantic_duplicates,
+    "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
 }  # fmt: skip
 
 if __name__ == "__main__":
