@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 import sys
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from curator.errors import QueryError
 from curator.functions import coverage, dpp, facility_location, k_center, mmr, vendi_score
-from curator.functions._greedy import lazily
+from curator.functions._greedy import Quotas, lazily
 from curator.relation import Relation
 from curator.session import Session, sql_folder
 from curator.stages import Stage, run
@@ -70,11 +71,20 @@ def chosen(table):
     return list(found.select("corpus", "id").iter_rows())
 
 
-def greedily(n, budget, value, least=-math.inf):
-    """All values worked out for each choice; ``max`` takes the first of equal ones."""
+def greedily(n, budget, value, least=-math.inf, labels=None):
+    """All values worked out for each choice; ``max`` takes the first of equal ones.
+
+    Where there are labels, places are dealt out to them one by one, and one that has none left is passed over.
+    """
+    labels = labels or [None] * n
+    names = sorted(set(labels), key=lambda label: label or "")
+    turns = [[name] * (labels.count(name) > turn) for turn in range(n) for name in names]
+    places = Counter(list(itertools.chain(*turns))[:budget])
     picked = []
     while len(picked) < min(n, budget):
-        values = {i: value(i, picked) for i in range(n) if i not in picked}
+        taken = Counter(labels[i] for i in picked)
+        open_ones = [i for i in range(n) if i not in picked and taken[labels[i]] < places[labels[i]]]
+        values = {i: value(i, picked) for i in open_ones}
         best = max(values, key=values.__getitem__)
         if values[best] <= least:
             break
@@ -85,12 +95,28 @@ def greedily(n, budget, value, least=-math.inf):
 # Few directions with small whole numbers: many are equal, at right angles, or as far from one as from another.
 LATTICE = st.lists(st.tuples(*[st.integers(-1, 2)] * 3), min_size=0, max_size=14)
 BUDGET = st.integers(1, 16)
+LABELS = st.none() | st.lists(st.sampled_from(["b", "a", None]), min_size=14, max_size=14)
+
+
+def candidates_of(rows, seed, labels, **columns):
+    """The rows as candidates, with labels if there are any."""
+    if labels is not None:
+        columns["label"] = pl.Series(labels[: len(rows)], dtype=pl.String)
+    return relation("c", rows, seed=seed, **columns)
+
+
+def labels_of(candidates, keys):
+    """The labels of some; None where they have none."""
+    if "label" not in candidates.columns:
+        return None
+    labels = candidates.frame.rows_by_key(["corpus", "id"], named=True, unique=True)
+    return [labels[key]["label"] for key in keys]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(targets=LATTICE, rows=LATTICE, budget=BUDGET, start=st.sampled_from(["pool", "target"]))
-def test_k_center_is_farthest_first(targets, rows, budget, start):
-    target, candidates = relation("t", targets), relation("c", rows, seed=budget)
+@given(targets=LATTICE, rows=LATTICE, budget=BUDGET, start=st.sampled_from(["pool", "target"]), labels=LABELS)
+def test_k_center_is_farthest_first(targets, rows, budget, start, labels):
+    target, candidates = relation("t", targets), candidates_of(rows, budget, labels)
     (target_keys, there), (keys, vectors) = of(target), of(candidates)
     if start == "pool":
         target_keys, there = [], there[:0]
@@ -102,8 +128,9 @@ def test_k_center_is_farthest_first(targets, rows, budget, start):
         centres += [(similarity[i, j], keys[j]) for j in picked]
         return max(centres, key=lambda centre: centre[0], default=(-math.inf, (None, None)))
 
-    picked = greedily(len(keys), budget, lambda i, picked: -nearest(i, picked)[0], least=-math.inf)
-    table = k_center(target, candidates, budget, start=start)
+    labels = labels_of(candidates, keys)
+    picked = greedily(len(keys), budget, lambda i, picked: -nearest(i, picked)[0], labels=labels)
+    table = k_center(target, candidates, budget, start=start, balanced=labels is not None)
     assert chosen(table) == [keys[i] for i in picked]
     for row in table.to_pylist():
         if (row["corpus"], row["id"]) not in keys:
@@ -160,18 +187,19 @@ def represented(target, candidates, share, k=None):
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     targets=LATTICE, rows=LATTICE, budget=BUDGET, share=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
-    k=st.sampled_from([1, 3, 100]),
+    k=st.sampled_from([1, 3, 100]), labels=LABELS,
 )  # fmt: skip
-def test_facility_location_is_the_plain_greedy(targets, rows, budget, share, k):
-    target, candidates = relation("t", targets), relation("c", rows, seed=budget)
+def test_facility_location_is_the_plain_greedy(targets, rows, budget, share, k, labels):
+    target, candidates = relation("t", targets), candidates_of(rows, budget, labels)
     keys, f = represented(target, candidates, share, k)
-    table = facility_location(target, candidates, budget, target_share=share, k=k)
+    labels = labels_of(candidates, keys)
+    table = facility_location(target, candidates, budget, target_share=share, k=k, balanced=labels is not None)
     similarity = products(of(candidates)[1], of(candidates)[1])
 
     def gain(i, picked):
         return round(f([*picked, i]) - f(picked), 10)
 
-    picked = greedily(len(keys), budget, gain, least=0)
+    picked = greedily(len(keys), budget, gain, least=0, labels=labels)
     assert chosen(table) == [keys[i] for i in picked]
     for row in table.to_pylist():
         if (row["corpus"], row["id"]) in keys:
@@ -242,21 +270,24 @@ SCORES = st.none() | st.lists(st.none() | st.sampled_from([-0.5, 0.0, 0.25, 1.0]
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
-    targets=LATTICE, rows=LATTICE, budget=BUDGET, scores=SCORES, trade_off=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0])
-)
-def test_mmr_is_the_literal_one(targets, rows, budget, scores, trade_off):
+    targets=LATTICE, rows=LATTICE, budget=BUDGET, scores=SCORES, trade_off=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),
+    labels=LABELS,
+)  # fmt: skip
+def test_mmr_is_the_literal_one(targets, rows, budget, scores, trade_off, labels):
     target = relation("t", targets)
     columns = {} if scores is None else {"relevance": pl.Series(scores[: len(rows)], dtype=pl.Float64)}
-    candidates = relation("c", rows, seed=budget, **columns)
+    candidates = candidates_of(rows, budget, labels, **columns)
     keys, vectors, relevance = relevances(target, candidates, scores)
     similarity = products(vectors, vectors)
 
     def value(i, picked):
         return trade_off * relevance[i] - (1 - trade_off) * max((similarity[i, j] for j in picked), default=0)
 
-    picked = greedily(len(keys), budget, value)
+    labels = labels_of(candidates, keys)
+    picked = greedily(len(keys), budget, value, labels=labels)
     name = None if scores is None else "relevance"
-    table = mmr(target, candidates, budget, trade_off=trade_off, relevance=name)
+    balanced = labels is not None
+    table = mmr(target, candidates, budget, trade_off=trade_off, relevance=name, balanced=balanced)
     assert chosen(table) == [keys[i] for i in picked]
     for row in table.to_pylist():
         if (row["corpus"], row["id"]) not in keys:
@@ -281,12 +312,12 @@ def log_volume(vectors, relevance, theta, ridge, rows):
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     targets=LATTICE, rows=LATTICE, budget=BUDGET, scores=SCORES, theta=st.sampled_from([0.0, 0.7, 3.0]),
-    ridge=st.sampled_from([0.0, 0.01, 0.5]),
+    ridge=st.sampled_from([0.0, 0.01, 0.5]), labels=LABELS,
 )  # fmt: skip
-def test_dpp_is_greedy_in_the_determinant(targets, rows, budget, scores, theta, ridge):
+def test_dpp_is_greedy_in_the_determinant(targets, rows, budget, scores, theta, ridge, labels):
     target = relation("t", targets)
     columns = {} if scores is None else {"relevance": pl.Series(scores[: len(rows)], dtype=pl.Float64)}
-    candidates = relation("c", rows, seed=budget, **columns)
+    candidates = candidates_of(rows, budget, labels, **columns)
     keys, vectors, relevance = relevances(target, candidates, scores)
 
     def gain(i, picked):
@@ -294,9 +325,10 @@ def test_dpp_is_greedy_in_the_determinant(targets, rows, budget, scores, theta, 
         more = with_it - log_volume(vectors, relevance, theta, ridge, picked)
         return round(more, 7) if more > -20 else -math.inf
 
-    picked = greedily(len(keys), budget, gain)
-    name = None if scores is None else "relevance"
-    table = dpp(target, candidates, budget, theta=theta, ridge=ridge, relevance=name)
+    labels = labels_of(candidates, keys)
+    picked = greedily(len(keys), budget, gain, labels=labels)
+    name, balanced = None if scores is None else "relevance", labels is not None
+    table = dpp(target, candidates, budget, theta=theta, ridge=ridge, relevance=name, balanced=balanced)
     similarity = products(vectors, vectors)
     assert chosen(table) == [keys[i] for i in picked]
     for row in table.to_pylist():
@@ -359,7 +391,8 @@ def test_few_values_are_worked_out():
         nearest[some] = (rows[some] @ rows[picked].T).max(axis=1)
         return -nearest[some]
 
-    values = lazily(-nearest, budget, refresh, picked.append)
+    quotas = Quotas(pl.Series([None]).new_from_index(0, n), budget)
+    values = lazily(-nearest, quotas, refresh, picked.append)
     assert sum(looked_at) < n * budget / 20
     similarity = rows @ rows[picked].T
     others = np.setdiff1d(np.arange(n), picked)
@@ -467,7 +500,7 @@ def test_a_stage_without_a_budget_says_that_it_needs_one(name):
 @pytest.mark.parametrize("name", ["k_center", "facility_location", "mmr", "dpp"])
 def test_what_has_no_direction_is_dropped_and_says_so(name):
     stage = Stage.load(name, sql_folder())
-    candidates = relation("c", [[1, 0, 0], [0, 0, 0], [0, 1, 0]])
+    candidates = relation("c", [[1, 0, 0], [0, 0, 0], [0, 1, 0]], label=["a", "b", "a"])
     found = run(stage, stage.bind({"budget": 9}, 0), {"target": ONE, "candidates": candidates}, Session()).frame
     assert found["keep"].to_list() == [True, False, True]
     assert "direction" in found["reason"][1]

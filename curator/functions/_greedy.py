@@ -70,42 +70,84 @@ class Chosen:
         self.nearest[rows[closer]] = found.right[closer] + first
 
 
+class Quotas:
+    """How many more documents of each label may be chosen; those that are full take no part.
+
+    A budget is dealt out to the labels in turn, in their order, one document each, as long as they have any: so labels
+    have equal parts as far as their documents allow, and documents without a label are one more.
+    """
+
+    def __init__(self, labels: pl.Series, budget: int) -> None:
+        self.code = labels.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        documents = np.bincount(self.code)
+        self.left = np.zeros(len(documents), np.int64)
+        rest = min(budget, len(labels))
+        while rest:
+            there = np.flatnonzero(self.left < documents)[:rest]
+            given = np.minimum(rest // len(there), documents[there] - self.left[there])
+            self.left[there] += given
+            rest -= int(given.sum())
+
+    @property
+    def total(self) -> int:
+        return int(self.left.sum())
+
+    def full(self) -> Rows:
+        """The rows of labels that have no place left."""
+        return np.flatnonzero(self.left[self.code] == 0)
+
+    def take(self, row: int) -> Rows:
+        """Give a row its place; the rows whose label has none left by that."""
+        code = self.code[row]
+        self.left[code] -= 1
+        return np.empty(0, np.int64) if self.left[code] else np.flatnonzero(self.code == code)
+
+
 def lazily(
-    bounds: Values, budget: int, refresh: Refresh, choose: Callable[[int], None], *, least: float = -np.inf
+    bounds: Values, quotas: Quotas, refresh: Refresh, choose: Callable[[int], None], *, least: float = -np.inf
 ) -> Values:
     """Choose rows one after another, each time that of the largest value, of equal ones the first.
 
     Values only fall as more is chosen, so that one worked out earlier bounds that of now: only rows whose bound is over
     the largest value are worked out anew (Minoux 1978), and the choice is that of working out all. ``bounds`` are the
-    values (n,) before anything is chosen. Ends after ``budget`` rows, or where no value is above ``least``.
+    values (n,) before anything is chosen. Ends where the quotas are full, or no value is above ``least``.
 
     Returns (n,) the value that each row had when it was chosen; of the others, given all that are.
     """
     values, final = bounds.copy(), bounds.copy()
     seen = np.zeros(len(values), np.int64)  # how many were chosen when the value was worked out
+    chosen, last_seen = np.zeros(len(values), bool), seen.copy()
 
-    def work_out(rows: Rows, chosen: int) -> None:
+    def work_out(rows: Rows, count: int) -> None:
         """Those together that have missed about as many choices: what one has seen need not be seen again."""
-        rows = np.sort(rows[seen[rows] < chosen])
-        missed = np.frexp(chosen - seen[rows])[1]  # the power of two
+        rows = np.sort(rows[seen[rows] < count])
+        missed = np.frexp(count - seen[rows])[1]  # the power of two
         for power in np.unique(missed):
             some = rows[missed == power]
             values[some] = refresh(some, seen[some])
-        seen[rows] = chosen
+        seen[rows] = count
 
-    for chosen in range(min(budget, len(values))):
+    def set_aside(rows: Rows) -> None:
+        rows = rows[seen[rows] < NEVER]
+        final[rows], last_seen[rows] = values[rows], seen[rows]
+        values[rows], seen[rows] = -np.inf, NEVER
+
+    set_aside(quotas.full())
+    for count in range(quotas.total):
         size = FIRST
-        while seen[best := int(values.argmax())] < chosen:
+        while seen[best := int(values.argmax())] < count:
             top = np.argpartition(values, -size)[-size:] if size < len(values) else np.arange(len(values))
-            work_out(top, chosen)
+            work_out(top, count)
             size *= 2
         if values[best] <= least:
             break
-        final[best] = values[best]
-        values[best], seen[best] = -np.inf, NEVER
+        chosen[best] = True
+        set_aside(np.append(quotas.take(best), best))
         choose(best)
-    others = np.flatnonzero(seen < NEVER)
-    work_out(others, len(values) - len(others))
+    full = np.flatnonzero(~chosen & (seen == NEVER))
+    values[full], seen[full] = final[full], last_seen[full]
+    others = np.flatnonzero(~chosen)
+    work_out(others, int(chosen.sum()))
     final[others] = values[others]
     return final
 
@@ -151,13 +193,15 @@ def check_number(function: str, name: str, value: float, low: float, high: float
         raise QueryError(f"{function}: {name} is {value}; a number {told} is needed")
 
 
-def relevant(function: str, target: Relation, candidates: Relation, column: str | None) -> tuple[Documents, Values]:
+def relevant(
+    function: str, target: Relation, candidates: Relation, column: str | None, *, labels: bool
+) -> tuple[Documents, Values]:
     """The candidates that have a direction and a relevance, and the latter, (n,).
 
     It is what ``column`` of the candidates says, else the cosine to the nearest target document: without one, no
     candidate has any. Raises QueryError for a column that is not there or not of numbers.
     """
-    pool = Documents.of(function, "candidates", candidates)
+    pool = Documents.of(function, "candidates", candidates, labels=labels)
     if column is None:
         wanted = Documents.of(function, "target", target)
         check_encoder(function, wanted, pool)

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from curator.functions._greedy import (
     Chosen,
+    Quotas,
     Values,
     check_budget,
     check_number,
@@ -22,7 +23,7 @@ DIGITS = 9  # of a gain: rounding must not decide between two equal documents
 
 def dpp(
     target: Relation, candidates: Relation, budget: int | None = None, *, theta: float = 1.0, ridge: float = 0.01,
-    relevance: str | None = None,
+    relevance: str | None = None, balanced: bool = False,
 ) -> pa.Table:  # fmt: skip
     """Candidates in the order in which each makes the determinant of the kernel of those chosen the largest.
 
@@ -33,7 +34,8 @@ def dpp(
     is the predictive variance of a Gaussian process with such noise. What is held is a vector per choice, not the rows
     of a Cholesky factor: a kernel of inner products has its factor's entries in inner products. Of equal gains, to nine
     digits, the first by corpus and id is chosen. ``relevance`` names a column of the candidates; without it, it is the
-    cosine to the nearest target document.
+    cosine to the nearest target document. With ``balanced``, labels have equal parts of the budget as far as they have
+    candidates, and a candidate of a full label is passed over.
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
     first chosen, NULL where it is not), ``score`` (the gain in the logarithm of the determinant, in nats, when it was
@@ -47,14 +49,14 @@ def dpp(
     budget = check_budget("dpp", budget)
     check_number("dpp", "theta", theta, 0, np.inf)
     check_number("dpp", "ridge", ridge, 0, np.inf)
-    pool, wanted = relevant("dpp", target, candidates, relevance)
+    pool, wanted = relevant("dpp", target, candidates, relevance, labels=balanced)
     left = _Left(pool.vectors, ridge)
 
     def gain(rows: Rows, seen: Rows) -> Values:
         left.update(rows, seen)
         return _gains(left.variance[rows], theta * wanted[rows])
 
-    score = lazily(_gains(left.variance, theta * wanted), budget, gain, left.choose)
+    score = lazily(_gains(left.variance, theta * wanted), Quotas(pool.labels, budget), gain, left.choose)
     chosen = Chosen.after(pool.vectors, left.rows)
     score[np.isneginf(score)] = np.nan
     return ranking(candidates, pool, chosen, {"score": score, "relevance": wanted})

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from curator import neighbours
 from curator.functions._documents import Documents, check_encoder
-from curator.functions._greedy import Chosen, Values, check_budget, check_number, lazily, ranking
+from curator.functions._greedy import Chosen, Quotas, Values, check_budget, check_number, lazily, ranking
 from curator.functions._results import check_pairs, check_whole_number
 from curator.relation import Relation
 from curator.vectors import Matrix, Rows, Vectors
@@ -21,6 +21,7 @@ DIGITS = 12  # of a gain: the order of a sum must not decide between two equal d
 def facility_location(
     target: Relation, candidates: Relation, budget: int | None = None, *, target_share: float = 0.5, k: int = 100,
     sample: int | None = 50_000, seed: int = 0, max_pairs: int = 2_000_000_000_000,
+    balanced: bool = False,
 ) -> pa.Table:  # fmt: skip
     """The candidates S that greedily maximise
 
@@ -33,7 +34,9 @@ def facility_location(
     be chosen too. The target's part is exact. f is monotone and submodular: a greedy choice reaches at least 1 − 1/e of
     the best of its size (Nemhauser, Wolsey and Fisher 1978), and most gains need not be worked out (Minoux 1978). Of
     equal gains, to twelve digits, the first by corpus and id is chosen. It ends before the budget where nothing adds
-    anything: for the target alone, where each of its documents has its nearest candidate.
+    anything: for the target alone, where each of its documents has its nearest candidate. With ``balanced``, labels
+    have equal parts of the budget as far as they have candidates, and a candidate of a full label is passed over: the
+    choice then reaches at least half of the best such one (Fisher, Nemhauser and Wolsey 1978).
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
     first chosen, NULL where it is not), ``score`` (what f grew by; of the others, would if it were the next),
@@ -47,7 +50,7 @@ def facility_location(
     check_number("facility_location", "target_share", target_share, 0, 1)
     check_whole_number("facility_location", "k", k, least=1)
     check_whole_number("facility_location", "seed", seed, least=0)
-    pool = Documents.of("facility_location", "candidates", candidates)
+    pool = Documents.of("facility_location", "candidates", candidates, labels=balanced)
     wanted = Documents.of("facility_location", "target", target)
     check_encoder("facility_location", wanted, pool)
     drawn = _drawn(pool, sample, seed)
@@ -68,7 +71,7 @@ def facility_location(
         for part in parts:
             part.choose(row)
 
-    score = lazily(gain(np.arange(len(pool)), np.arange(0)), budget, gain, choose, least=0)
+    score = lazily(gain(np.arange(len(pool)), np.arange(0)), Quotas(pool.labels, budget), gain, choose, least=0)
     return ranking(candidates, pool, Chosen.after(pool.vectors, rows), {"score": score})
 
 

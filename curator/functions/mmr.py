@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from curator.functions._greedy import Chosen, Values, check_budget, check_number, lazily, ranking, relevant
+from curator.functions._greedy import Chosen, Quotas, Values, check_budget, check_number, lazily, ranking, relevant
 from curator.relation import Relation
 from curator.vectors import Rows
 
@@ -12,7 +12,7 @@ LEAST = -2.0  # below any cosine: before anything is chosen, a value bounds what
 
 def mmr(
     target: Relation, candidates: Relation, budget: int | None = None, *, trade_off: float = 0.5,
-    relevance: str | None = None,
+    relevance: str | None = None, balanced: bool = False,
 ) -> pa.Table:  # fmt: skip
     """Candidates in the order of Carbonell and Goldstein (SIGIR 1998), each time that of the largest
 
@@ -21,7 +21,8 @@ def mmr(
     where ``trade_off`` is the paper's λ: 1 is relevance alone, 0 is unlikeness alone. The first is the most relevant;
     of equal ones the first by corpus and id. ``relevance`` names a column of the candidates, which should be on the
     scale of a cosine; without it, it is the cosine to the nearest target document. The values of all candidates count:
-    as they only fall, few must be worked out for a choice (see ``lazily``).
+    as they only fall, few must be worked out for a choice (see ``lazily``). With ``balanced``, labels have equal parts
+    of the budget as far as they have candidates, and a candidate of a full label is passed over.
 
     Returns a row per candidate, in their order: ``corpus`` (where the relation has it), ``id``, ``rank`` (1 for the
     first chosen, NULL where it is not), ``score`` (the value above, as it was chosen; of the others, given all chosen),
@@ -33,7 +34,7 @@ def mmr(
     """
     budget = check_budget("mmr", budget)
     check_number("mmr", "trade_off", trade_off, 0, 1)
-    pool, wanted = relevant("mmr", target, candidates, relevance)
+    pool, wanted = relevant("mmr", target, candidates, relevance, labels=balanced)
     chosen = Chosen(pool.vectors)
 
     def marginal(rows: Rows, seen: Rows) -> Values:
@@ -42,7 +43,7 @@ def mmr(
         return trade_off * wanted[rows] - (1 - trade_off) * likest
 
     bounds = trade_off * wanted - (1 - trade_off) * LEAST
-    score = lazily(bounds, budget, marginal, chosen.rows.append)
+    score = lazily(bounds, Quotas(pool.labels, budget), marginal, chosen.rows.append)
     first = chosen.rows[:1]
     score[first] = trade_off * wanted[first]  # there was nothing to be like
     return ranking(candidates, pool, chosen, {"score": score, "relevance": wanted})

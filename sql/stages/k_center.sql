@@ -2,11 +2,14 @@
 -- Each time the candidate that is farthest from its nearest centre becomes one; then no document is more than twice as
 -- far from a centre as with the best centres. What is unlike anything comes first, and so does rubbish: filter before.
 -- Its score is the distance, √(2 − 2 cosine), to the nearest of the centres before it, which is its partner.
--- :budget  INTEGER  NULL      [1, inf)  documents to keep; it must be given
--- :start   VARCHAR  'target'  target|pool  the target's documents are centres from the start, or none is
+-- :budget    INTEGER  NULL      [1, inf)  documents to keep; it must be given
+-- :balanced  BOOLEAN  true      labels have equal parts of the budget, as far as they have documents
+-- :start     VARCHAR  'target'  target|pool  the target's documents are centres from the start, or none is
 WITH picked AS (
-    SELECT corpus, id, rank, score, partner_corpus, partner_id
-    FROM k_center('target', 'candidates', budget := $budget, start := $start)
+    SELECT p.corpus, p.id, p.rank, p.score, p.partner_corpus, p.partner_id,
+        CASE WHEN $balanced THEN c.label END AS label
+    FROM k_center('target', 'candidates', budget := $budget, start := $start, balanced := $balanced) AS p
+    JOIN candidates AS c ON c.corpus = p.corpus AND c.id = p.id
 )
 SELECT
     corpus,
@@ -14,7 +17,7 @@ SELECT
     rank IS NOT NULL AS keep,
     CASE WHEN rank IS NULL AND score IS NOT NULL THEN 'beyond the budget' END AS rule,
     score,
-    min(score) FILTER (rank IS NOT NULL) OVER () AS threshold,
+    min(score) FILTER (rank IS NOT NULL) OVER (PARTITION BY label) AS threshold,
     partner_corpus,
     partner_id,
     rank,
