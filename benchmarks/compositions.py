@@ -9,7 +9,7 @@ all, and the seconds that the stages took. A mix whose stages leave no document 
 only`` and ``full`` are outside the budget. The pools are those of pools.py: ``clean`` ones of related sources, and
 ``real`` ones with one label in eight wrong, irrelevant text that carries a label by chance, and repeats. No choice was
 made on these test sets: parameters are defaults or what the method's paper says, but for what the budget sets. A run
-that was stopped goes on where it was, as long as the commit is the same.
+that was stopped goes on where it was, as long as the commit is the same, or one of ``--same``; each row has its own.
 """
 
 import argparse
@@ -59,9 +59,13 @@ def compositions(budget: int) -> dict[str, Stages]:
         "tsds": [{"use": "tsds", "budget": budget}],
         "hierarchy": [{"use": "hierarchy", "budget": budget, "levels": "label", "clusters": "100, 10"}],
         "k_center": [{"use": "k_center", "budget": budget}],
+        "k_center, any label": [{"use": "k_center", "budget": budget, "balanced": False}],
         "facility_location": [{"use": "facility_location", "budget": budget}],
+        "facility_location, any label": [{"use": "facility_location", "budget": budget, "balanced": False}],
         "mmr": [{"use": "mmr", "budget": budget, "trade_off": 0.7}],
+        "mmr, any label": [{"use": "mmr", "budget": budget, "trade_off": 0.7, "balanced": False}],
         "dpp": [{"use": "dpp", "budget": budget, "theta": 3.0}],
+        "dpp, any label": [{"use": "dpp", "budget": budget, "theta": 3.0, "balanced": False}],
         "knn_shapley": [{"use": "knn_shapley", "on": "both", "min_value": -1.0}, balanced],
         "influence": [{"use": "influence", "min_score": -4.0}, balanced],
         "label_noise": [{"use": "label_noise"}, at_random],
@@ -87,13 +91,14 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=1_500)
     parser.add_argument("--tasks", default=",".join(pools.TASKS))
     parser.add_argument("--pools", default="clean,real")
+    parser.add_argument("--same", default="", help="commits whose finished cells are still right, with commas")
     parser.add_argument("--out", type=Path, default=HERE / "records" / "compositions.json")
     arguments = parser.parse_args()
     told = f"--draws {arguments.draws} --budget {arguments.budget} --tasks {arguments.tasks} --pools {arguments.pools}"
     command = f"python benchmarks/compositions.py --data DIR --work DIR {told}"
     record = circumstances(command, ("duckdb", "faiss-cpu", "numpy", "polars", "scikit-learn"))
     record |= {"draws": arguments.draws, "budget": arguments.budget, "evaluated": EVALUATED}
-    cells = Cells(arguments.work / f"cells-{arguments.budget}.jsonl", record["commit"])
+    cells = Cells(arguments.work / f"cells-{arguments.budget}.jsonl", record["commit"], arguments.same.split(","))
     found = []
     for name in arguments.tasks.split(","):
         for kind in arguments.pools.split(","):
@@ -111,13 +116,13 @@ def main() -> None:
 
 
 class Cells:
-    """Finished compositions of a commit, one a line, so that a run that was stopped goes on."""
+    """Finished compositions of a commit, or some that are the same, one a line, so that a stopped run goes on."""
 
-    def __init__(self, path: Path, commit: str) -> None:
+    def __init__(self, path: Path, commit: str, same: list[str]) -> None:
         self.path, self.commit = path, commit
         lines = path.read_text("utf8").splitlines() if path.exists() else []
         rows = [json.loads(line) for line in lines]
-        self.known = {self.key(row): row for row in rows if row["commit"] == commit}
+        self.known = {self.key(row): row for row in rows if row["commit"] in (commit, *same)}
 
     @staticmethod
     def key(row: Row) -> tuple[Any, ...]:
@@ -129,12 +134,11 @@ class Cells:
         names = ["target only", "full", *compositions(race.budget)]
         missing = [name for name in names if self.key({**shared, "composition": name}) not in self.known]
         for row in race.cell(shots, draw, missing) if missing else ():
-            whole = {**shared, **row}
+            whole = {**shared, **row, "commit": self.commit}
             self.known[self.key(whole)] = whole
             with self.path.open("a", encoding="utf8") as file:
-                file.write(json.dumps({**whole, "commit": self.commit}) + "\n")
-        found = [self.known[self.key({**shared, "composition": name})] for name in names]
-        return [{name: value for name, value in row.items() if name != "commit"} for row in found]
+                file.write(json.dumps(whole) + "\n")
+        return [self.known[self.key({**shared, "composition": name})] for name in names]
 
 
 class Race:

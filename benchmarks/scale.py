@@ -43,6 +43,8 @@ TARGET, DEV = 1_000, 200
 LABELS, SOURCES = 4, 10
 BASE = 100_000
 NOISE = 0.04  # per component: copies of a document are alike, and no near-duplicates
+CUTS = {"ratio"}  # what comes after a stage that only scores
+ALIKE = (", any label", ", weights")  # cost what the same without it does
 SQL = {
     "coverage": "SELECT count(*) FILTER (hole) FROM coverage('target', 'candidates', min_score := 0.5)",
     "vendi_score": "SELECT score FROM vendi_score('candidates')",
@@ -51,8 +53,10 @@ SQL = {
 
 def methods() -> dict[str, Row]:
     """The stage of each way to compose that is one stage, with its parameters as in compositions.py."""
-    found = {name: stages[0] for name, stages in compositions(BUDGET).items()}
-    return {name: stage for name, stage in found.items() if stage["use"] != "ratio" or name == "random-balanced"}
+    alone = {
+        name: stages[0] for name, stages in compositions(BUDGET).items() if len({s["use"] for s in stages} - CUTS) < 2
+    }
+    return {name: stage for name, stage in alone.items() if name != "random" and not name.endswith(ALIKE)}
 
 
 def main() -> None:
