@@ -251,6 +251,13 @@ def test_facility_location_of_the_target_alone_ends_where_each_has_its_nearest()
     assert set(pl.DataFrame(table).filter(pl.col("rank").is_null())["score"]) == {0.0}
 
 
+def test_a_label_that_had_no_place_keeps_its_gains_where_nothing_adds_anything():
+    candidates = relation("c", [[-1, 0, 0], [-1, 1, 0]], label=["a", "b"])
+    table = facility_location(relation("t", [[1, 0, 0]]), candidates, 1, target_share=1.0, balanced=True)
+    assert table["score"].to_pylist() == [0.0, 0.0]
+    assert table["rank"].to_pylist() == [None, None]
+
+
 def relevances(target, candidates, scores):
     """Keys, vectors and relevance of the candidates that have both, in order."""
     keys, vectors = of(candidates)
