@@ -559,7 +559,9 @@ def _gain(pairs: list[tuple[list[float], list[float]]]) -> str:
     Each task's gains are paired by draw; the variance of the mean of the tasks' means is the sum of theirs over the
     square of their number, with the degrees of freedom of all.
     """
-    gains = [np.subtract(*pair) * 100 for pair in pairs]
+    gains = [np.subtract(ours, others[: len(ours)]) * 100 for ours, others in pairs]
+    if any(len(gain) < 2 for gain in gains):
+        return f"{mean(gain.mean() for gain in gains):+.1f}"
     error = np.sqrt(sum(gain.var(ddof=1) / len(gain) for gain in gains)) / len(gains)
     half = stats.t.ppf(0.975, sum(len(gain) - 1 for gain in gains)) * error
     middle = mean(gain.mean() for gain in gains)
