@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from curator.mix.differences import changes, with_fates
 from curator.mix.earlier import earlier
 from curator.mix.explain import Explanation, explanation
 from curator.mix.export import write_dataset, write_file
-from curator.mix.grouped import KEY, by_cluster, by_target, compared
+from curator.mix.grouped import KEY, by_cluster, by_stage, by_target, compared
 from curator.mix.listing import listed
 from curator.mix.lock import CHANGED, digest, inputs, lock
 from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
@@ -32,6 +34,7 @@ from curator.mix.stored import FILES, seal, store
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
 from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.unchanged import unchanged
 from curator.mix.union import StoredMix
 from curator.recipe import Recipe
 from curator.relation import Relation
@@ -86,9 +89,12 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from)
+        alone = len(list(takewhile(lambda step: step.stage.alone, plan)))
+        same = partial(unchanged, task=task, corpora=workshop.corpora, session=workshop.session)
+        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from, alone, same)
         if known is not None:
-            log.info("the first %d stages are those of %s", known.stages, known)
+            of = "" if known.same is None else f" for {len(known.same):,} documents"
+            log.info("the first %d stages are those of %s%s", known.stages, known, of)
         built = build(task, plan, workshop.session, certified=True, known=known)
     with announced(home / CURRENT):
         if built is not None:
@@ -260,8 +266,10 @@ class Mix:
         saw it).
 
         ``by`` counts instead, a row a ``group``: ``source``, ``label``, any column of the pool's documents, ``target``
-        (the target document it was paired with) or ``cluster`` (of the vectors of both mixes' documents: ``k`` of
-        them, by default the square root of their number, drawn by ``seed``). ``both, only_here, only_there,
+        (the target document it was paired with), ``stage`` (of every document that the mixes chose from: the stage that
+        left it out, or ``in the mix``, so that ``moved_out`` and ``moved_in`` say whose fate changed) or ``cluster``
+        (of the vectors of both mixes' documents: ``k`` of them, by default the square root of their number, drawn by
+        ``seed``). ``both, only_here, only_there,
         moved_out, moved_in, share_here, share_there`` are as in ``grouped.compared``; ``text`` is the target document,
         or the one nearest to the middle of its cluster. Raises UnknownNameError for a column that neither has.
         """
@@ -280,6 +288,8 @@ class Mix:
                     "which cannot be compared; build one of them again with the other's encoder"
                 )
             return compared(*by_cluster(one, two, k, seed))
+        if by == "stage":
+            return compared(by_stage(self.ledger()), by_stage(other.ledger()))
         if by == "target":
             here, there = (by_target(mix.frame(), mix.ledger()) for mix in (self, other))
             partners = pl.concat(pl.read_parquet(mix._directory / "partners.parquet") for mix in (self, other))

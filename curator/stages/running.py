@@ -49,11 +49,13 @@ def run(
     stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session,
     searching: Searching = AS_ASKED,
 ) -> Verdicts:  # fmt: skip
-    """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``.
+    """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``, and one that
+    judges each document alone does not see ``pool``.
 
     Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
     """
-    visible = {name: relation for name, relation in relations.items() if name != "test" or stage.reads_test}
+    hidden = ({"pool"} if stage.alone else set()) | (set() if stage.reads_test else {"test"})
+    visible = {name: relation for name, relation in relations.items() if name not in hidden}
     arguments = stage.arguments(parameters, relations["candidates"], session)
     try:
         query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS), searching=searching)

@@ -12,11 +12,19 @@ from curator.errors import QueryError, RecipeError, UnknownNameError
 from curator.nearest import Expression, Tools, check_columns, one, rewrite, several
 from curator.relation import Relation
 from curator.session import Session, sql_folder
-from curator.stages.parameters import PARAMETER, TYPES, Parameter, parameter
+from curator.stages.parameters import EXPRESSIONS, PARAMETER, TYPES, Parameter, parameter
 
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
+_JUDGES = re.compile(r"--\s*judges:\s*(.*?)\s*$")
+_ALONE = "each alone"
+# What may say something else of a document when others are beside it, or another time.
+_OTHERWISE = re.compile(
+    r"\b(approx|tablesample|using\s+sample|current_(?:date|time|timestamp))\b"
+    r"|\b(random|setseed|uuid\w*|gen_random_uuid|nextval|now|today|get_current_\w+|transaction_timestamp)\s*\(",
+    re.IGNORECASE,
+)
 _EXPRESSION = {"EXPRESSION": one, "EXPRESSIONS": several}
 _TELLING = "SELECT corpus, id, $value AS value FROM candidates"
 
@@ -41,6 +49,7 @@ class Stage:
     reads_test: bool
     origin: str
     rate: Rate | None = None
+    alone: bool = False  # whether it judges each document by itself, as its header says
 
     @classmethod
     def load(cls, use: str, folder: Path) -> Self:
@@ -62,7 +71,7 @@ class Stage:
         Without ``ranges`` its parameters may be anything: a lockfile's have their values, and may be from before there
         were any.
         """
-        description, parameters, reads, rate = [], [], False, None
+        description, parameters, reads, rate, alone = [], [], False, None, False
         for number, line in enumerate(sql.splitlines(), 1):
             if not line.startswith("--"):
                 break
@@ -72,6 +81,10 @@ class Stage:
                 if match[1] != "test":
                     raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
                 reads = True
+            elif match := _JUDGES.match(line):
+                if match[1] != _ALONE:
+                    raise RecipeError(f"{origin}:{number}: a stage can only judge '{_ALONE}', not {match[1]!r}")
+                alone = True
             elif match := _FPR.match(line):
                 rate = Rate(*match.groups())
             elif re.match(r"--\s*fpr:", line):
@@ -82,8 +95,9 @@ class Stage:
                 raise RecipeError(f"{origin}:{number}: a parameter is written '-- :name  TYPE  default   meaning'")
             else:
                 description.append(line.removeprefix("--").strip())
-        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin, rate)
+        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin, rate, alone)
         stage._check_names()
+        stage._check_alone()
         stage._check_rate()
         return stage
 
@@ -168,6 +182,23 @@ class Stage:
             raise RecipeError(f"{self.origin}:{line}: ${name} is used but not declared in the header")
         if declared - used:
             raise RecipeError(f"{self.origin}: parameter {min(declared - used)!r} is declared but not used")
+
+    def _check_alone(self) -> None:
+        """Raises RecipeError for what a stage that says it judges each document alone cannot vouch for."""
+        if not self.alone:
+            return
+        for each in self.parameters:
+            if each.type in EXPRESSIONS:
+                raise RecipeError(
+                    f"{self.origin}: it judges each document alone, but {each.name!r} is an {each.type}, which may look "
+                    "at others"
+                )
+        for number, line in enumerate(self.sql.splitlines(), 1):
+            if found := _OTHERWISE.search(re.sub(r"--.*|'[^']*'", "", line)):
+                raise RecipeError(
+                    f"{self.origin}:{number}: it judges each document alone, but with {found[0]!r} it may say another "
+                    "thing of the same document; leave out one or the other"
+                )
 
     def _check_rate(self) -> None:
         if self.rate is None:
