@@ -16,13 +16,14 @@ from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
 from curator.files import sha256
 from curator.functions import decontamination_coverage, kl_reduction, masked
-from curator.mix.reuse import Known, Taken
+from curator.mix.judging import judge
+from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, VERDICT, Stage, Verdicts, run, shipped
+from curator.stages import LEDGER, VERDICT, Stage, shipped
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -56,9 +57,8 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
-    reused: dict[str, Any] | None = (
-        None  # which mix verdicts were taken from: mix, stages (stage, taken, judged), changes
-    )
+    reused: dict[str, Any] | None = None  # where verdicts are from: mix, stages (stage, taken, judged), changes
+    warned: tuple[dict[str, Any], ...] = ()  # what stages warned of: stage, message
 
 
 def steps(task: Task) -> list[Step]:
@@ -185,7 +185,7 @@ def build(
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions, taken = [], [], [], []
+    coverage, changed, reductions, taken, warned = [], [], [], [], []
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
@@ -197,7 +197,9 @@ def build(
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
-        verdicts = _verdicts(step, relations, session, earlier)
+        said = known.warned(step.name) if known and earlier else []
+        verdicts, messages = judge(step.stage, step.parameters, relations, session, earlier, said)
+        warned += [{"stage": step.name, "message": message} for message in messages]
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
         ledger.append(
             _ledger_rows(
@@ -238,17 +240,8 @@ def build(
         tuple(coverage),
         tuple(reductions),
         {"mix": str(known), "stages": taken, "changes": known.changes(frame, decided)} if known and taken else None,
+        tuple(warned),
     )
-
-
-def _verdicts(step: Step, relations: dict[str, Relation], session: Session, taken: Taken | None) -> Verdicts:
-    """What a stage says of its candidates; it is run on those of which a stored mix says nothing."""
-    if taken is None:
-        return run(step.stage, step.parameters, relations, session)
-    if not len(taken.rest):
-        return taken.verdicts
-    rest = {**relations, "candidates": relations["candidates"].take(taken.rest)}
-    return taken.with_rest(run(step.stage, step.parameters, rest, session))
 
 
 def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Session) -> None:

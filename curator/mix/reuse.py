@@ -44,9 +44,7 @@ class Known:
 
     directory: Path
     stages: int
-    same: pl.DataFrame | None = (
-        None  # corpus, id of the documents of which they say the same; None: the pool is the same
-    )
+    same: pl.DataFrame | None = None  # corpus, id of those of which they say the same; None: the pool is the same
 
     def __str__(self) -> str:
         return f"{self.directory.parent.name}/{self.directory.name}"
@@ -78,6 +76,10 @@ class Known:
         for row in joins:
             del row["stage"]
         return Taken(Verdicts(frame, tuple(JoinReport(**row) for row in joins)), found, rest)
+
+    def warned(self, name: str) -> list[str]:
+        """What that stage warned of."""
+        return [row["message"] for row in self._summary["warned"] if row["stage"] == name]
 
     def certificate(self, name: str) -> Certificate | None:
         """How far that stage's selection was the one of exact search; None where it was exact."""

@@ -31,6 +31,7 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
         "coverage": list(built.coverage),
         "reductions": list(built.reductions),
         "reused": built.reused,
+        "warned": list(built.warned),
         "warnings": list(task.warnings),
         "sources": _sources(task, corpora),
         "joins": list(built.joins),

@@ -190,8 +190,8 @@ class Stage:
         for each in self.parameters:
             if each.type in EXPRESSIONS:
                 raise RecipeError(
-                    f"{self.origin}: it judges each document alone, but {each.name!r} is an {each.type}, which may look "
-                    "at others"
+                    f"{self.origin}: it judges each document alone, but {each.name!r} is an {each.type}, which may "
+                    "look at others"
                 )
         for number, line in enumerate(self.sql.splitlines(), 1):
             if found := _OTHERWISE.search(re.sub(r"--.*|'[^']*'", "", line)):
