@@ -11,6 +11,10 @@ import test_reuse
 from curator import Workspace, stages
 from curator.errors import CuratorWarning, QueryError, RecipeError, VerificationError
 from curator.mix import told
+from curator.mix.unchanged import _equal_columns
+from curator.race.run import _selection
+from curator.relation import Relation
+from curator.report.settings import _selection as shown
 from curator.stages import Stage
 
 folder, ws, ran = test_mix.folder, test_mix.ws, test_reuse.ran
@@ -313,3 +317,39 @@ def test_what_a_stage_warned_of_is_said_again(ws, folder):
             mix = again()
         assert ["looked for as 'c'" in str(one.message) for one in raised] == [True]
         assert mix.summary()["warned"] == one.summary()["warned"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ({"a": [1, 2, None]}, {"a": [1, 3, None]}, [True, False, True]),
+        ({"a": [1.0, float("nan"), None]}, {"a": [1.0, float("nan"), 0.0]}, [True, True, False]),
+        ({"a": [1, 2, 3]}, {"a": ["1", "2", "3"]}, [False] * 3),  # a new document gave the column another type
+        ({"a": [1, 2, 3]}, {"a": [1.0, 2.0, 3.0]}, [False] * 3),
+        ({"id": ["x", "y", "z"]}, {"id": ["x", "y", "z"], "b": [None, "new", None]}, [True, False, True]),
+        ({"id": ["x", "y", "z"], "b": [None, "old", None]}, {"id": ["x", "y", "z"]}, [True, False, True]),
+        ({"a": [[1, 2], [1], None]}, {"a": [[1, 2], [2], None]}, [True, False, True]),
+        ({"a": [{"b": 1}, {"b": 2}, None]}, {"a": [{"b": 1}, {"b": 3}, None]}, [True, False, True]),
+    ],
+    ids=str,
+)
+def test_documents_are_the_same_if_every_column_is(before, now, same):
+    one, other = (Relation(pl.DataFrame(columns)) for columns in (before, now))
+    rows = pl.Series([0, 1, 2])
+    assert _equal_columns(one, other, rows, rows).tolist() == same
+    back = pl.Series([2, 1, 0])
+    assert _equal_columns(one, Relation(other.frame.reverse()), rows, back).tolist() == same
+
+
+def test_a_race_says_how_many_verdicts_its_seconds_leave_out(ws, folder):
+    one, extend = grown(folder, ws)
+    two = extend()
+    alone, extended = _selection("mix", one, 99.0), _selection("mix", two, 99.0)
+    assert alone == {
+        "selection_seconds": pytest.approx(sum(r["seconds"] for r in one.summary()["funnel"])),
+        "reused_verdicts": 0,
+    }
+    assert extended["reused_verdicts"] == sum(row["taken"] for row in two.summary()["reused"]["stages"]) > 100
+    assert _selection("random", two, 1.5) == {"selection_seconds": 1.5, "reused_verdicts": 0}
+    assert shown({"selection_seconds": 1.5, "reused_verdicts": 1234}) == "1.5 s and 1,234 verdicts reused"
+    assert shown({"selection_seconds": 1.5}) == "1.5 s"  # a record from before
