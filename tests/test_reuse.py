@@ -66,7 +66,7 @@ def test_what_is_reused_makes_the_same_mix(ws, folder, toy, tmp_path):
         ({"stage": [{"use": "quality"}, *STAGES]}, ["quality", "deduplicate", "pairing", "ratio"]),
         ({"stage": STAGES[:2]}, []),
         ({"task": {"target": "target.jsonl", "test": "test.jsonl", "shots": 9}}, None),
-        ({"pool": {"two": {"path": "two.jsonl"}}}, None),
+        ({"pool": {"two": {"path": "two.jsonl"}}}, ["deduplicate", "pairing", "ratio"]),
     ],
     ids=str,
 )
