@@ -183,38 +183,40 @@ def some_documents(name: str, n: int, seed: int) -> Relation:
     return Relation(table.frame, Vectors.of(vectors, unit=True))
 
 
+VARIED = {
+    "ratio": {"budget": 30, "cap": 0.4},
+    "pairing": {"k": 4, "min_share": 0.4},
+    "deduplicate": {"min_similarity": 0.7},
+    "dsir": {"budget": 20, "by": "label", "order": "sampled"},
+    "relevance": {"k": 3},
+    "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
+    "c4": {"min_sentences": 0, "bad_words": "word word"},
+    "fineweb": {"min_sentence_lines": -1.0, "short": 12},
+    "language": {"keep": "af"},
+    "cluster_importance": {"budget": 20, "order": "sampled"},
+    "label_noise": {"k": 9, "min_share": 1.0},
+    "pii": {"action": "drop"},
+    "bm25": {"budget": 20},
+    "blocklist": {"terms": "word word word word, b"},
+    "classifier": {"model": "random", "max_score": 0.6},
+    "source_value": {"z": 0.0, "budget": 20, "draws": 2, "c": 1.0},
+    "trust": {"min_trust": 1.0},
+    "dpp": {"budget": 20, "relevance": "score"},
+    "facility_location": {"budget": 20, "k": 9, "sample": 40},
+    "k_center": {"budget": 20},
+    "mmr": {"budget": 20},
+    "round_robin": {"budget": 20},
+    "tsds": {"budget": 20, "near_duplicate": 0.7},
+    "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
+}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_order_of_rows_changes_no_verdict(stage):
     tables = {
         name: some_documents(name, n, n) for name, n in {"target": 12, "dev": 5, "test": 9, "candidates": 80}.items()
     }
-    parameters = {
-        "ratio": {"budget": 30, "cap": 0.4},
-        "pairing": {"k": 4, "min_share": 0.4},
-        "deduplicate": {"min_similarity": 0.7},
-        "dsir": {"budget": 20, "by": "label", "order": "sampled"},
-        "relevance": {"k": 3},
-        "gopher": {"min_words": 2, "min_lettered": 0.0, "min_stop_words": 0},
-        "c4": {"min_sentences": 0, "bad_words": "word word"},
-        "fineweb": {"min_sentence_lines": -1.0, "short": 12},
-        "language": {"keep": "af"},
-        "cluster_importance": {"budget": 20, "order": "sampled"},
-        "label_noise": {"k": 9, "min_share": 1.0},
-        "pii": {"action": "drop"},
-        "bm25": {"budget": 20},
-        "blocklist": {"terms": "word word word word, b"},
-        "classifier": {"model": "random", "max_score": 0.6},
-        "source_value": {"z": 0.0, "budget": 20, "draws": 2, "c": 1.0},
-        "trust": {"min_trust": 1.0},
-        "dpp": {"budget": 20, "relevance": "score"},
-        "facility_location": {"budget": 20, "k": 9, "sample": 40},
-        "k_center": {"budget": 20},
-        "mmr": {"budget": 20},
-        "round_robin": {"budget": 20},
-        "tsds": {"budget": 20, "near_duplicate": 0.7},
-        "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
-    }
-    first, joins = run(stage, tables, **parameters.get(stage, {}))
+    first, joins = run(stage, tables, **VARIED.get(stage, {}))
     assert len(first) == 80
     assert set(first["keep"]) == {True, False}
     assert [join.engine for join in joins] == ["faiss"] * JOINS[stage]
@@ -222,8 +224,37 @@ def test_the_order_of_rows_changes_no_verdict(stage):
         shuffled = {
             name: table.take(np.random.default_rng(seed).permutation(len(table))) for name, table in tables.items()
         }
-        again, _ = run(stage, shuffled, **parameters.get(stage, {}))
+        again, _ = run(stage, shuffled, **VARIED.get(stage, {}))
         assert _comparable(again) == _comparable(first)
+
+
+ALONE = [stage for stage in STAGES if Stage.load(stage, Path()).alone]
+
+
+@pytest.mark.parametrize("stage", ALONE)
+def test_what_judges_each_alone_says_the_same_whatever_is_beside_it(stage):
+    """A wrong mark shows: of halves, of single documents, and of halves with documents beside them, bit by bit."""
+    tables = {name: some_documents(name, n, n) for name, n in {"target": 40, "dev": 5, "test": 9}.items()}
+    candidates, rng = some_documents("candidates", 80, 80), np.random.default_rng(5)
+    for parameters in (NEEDED.get(stage, {}), VARIED.get(stage, {})):
+
+        def said(rows, given=parameters):
+            found, _ = run(stage, {**tables, "candidates": candidates.take(rows)}, **NEEDED.get(stage, {}) | given)
+            return {row["id"]: row for row in found.to_dicts()}
+
+        whole = said(range(80))
+        order = rng.permutation(80)
+        for part in (order[:40], order[40:], order[:7], *order[:6, None]):
+            some = said(part)
+            assert some == {name: whole[name] for name in some}
+            assert len(some) == len(part)
+
+
+def test_which_stages_judge_each_alone():
+    assert ALONE == [
+        "blocklist", "c4", "decontaminate", "fineweb", "gopher", "language", "pii", "quality", "relevance",
+        "relevance_centroid", "relevance_label",
+    ]  # fmt: skip
 
 
 def _comparable(frame: pl.DataFrame) -> list:

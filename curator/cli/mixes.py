@@ -99,7 +99,8 @@ def diff(
     one: str,
     other: str,
     by: Annotated[
-        str | None, typer.Option(help="Count by source, label, target, cluster, or a column of the pool's documents.")
+        str | None,
+        typer.Option(help="Count by source, label, stage, target, cluster, or a column of the pool's documents."),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Clusters; by default the root of the documents.")] = None,
     seed: Annotated[int, typer.Option(help="Of the clusters.")] = 0,

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +14,32 @@ from curator import origins
 from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import texts_of
-from curator.errors import DataError, UnknownNameError, UsageError, VerificationError, WorkspaceError
+from curator.errors import UnknownNameError, UsageError, VerificationError
 from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
-from curator.mix.build import Built, build, steps, sum_of
+from curator.mix.build import Built, build, steps
 from curator.mix.card import card
 from curator.mix.combine import recipe_of, task_of
+from curator.mix.differences import changes, with_fates
 from curator.mix.earlier import earlier
 from curator.mix.explain import Explanation, explanation
 from curator.mix.export import write_dataset, write_file
-from curator.mix.grouped import KEY, by_cluster, by_target, compared
+from curator.mix.grouped import KEY, by_cluster, by_stage, by_target, compared
 from curator.mix.listing import listed
-from curator.mix.lock import CHANGED, digest, inputs, lock, locked_recipe, locked_steps
-from curator.mix.locked import CURRENT, LOCK, corpora_of, fixed_versions, licences, lock_of, version
+from curator.mix.lock import CHANGED, digest, inputs, lock
+from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
 from curator.mix.members import members
+from curator.mix.rebuilding import StoredEncoder, rebuilt
 from curator.mix.stored import FILES, seal, store
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
 from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.unchanged import unchanged
 from curator.mix.union import StoredMix
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.session import Session
-from curator.vectors import Encoded, Encoder
+from curator.vectors import Encoder
 
 __all__ = [
     "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "Mix", "StoredEncoder", "StoredMix", "Task", "Verification",
@@ -84,9 +89,12 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from)
+        alone = len(list(takewhile(lambda step: step.stage.alone, plan)))
+        same = partial(unchanged, task=task, corpora=workshop.corpora, session=workshop.session)
+        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from, alone, same)
         if known is not None:
-            log.info("the first %d stages are those of %s", known.stages, known)
+            of = "" if known.same is None else f" for {len(known.same):,} documents"
+            log.info("the first %d stages are those of %s%s", known.stages, known, of)
         built = build(task, plan, workshop.session, certified=True, known=known)
     with announced(home / CURRENT):
         if built is not None:
@@ -238,40 +246,8 @@ class Mix:
         Raises VerificationError when it is not what the lockfile says, WorkspaceError when what it needs is damaged.
         """
         catalogue = self._workshop.corpora.catalogue
-        damaged = [f"{corpus.name}/{name}" for corpus in self._corpora() for name in corpus.damaged()]
-        if damaged:
-            raise WorkspaceError(f"{self.name} cannot be verified, these files are damaged: {', '.join(damaged)}")
         made_with = encoder or StoredEncoder(self.lock["encoder"], catalogue.root)
-        plan = locked_steps(self.lock)
-        for step in plan:
-            directory = Path(str(step.parameters.get("model")))
-            if step.model and sum_of(directory) != step.model:
-                what = "is not what it was" if directory.is_dir() else "is not there any more"
-                raise VerificationError(
-                    f"{self.name} cannot be verified: {directory}, the model of its stage {step.name!r}, {what}; "
-                    "put back the one that the mix was made with"
-                )
-        corpora = Corpora(catalogue, lambda: made_with)
-        session = self._workshop.session
-        gone = self.lock.get("forgotten", 0)
-        since = f"{gone:,} documents were forgotten since; " if gone else ""
-        try:
-            task = prepare(
-                locked_recipe(self.lock), self.lock["seed"], corpora, session, versions=fixed_versions(self.lock)
-            )
-            again = build(task, plan, session)
-        except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
-            if not gone:
-                raise
-            raise VerificationError(f"{self.name} does not rebuild: {since}{error}") from error
-        changed = CHANGED in self.lock or bool(len(again.changed))
-        if digest(again.frame, texts=changed) != self.lock["ids_sha256"]:
-            changes = len(_changes(self.frame(), again.frame))
-            raise VerificationError(
-                f"{self.name} does not rebuild: {changes:,} documents differ, or else their order or weights; {since}"
-                f"it was made with {_listed(self.lock['versions'])}"
-            )
-        return again, task
+        return rebuilt(self.lock, Corpora(catalogue, lambda: made_with), self._workshop.session, self.frame)
 
     def restore(self) -> None:
         """Write its files again, from the stored versions and vectors. Raises as ``rebuild`` does."""
@@ -290,8 +266,10 @@ class Mix:
         saw it).
 
         ``by`` counts instead, a row a ``group``: ``source``, ``label``, any column of the pool's documents, ``target``
-        (the target document it was paired with) or ``cluster`` (of the vectors of both mixes' documents: ``k`` of
-        them, by default the square root of their number, drawn by ``seed``). ``both, only_here, only_there,
+        (the target document it was paired with), ``stage`` (of every document that the mixes chose from: the stage that
+        left it out, or ``in the mix``, so that ``moved_out`` and ``moved_in`` say whose fate changed) or ``cluster``
+        (of the vectors of both mixes' documents: ``k`` of them, by default the square root of their number, drawn by
+        ``seed``). ``both, only_here, only_there,
         moved_out, moved_in, share_here, share_there`` are as in ``grouped.compared``; ``text`` is the target document,
         or the one nearest to the middle of its cluster. Raises UnknownNameError for a column that neither has.
         """
@@ -299,19 +277,7 @@ class Mix:
             raise UsageError(f"k = {k} says how many clusters; say by = 'cluster', not {by!r}")
         if by is not None:
             return self._diff_by(other, by, k, seed)
-        changes = _changes(self.frame(), other.frame())
-        fates = {"removed": other.ledger(), "added": self.ledger()}
-        parts = []
-        for change, part in changes.group_by("change", maintain_order=True):
-            ledger = fates.get(str(change[0]))
-            if ledger is None:
-                parts.append(part.with_columns(pl.lit(None, pl.String).alias(c) for c in ("stage", "rule", "reason")))
-                continue
-            decided = ledger.filter("deciding").select("corpus", "id", "stage", "rule", "reason")
-            joined = part.join(decided, on=["corpus", "id"], how="left", maintain_order="left")
-            parts.append(joined.with_columns(pl.col("stage").fill_null("not in the pool")))
-        empty = changes.clear().with_columns(pl.lit(None, pl.String).alias(c) for c in ("stage", "rule", "reason"))
-        return pl.concat([empty, *parts])
+        return with_fates(changes(self.frame(), other.frame()), self.ledger(), other.ledger())
 
     def _diff_by(self, other: "Mix", by: str, k: int | None, seed: int) -> pl.DataFrame:
         if by == "cluster":
@@ -322,6 +288,8 @@ class Mix:
                     "which cannot be compared; build one of them again with the other's encoder"
                 )
             return compared(*by_cluster(one, two, k, seed))
+        if by == "stage":
+            return compared(by_stage(self.ledger()), by_stage(other.ledger()))
         if by == "target":
             here, there = (by_target(mix.frame(), mix.ledger()) for mix in (self, other))
             partners = pl.concat(pl.read_parquet(mix._directory / "partners.parquet") for mix in (self, other))
@@ -366,37 +334,3 @@ class Mix:
             text = card(self.lock, self.summary(), self.frame(), self.licences(), self.tags)
             return write_dataset(path, self.frame(), self.lock, text)
         return write_file(path, self.frame(), self.lock)
-
-
-class StoredEncoder:
-    """Stands for the encoder of a lockfile: its vectors are in the store, and nothing is encoded again."""
-
-    def __init__(self, key: str, root: Path) -> None:
-        self.key = key
-        self.dimension = 0
-        self._root = root
-
-    def encode(self, texts: Sequence[str], **_: Any) -> Encoded:
-        raise WorkspaceError(
-            f"{len(texts):,} vectors of {self.key} are not in {self._root} any more; build the mix again"
-        )
-
-
-def _changes(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Rows ``corpus, id, source, label, change`` from ``one`` to ``other``."""
-    key = ["corpus", "id"]
-    shown = [*key, "source", "label"]
-    removed = one.join(other, on=key, how="anti", maintain_order="left").select(shown)
-    added = other.join(one, on=key, how="anti", maintain_order="left").select(shown)
-    both = one.join(other, on=key, how="inner", suffix="_other", maintain_order="left")
-    relabelled = pl.col("label").ne_missing(pl.col("label_other"))
-    reworded = ~relabelled & (pl.col("text") != pl.col("text_other"))
-    same = [
-        (change, both.filter(differs).select(shown)) for change, differs in (("label", relabelled), ("text", reworded))
-    ]
-    parts = [("removed", removed), ("added", added), *same]
-    return pl.concat([part.with_columns(pl.lit(change).alias("change")) for change, part in parts])
-
-
-def _listed(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())

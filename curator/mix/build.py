@@ -16,13 +16,14 @@ from curator.certificates import Certificate, certify
 from curator.errors import DataError, RecipeError, UsageError
 from curator.files import sha256
 from curator.functions import decontamination_coverage, kl_reduction, masked
+from curator.mix.judging import judge
 from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
 from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, VERDICT, Stage, run, shipped
+from curator.stages import LEDGER, VERDICT, Stage, shipped
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -56,7 +57,8 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
-    reused: tuple[str, ...] = ()  # the stages whose verdicts are those of a stored mix
+    reused: dict[str, Any] | None = None  # where verdicts are from: mix, stages (stage, taken, judged), changes
+    warned: tuple[dict[str, Any], ...] = ()  # what stages warned of: stage, message
 
 
 def steps(task: Task) -> list[Step]:
@@ -176,14 +178,14 @@ def build(
 ) -> Built:
     """Run the stages in order; ``certified``: compare those that an index served with exact search.
 
-    What a stored mix says of the first of them, if one is ``known``, is taken from there.
+    What a stored mix says of the first of them, if one is ``known``, is taken from there, and the rest is judged.
 
     Raises DataError when nothing survives, naming the stage that dropped the last.
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions, reused = [], [], [], []
+    coverage, changed, reductions, taken, warned = [], [], [], [], []
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
@@ -195,7 +197,9 @@ def build(
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
-        verdicts = earlier or run(step.stage, step.parameters, relations, session)
+        said = known.warned(step.name) if known and earlier else []
+        verdicts, messages = judge(step.stage, step.parameters, relations, session, earlier, said)
+        warned += [{"stage": step.name, "message": message} for message in messages]
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
         ledger.append(
             _ledger_rows(
@@ -208,14 +212,15 @@ def build(
         changed += [_unseen(step, task), verdicts.frame.select(list(TEXTS)).drop_nulls("text")]
         candidates = _survivors(candidates, verdicts.frame, step)
         seconds[step.name] = time.perf_counter() - started
-        if known and earlier:
-            reused.append(step.name)
+        _require(candidates, step.name)
+        if earlier:
+            taken.append({"stage": step.name, "taken": len(earlier.of), "judged": len(earlier.rest)})
+        if known and earlier and known.same is None:
             certificates.append(known.certificate(step.name))
             reductions += known.reductions(step.name)
             continue
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
-        _require(candidates, step.name)
         reductions += _reductions(step, task, relations["candidates"], candidates)
     unlabelled = candidates.frame.filter(~pl.col("label").is_in(list(task.labels)).fill_null(value=False))
     if len(unlabelled):
@@ -224,16 +229,18 @@ def build(
             f"{len(unlabelled):,} documents would be in the mix without a label of the task, {first_id} among them; "
             "sources that serve as 'vote' get theirs in the stage 'pairing'"
         )
+    frame, decided = candidates.frame.select(MIX), _decided(pl.concat(ledger))
     return Built(
-        candidates.frame.select(MIX),
-        _decided(pl.concat(ledger)),
+        frame,
+        decided,
         seconds,
         tuple(joins),
         _last(changed),
         tuple(filter(None, certificates)),
         tuple(coverage),
         tuple(reductions),
-        tuple(reused),
+        {"mix": str(known), "stages": taken, "changes": known.changes(frame, decided)} if known and taken else None,
+        tuple(warned),
     )
 
 

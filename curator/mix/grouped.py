@@ -6,6 +6,7 @@ from curator.functions.clusters import clusters
 from curator.relation import Relation
 
 KEY = ["corpus", "id"]
+IN = "in the mix"
 TEXTS = {"group": pl.String, "text": pl.String}
 HERE, THERE = ["both", "only_here", "moved_out"], ["both", "only_there", "moved_in"]
 
@@ -52,6 +53,12 @@ def by_target(mix: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
     paired = ledger.filter(pl.col("partner_corpus") == "target").sort("position")
     partners = paired.group_by(KEY).agg(pl.format("{}:{}", "partner_corpus", "partner_id").last().alias("group"))
     return mix.select(KEY).join(partners, on=KEY, how="left", maintain_order="left")
+
+
+def by_stage(ledger: pl.DataFrame) -> pl.DataFrame:
+    """``corpus, id, group`` of all documents that a mix chose from: the stage that left each out, or ``in the mix``."""
+    fate = pl.when("keep").then(pl.lit(IN)).otherwise("stage")
+    return ledger.filter("deciding").select(*KEY, fate.alias("group"))
 
 
 def by_cluster(

@@ -13,6 +13,12 @@ from curator.mix.explain import sentence
 EXAMPLES = 4  # kept, and as many dropped of each stage
 BINS = 24
 QUOTAS = 5  # told of those that could not be met
+CHANGES = {
+    "added": "in, which it left out",
+    "removed": "out, which it had",
+    "label": "with another label",
+    "text": "with another text",
+}
 LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reasons name them
 
 
@@ -23,8 +29,26 @@ def told(summary: dict[str, Any]) -> list[str]:
 
 
 def _reused(summary: dict[str, Any]) -> list[str]:
-    stages = summary.get("reused")
-    return [f"{', '.join(stages)}: verdicts of a stored mix of the same documents and settings"] if stages else []
+    """How many verdicts are those of a stored mix, and what became of its documents."""
+    reused = summary.get("reused")
+    if not reused:
+        return []
+    stages = ", ".join(
+        f"{row['stage']} {row['taken']:,}" + (f" ({row['judged']:,} more were judged)" if row["judged"] else "")
+        for row in reused["stages"]
+    )
+    counts = {change: [row for row in reused["changes"] if row["change"] == change] for change in CHANGES}
+    moved = [_moved(change, rows) for change, rows in counts.items() if rows]
+    return [
+        f"verdicts taken from {reused['mix']}: {stages}",
+        f"against {reused['mix']}: {'; '.join(moved) or 'the same documents'}",
+    ]
+
+
+def _moved(change: str, rows: list[dict[str, Any]]) -> str:
+    """How many documents there are of a change, and of which stages."""
+    stages = ", ".join(f"{row['stage']} {row['documents']:,}" for row in rows if row["stage"])
+    return f"{sum(row['documents'] for row in rows):,} {CHANGES[change]}" + (f": {stages}" if stages else "")
 
 
 def _quotas(summary: dict[str, Any]) -> list[str]:

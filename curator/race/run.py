@@ -89,7 +89,7 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     }
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
-        mix, seconds = _mix(recipe, workshop, task)
+        mix = _mix(recipe, workshop, task)
         summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
             what, done = f"training {arm}, seed {seed}", len(runs) * steps
@@ -99,11 +99,8 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
                     progress(what, done + number, total)
 
             step(0, 0.0)
-            own = seconds if arm == "mix" else 0.0
             chosen = partial(choose_of, stored[arm], workshop, task) if arm in stored else partial(choose, arm, task)
-            ran = _run(
-                arm, task, mix, chosen, evaluation=evaluation, directory=directory, selection_seconds=own, step=step
-            )
+            ran = _run(arm, task, mix, chosen, evaluation=evaluation, directory=directory, step=step)
             runs.append(ran)
     if progress:
         progress("training", total, total)
@@ -140,14 +137,27 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     }
 
 
-def _mix(recipe: Recipe, workshop: Workshop, task: Task) -> tuple[Mix | CuratorError, float]:
-    """The mix of one seed and the seconds it took, or why there is none: the other seeds and arms go on."""
-    started = time.perf_counter()
+def _mix(recipe: Recipe, workshop: Workshop, task: Task) -> Mix | CuratorError:
+    """The mix of one seed, or why there is none: the other seeds and arms go on."""
     try:
-        mix: Mix | CuratorError = make(recipe, workshop, seed=task.seed, task=task)
+        return make(recipe, workshop, seed=task.seed, task=task)
     except DataError as error:
-        mix = error
-    return mix, time.perf_counter() - started
+        return error
+
+
+def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
+    """How long it took to choose the documents of an arm: of a mix, its stages when it was built, whenever that was.
+
+    ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
+    """
+    if arm != "mix":
+        return {"selection_seconds": round(seconds, 3), "reused_verdicts": 0}
+    summary = mix.summary()
+    reused = summary.get("reused") or {"stages": []}
+    return {
+        "selection_seconds": round(sum(row["seconds"] for row in summary["funnel"]), 3),
+        "reused_verdicts": sum(row["taken"] for row in reused["stages"]),
+    }
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
@@ -182,7 +192,6 @@ def _run(
     *,
     evaluation: Evaluation,
     directory: Path,
-    selection_seconds: float,
     step: Step,
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
@@ -193,15 +202,22 @@ def _run(
         if isinstance(mix, CuratorError):
             raise mix
         documents = chosen(mix).documents
-        selection_seconds = selection_seconds or time.perf_counter() - started
+        selection = _selection(arm, mix, time.perf_counter() - started)
         made_from = _inputs(arm, task, documents, evaluation)
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
-        values |= {"inputs": made_from, "documents": len(documents), "selection_seconds": round(selection_seconds, 3)}
+        values |= {"inputs": made_from, "documents": len(documents), **selection}
         values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
-        failed = {"documents": 0, "selection_seconds": 0.0, "steps": 0, "best_step": 0, "seconds": 0.0}
+        failed = {
+            "documents": 0,
+            "selection_seconds": 0.0,
+            "reused_verdicts": 0,
+            "steps": 0,
+            "best_step": 0,
+            "seconds": 0.0,
+        }
         return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
     write_sealed(path, values)
     return values

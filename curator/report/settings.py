@@ -55,12 +55,18 @@ def _runs(record: dict[str, Any], results: Results) -> Markup:
                 count(run["steps"]),
                 count(run["best_step"]),
                 duration(run["seconds"]),
-                duration(run["selection_seconds"]),
+                _selection(run),
                 "" if run["error"] is None else run["error"],
             ]
         )
     classes = ["failed" if run["error"] is not None else None for run in record["runs"]]
     return table("Every run; scores in points", columns, rows, classes, name="runs")
+
+
+def _selection(run: dict[str, Any]) -> str:
+    """The seconds of choosing, and how many verdicts were taken from a stored mix, whose time is not in them."""
+    reused = run.get("reused_verdicts")
+    return duration(run["selection_seconds"]) + (f" and {count(reused)} verdicts reused" if reused else "")
 
 
 def _recipe(recipe: dict[str, Any]) -> Markup:

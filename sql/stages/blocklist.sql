@@ -1,6 +1,7 @@
 -- Drop documents with terms of a list of one's own, by listed_terms(candidates, terms): profanity, brands, anything. A
 -- list says what words a text has, not what it means: quotations, reclaimed words and the names of groups are hit as
 -- well, so look at whom it drops (curator affected MIX --by source). In a recipe terms = { file = "list.txt" } reads it.
+-- judges: each alone
 -- :terms      VARCHAR  ''  the terms, separated by lines or commas
 -- :max_share  FLOAT    0   [0, inf)  terms found for each word of a text, at most; 0 is none at all
 WITH found AS (

@@ -4,6 +4,7 @@
 -- still has those lines. Made for web pages: a title, a query or a short review has no three sentences and is dropped.
 -- C4's language rule is the stage 'language'; its list of bad words is not ours to ship (:bad_words takes one); that no
 -- three sentences come twice in a corpus is no rule for one document. The first rule that fails is reported.
+-- judges: each alone
 -- :max_lorem_ipsum  INTEGER  0   [0, inf)  how often 'lorem ipsum' may come
 -- :max_brackets     INTEGER  0   [0, inf)  how many { a text may have
 -- :bad_words        VARCHAR  ''  regular expression for lower case text that may not match; '' for none

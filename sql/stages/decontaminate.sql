@@ -6,6 +6,7 @@
 -- with its nearest document is a copy too. Every row names its nearest or copied document; that score is there for the
 -- ledger, and choosing by it would be choosing by the test set. The reason lists every layer that found it. A layer
 -- that could check no test document is an error.
+-- judges: each alone
 -- reads: test
 -- fpr: max_similarity of pool and test
 -- :max_similarity  FLOAT    0.9  [-1, inf)  cosine to a test or dev document that makes a near copy; above 1: not looked at

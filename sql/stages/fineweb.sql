@@ -1,6 +1,7 @@
 -- Keep what FineWeb's own three filters keep (Penedo et al. 2024, section 3.6), which follow Gopher's and C4's there.
 -- Made for web pages, where menus and lists show in short lines without end punctuation: a short text of one line fails
 -- for want of a period, or for under 30 characters. The first rule that fails, in the order below, is the one reported.
+-- judges: each alone
 -- :min_sentence_lines   FLOAT    0.12  [-1, 1]  share of lines that end as sentences do: it must be above this
 -- :max_line_characters  FLOAT    0.1   [0, inf)  share of characters in lines that came before: it must be below this
 -- :short                INTEGER  30    [0, inf)  characters below which a line is short

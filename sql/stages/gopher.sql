@@ -2,6 +2,7 @@
 -- of repetition, with its thresholds. They are for English web pages of at least 50 words: a tweet or a review fails the
 -- first rule, any other language the stop words; for such texts use the stage 'quality'. The measures are in
 -- macros/web_pages.sql and macros/repetition.sql. The first rule that fails, in the order below, is the one reported.
+-- judges: each alone
 -- :min_words                 INTEGER  50      [0, inf)  words a text must have
 -- :max_words                 INTEGER  100000  [0, inf)  words a text may have
 -- :min_word_length           FLOAT    3       [0, inf)  characters a word must have in the mean, punctuation included

@@ -2,6 +2,7 @@
 -- model's over all its languages. Short texts leave it unsure: at min_probability 0 the likeliest language decides; at
 -- 0.5 what is unsure is dropped with the rule 'unsure', and that may be any text of a few words. A text without a
 -- letter has no language and is dropped.
+-- judges: each alone
 -- :keep             VARCHAR  'en'  ISO 639 codes of the languages to keep, separated by commas
 -- :min_probability  FLOAT    0     [0, 1]  probability the likeliest language must reach
 WITH named AS (

@@ -2,6 +2,7 @@
 -- et al. 2021) and C4 (Raffel et al. 2020), adapted to short texts and loosened; the measures are in
 -- macros/quality.sql. The first rule that fails, in the order below, is the one reported; a measure that a text is too
 -- short for does not fail.
+-- judges: each alone
 -- :min_words           INTEGER  2     [0, inf)  words a text must have; a character of Chinese, Japanese, Thai … is one
 -- :max_words           INTEGER  1000  [0, inf)  words a text may have
 -- :min_word_length     FLOAT    1.5   [0, inf)  mean characters a word must have; scripts with spaces, from 5 words on

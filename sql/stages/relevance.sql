@@ -2,6 +2,7 @@
 -- mean does not rest on a single, maybe odd, target document. With fewer than k target documents it is the mean of all.
 -- A fixed cosine means a different thing for each encoder; fpr = 1e-4 instead is the one that of 10,000 random pairs of
 -- a pool and a target document one reaches. A candidate makes such a pair with every target document.
+-- judges: each alone
 -- fpr: min_score of pool and target
 -- :min_score  FLOAT    0.35  [-1, 1]  cosine to the nearest target document, or mean of k, that a candidate must reach
 -- :k          INTEGER  1     [1, inf)  nearest target documents whose mean cosine counts

@@ -1,5 +1,6 @@
 -- Keep candidates that are close enough to the centroid of the target, or with by to the nearest of the centroids of
 -- its parts. It asks where the target is, not what is in it: fit for a target of one topic.
+-- judges: each alone
 -- :min_score  FLOAT    0.35  [-1, 1]  cosine to the nearest centroid that a candidate must reach
 -- :by         VARCHAR  NULL  column of the target of which each value has a centroid of its own, such as 'label'
 WITH middles AS (

@@ -1,6 +1,7 @@
 -- Keep candidates that are close enough to some target document of their own label. Those without a label have no such
 -- document and are dropped. A fixed cosine means a different thing for each encoder; fpr = 1e-4 instead is the one that
 -- of 10,000 random pairs of a pool and a target document one reaches.
+-- judges: each alone
 -- fpr: min_score of pool and target
 -- :min_score  FLOAT  0.35  [-1, 1]  cosine to the nearest target document of its label that a candidate must reach
 WITH targets AS (
