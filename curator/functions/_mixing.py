@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from curator import probe
 from curator.functions._documents import Documents
@@ -12,26 +14,54 @@ from curator.functions._labelled import folded, splits
 from curator.functions._ratios import poured, trial_pulls, whole
 from curator.probe import Codes, Floats
 from curator.trials import Judged, Trials
-from curator.vectors import Rows
+from curator.vectors import Matrix, Rows
 
 VERSION = 1  # of what a probe of a ratio is: another gives other losses for the same documents
-DIGITS = 6  # how exactly the optimum of a probe is known
+DIGITS = 5  # how exactly the optimum of a probe is known
 
 
 @dataclass(frozen=True)
-class Part:
-    """Who teaches beside the candidates, and who judges, and the folds of these."""
+class Panel:
+    """Who teaches beside the candidates, and who judges: probes of several parts of the target, or one and dev.
+
+    ``taught``: the target; ``teaches``: (probes, n) whether a document of it teaches that probe; ``judges``: those of
+    all probes, one after the other; ``judged_by``: (judges,) by which; ``folds``: (judges,) what is left out at once.
+    """
 
     taught: Documents
+    teaches: npt.NDArray[np.bool_]
     judges: Documents
+    judged_by: Rows
     folds: Rows
 
+    @classmethod
+    def of(cls, target: Documents, dev: Documents, folds: int, seed: int) -> Self:
+        """Without dev a fold is a part of the target; the folds of dev are drawn as those would be."""
+        parts = splits(target, dev, folds, seed)
+        teaches = np.array([np.isin(target.rows, taught.rows) for taught, _ in parts]).reshape(len(parts), len(target))
+        whole = dev if len(dev) else target
+        rows = np.concatenate([np.empty(0, np.int64), *(judges.rows for _, judges in parts)])
+        place = np.empty(whole.rows.max(initial=0) + 1, np.int64)
+        place[whole.rows] = np.arange(len(whole))
+        by = np.repeat(np.arange(len(parts)), [len(judges) for _, judges in parts])
+        judges = whole.take(place[rows])
+        return cls(target, teaches, judges, by, np.maximum(folded(judges, folds, seed), 0) if len(dev) else by)
+
+    def only(self, fold: int) -> "Panel":
+        """Those who judge in a fold, with their probe."""
+        judges = np.flatnonzero(self.folds == fold)
+        probes = np.unique(self.judged_by[judges])
+        by = np.searchsorted(probes, self.judged_by[judges])
+        return Panel(self.taught, self.teaches[probes], self.judges.take(judges), by, self.folds[judges])
+
     def digest(self, names: list[str], c: float) -> bytes:
-        """Of all that decides what a probe says but the candidates that it is trained on."""
+        """Of all that decides what its probes say but the candidates that they are trained on."""
         found = hashlib.sha256(repr((VERSION, names, c)).encode())
         for side in (self.taught, self.judges):
             found.update(side.vectors.matrix().astype("<f4").tobytes())
             found.update(side.codes(names).astype("<i8").tobytes())
+        found.update(self.teaches.tobytes())
+        found.update(self.judged_by.astype("<i8").tobytes())
         return found.digest()
 
 
@@ -53,7 +83,7 @@ class Mixing:
     sample: int
     c: float
     seed: int
-    parts: tuple[Part, ...]
+    panel: Panel
     memory: Trials
 
     @property
@@ -61,16 +91,6 @@ class Mixing:
         """(groups,) the shares of a draw that takes no notice of the groups."""
         found: Floats = poured(self.rooms, self.sizes[None])[0]
         return found
-
-    @property
-    def folds(self) -> Rows:
-        """(judges,) the fold of each."""
-        return np.concatenate([part.folds for part in self.parts])
-
-    @property
-    def truth(self) -> Codes:
-        """(judges,) their labels."""
-        return np.concatenate([part.judges.codes(self.names) for part in self.parts])
 
     def ratios(self, trials: int) -> Floats:
         """(n, groups) what is tried: the prior, and draws around it, each once."""
@@ -84,11 +104,22 @@ class Mixing:
         """(groups,) documents that a probe is trained on."""
         return whole(ratio, round(self.sample * ratio.sum()))
 
-    def judged(self, ratio: Floats, draw: str, parts: tuple[Part, ...] | None = None) -> Judged:
-        """What the probes of a ratio say of the judges, for one draw of documents."""
+    def judged(self, ratio: Floats, draw: str, panel: Panel | None = None) -> Judged:
+        """What the probes of a ratio say, for one draw of documents. Trained once for the same documents.
+
+        ``panel``: its own, or a part of it.
+        """
+        panel = panel or self.panel
         chosen, weights = self._chosen(self.counts(ratio), draw)
-        found = [self._judged(part, chosen, weights) for part in (self.parts if parts is None else parts)]
-        return Judged(*(np.concatenate([getattr(one, name) for one in found]) for name in ("losses", "predicted")))
+        vectors, labels = self.among.vectors.take(chosen).matrix(), self._codes[chosen]
+        key = hashlib.sha256(panel.digest(self.names, self.c))
+        for array in (vectors.astype("<f4"), labels.astype("<i8"), weights.astype("<f8")):
+            key.update(array.tobytes())
+        known = self.memory.get(key.hexdigest(), len(panel.judges))
+        if known is None:
+            known = _judged(panel, vectors, labels, weights, self.names, self.c)
+            self.memory.put(key.hexdigest(), known)
+        return known
 
     def _chosen(self, counts: Codes, draw: str) -> tuple[Rows, Floats]:
         """The first documents of each group, again from the first where there are not enough.
@@ -118,29 +149,14 @@ class Mixing:
     def _codes(self) -> Codes:
         return self.among.codes(self.names)
 
-    def _judged(self, part: Part, chosen: Rows, weights: Floats) -> Judged:
-        """Fitted once for the same documents, wherever they come from."""
-        vectors, labels = self.among.vectors.take(chosen).matrix(), self._codes[chosen]
-        weights = weights / weights.sum() if weights.any() else weights
-        key = hashlib.sha256(part.digest(self.names, self.c))
-        for array in (vectors.astype("<f4"), labels.astype("<i8"), weights.astype("<f8")):
-            key.update(array.tobytes())
-        known = self.memory.get(key.hexdigest(), len(part.judges))
-        if known is None:
-            rows = np.concatenate([part.taught.vectors.matrix(), vectors])
-            labels = np.concatenate([part.taught.codes(self.names), labels])
-            shares = probe.shares_of(np.ones(len(part.taught)), weights)
-            fitted = probe.fit(rows, labels, shares, len(self.names), c=self.c)
-            told, truth = fitted.log_probabilities(part.judges.vectors.matrix()), part.judges.codes(self.names)
-            known = Judged(np.round(-told[np.arange(len(truth)), truth], DIGITS), told.argmax(axis=1))
-            self.memory.put(key.hexdigest(), known)
-        return known
 
-
-def parts_of(target: Documents, dev: Documents, folds: int, seed: int) -> tuple[Part, ...]:
-    """Without dev the folds are the parts of the target; those of dev are drawn as those would be."""
-    found = []
-    for number, (taught, judges) in enumerate(splits(target, dev, folds, seed)):
-        own = np.maximum(folded(judges, folds, seed), 0) if len(dev) else np.full(len(judges), number)
-        found.append(Part(taught, judges, own))
-    return tuple(found)
+def _judged(panel: Panel, vectors: Matrix, labels: Codes, weights: Floats, names: list[str], c: float) -> Judged:
+    """Of probes that are trained on some candidates and on the target, each side with half of the loss."""
+    shares = np.array([probe.shares_of(teaches.astype(float), weights) for teaches in panel.teaches]).T
+    rows = np.concatenate([panel.taught.vectors.matrix(), vectors])
+    probes = probe.fit_many(rows, np.concatenate([panel.taught.codes(names), labels]), shares, len(names), c=c)
+    judges, truth = panel.judges.vectors.matrix(), panel.judges.codes(names)
+    told = np.empty((len(truth), len(names)))
+    for number, fitted in enumerate(probes):
+        told[panel.judged_by == number] = fitted.log_probabilities(judges[panel.judged_by == number])
+    return Judged(np.round(-told[np.arange(len(truth)), truth], DIGITS), told.argmax(axis=1))

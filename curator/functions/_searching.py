@@ -73,18 +73,17 @@ class Found:
 
 def search(mixing: Mixing, settings: Settings) -> Found:
     """Every trial, a ratio of least predicted loss, and its gain over the prior."""
-    ratios = mixing.ratios(settings.trials)
+    ratios, folds = mixing.ratios(settings.trials), mixing.panel.folds
     losses = np.array([mixing.judged(ratio, f"{mixing.seed}").losses for ratio in ratios])
     others = poured(mixing.rooms, np.vstack([mixing.sizes, simulated(mixing.sizes, SIMULATED, mixing.seed)]))
     away = settings.penalty * divergence(others, mixing.prior)
     surface = Surface.of(ratios, losses.mean(axis=1))
     of_folds = {
-        fold: _best(Surface.of(ratios, losses[:, mixing.folds != fold].mean(axis=1)), others, away)
-        for fold in np.unique(mixing.folds)
+        fold: _best(Surface.of(ratios, losses[:, folds != fold].mean(axis=1)), others, away)
+        for fold in np.unique(folds)
     }
-    loss, macro_f1 = _confirmed(mixing, of_folds, settings)
-    judges = len(mixing.folds)
-    return Found(_best(surface, others, away), surface, loss, macro_f1, judges, ratios, losses.mean(axis=1))
+    loss, macro_f1 = _confirmed(mixing, of_folds, settings.draws)
+    return Found(_best(surface, others, away), surface, loss, macro_f1, len(folds), ratios, losses.mean(axis=1))
 
 
 def _best(surface: Surface, ratios: Floats, away: Floats) -> Floats:
@@ -94,17 +93,17 @@ def _best(surface: Surface, ratios: Floats, away: Floats) -> Floats:
     return best
 
 
-def _confirmed(mixing: Mixing, of_folds: dict[int, Floats], settings: Settings) -> tuple[Gain, Gain]:
+def _confirmed(mixing: Mixing, of_folds: dict[int, Floats], draws: int) -> tuple[Gain, Gain]:
     """The gain of the ratio that was found without a fold over the prior, on the documents of that fold."""
-    shape = (2, settings.draws, len(mixing.folds))
-    losses, predicted = np.empty(shape), np.empty(shape, np.int64)
-    for draw in range(settings.draws):
+    panel = mixing.panel
+    losses = np.empty((2, draws, len(panel.judges)))
+    predicted = np.empty(losses.shape, np.int64)
+    for draw in range(draws):
         salt = f"{mixing.seed}:{draw}"
+        plain = mixing.judged(mixing.prior, salt)
+        losses[0, draw], predicted[0, draw] = plain.losses, plain.predicted
         for fold, ratio in of_folds.items():
-            parts = tuple(part for part in mixing.parts if (part.folds == fold).any())
-            of_parts = np.concatenate([part.folds for part in parts]) == fold
-            for way, shares in enumerate((mixing.prior, ratio)):
-                judged = mixing.judged(shares, salt, parts)
-                losses[way, draw, mixing.folds == fold] = judged.losses[of_parts]
-                predicted[way, draw, mixing.folds == fold] = judged.predicted[of_parts]
-    return gains((losses[0], losses[1]), (predicted[0], predicted[1]), mixing.truth, mixing.seed)
+            judged, own = mixing.judged(ratio, salt, panel.only(fold)), panel.folds == fold
+            losses[1, draw, own], predicted[1, draw, own] = judged.losses, judged.predicted
+    truth = panel.judges.codes(mixing.names)
+    return gains((losses[0], losses[1]), (predicted[0], predicted[1]), truth, mixing.seed)

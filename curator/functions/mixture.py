@@ -7,7 +7,7 @@ import pyarrow as pa
 from curator import probe
 from curator.errors import QueryError
 from curator.functions._documents import Documents, check_encoder, labelled
-from curator.functions._mixing import Mixing, parts_of
+from curator.functions._mixing import Mixing, Panel
 from curator.functions._results import key_of
 from curator.functions._searching import Found, Settings, search
 from curator.probe import Floats
@@ -82,10 +82,10 @@ def prepared(
     sizes = there["documents"].to_numpy().astype(np.float64)
     table = table.with_columns(prior=pl.col("documents") / max(sizes.sum(), 1))
     total = min(settings.budget, int(sizes.sum()) * settings.max_repeats)
-    parts = parts_of(taught, judges, settings.folds, settings.seed)
+    panel = Panel.of(taught, judges, settings.folds, settings.seed)
     if len(there) < 2:
         return table, "there are no two groups of documents with a label of the target"
-    if sum(len(part.judges) for part in parts) < 2:
+    if len(panel.judges) < 2:
         return table, "there is nobody to judge"
     places = own.replace_strict(there["group"], pl.Series(range(len(there))), return_dtype=pl.Int64).to_numpy()
     weights = _weights(candidates, among)
@@ -101,7 +101,7 @@ def prepared(
         min(settings.sample, total),
         settings.c,
         settings.seed,
-        parts,
+        panel,
         memory,
     )
 
