@@ -29,11 +29,21 @@ class Settings:
     draws: int
     c: float
     folds: int
+    min_dev: int
     seed: int
 
     def __post_init__(self) -> None:
         """Raises QueryError for one that is out of range."""
-        least = {"budget": 1, "sample": 1, "trials": 8, "max_repeats": 1, "draws": 2, "folds": 2, "seed": 0}
+        least = {
+            "budget": 1,
+            "sample": 1,
+            "trials": 8,
+            "max_repeats": 1,
+            "draws": 2,
+            "folds": 2,
+            "min_dev": 0,
+            "seed": 0,
+        }
         for name, value in least.items():
             check_whole_number("mixture", name, getattr(self, name), least=value)
         if not 0 <= self.penalty < float("inf"):

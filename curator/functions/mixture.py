@@ -13,6 +13,7 @@ from curator.functions._searching import Found, Settings, search
 from curator.probe import Floats
 from curator.relation import Relation
 from curator.trials import Trials
+from curator.vectors import Vectors
 
 MOST_GROUPS = 50
 NUMBERS = ("loss_gain", "loss_low", "loss_high", "f1_gain", "f1_low", "f1_high", "explained")
@@ -21,7 +22,8 @@ NUMBERS = ("loss_gain", "loss_low", "loss_high", "f1_gain", "f1_low", "f1_high",
 def mixture(
     target: Relation, dev: Relation, candidates: Relation, groups: Relation, *, budget: int = 1000,
     sample: int = 1500, trials: int = 128, max_repeats: int = 1, penalty: float = 0.01, confirm: str = "loss",
-    draws: int = 5, c: float = probe.STRENGTH, folds: int = 5, seed: int = 0, memory: Trials | None = None,
+    draws: int = 5, c: float = probe.STRENGTH, folds: int = 5,
+    min_dev: int = 100, seed: int = 0, memory: Trials | None = None,
 ) -> pa.Table:  # fmt: skip
     """The shares of groups of candidates, of which a probe on dev learns most, by RegMix (Liu et al., ICLR 2025).
 
@@ -38,8 +40,9 @@ def mixture(
     found by the others, and the documents of the fold judge the probes of that ratio and of the prior, on ``draws``
     of candidates that are not those of the search. The gain's interval is of a bootstrap over documents and draws.
     Only where it is above 0, by log loss or with ``confirm := 'macro_f1'`` by that, is what is found recommended as
-    ``share``; else the prior is. Where dev has no document, each fold of the target judges the probes of the others;
-    the trials by which a fold's ratio is found have then had that fold among those who teach.
+    ``share``; else the prior is. Where dev has fewer than ``min_dev`` documents, they join the target, and each fold of
+    both judges the probes of the others; the trials by which a fold's ratio is found have then had that fold among
+    those who teach.
 
     Returns a row per group, in order: ``group``, ``documents`` (of a label of the target), ``prior``, ``found``,
     ``share``, and the same in all rows: ``better``, ``loss_gain`` (nats per document), ``loss_low``, ``loss_high``,
@@ -48,7 +51,7 @@ def mixture(
     NULL. The result does not depend on the order of the rows. Raises QueryError for relations without vectors, labels
     or groups, for more than 50 groups, or parameters out of range.
     """
-    settings = Settings(budget, sample, trials, max_repeats, penalty, confirm, draws, c, folds, seed)
+    settings = Settings(budget, sample, trials, max_repeats, penalty, confirm, draws, c, folds, min_dev, seed)
     table, mixing = prepared(target, dev, candidates, groups, settings, memory or Trials())
     if isinstance(mixing, str):
         return _rows(table, None, settings, mixing)
@@ -65,6 +68,8 @@ def prepared(
     check_encoder("mixture", taught, judges, among)
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
+    if len(judges) < settings.min_dev:
+        taught, judges = _together(taught, judges), judges.take([])
     every, own = _groups(groups, among)
     table = (
         pl.DataFrame({"group": every})
@@ -103,6 +108,19 @@ def prepared(
         settings.seed,
         panel,
         memory,
+    )
+
+
+def _together(target: Documents, dev: Documents) -> Documents:
+    """The documents of both, each once."""
+    keys = [name for name in target.keys.columns if name in dev.keys.columns]
+    seen = target.keys.select(keys).with_columns(seen=True)
+    new = dev.take(dev.keys.join(seen, on=keys, how="left", maintain_order="left")["seen"].is_null().to_numpy())
+    return Documents(
+        np.concatenate([target.rows, new.rows + target.rows.max(initial=-1) + 1]),
+        pl.concat([target.keys.select(keys), new.keys.select(keys)]),
+        Vectors.concat([target.vectors, new.vectors]) if len(new) else target.vectors,
+        pl.concat([target.labels, new.labels]),
     )
 
 

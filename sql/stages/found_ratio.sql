@@ -1,7 +1,7 @@
 -- Cut to a budget in the ratio between groups that a probe learns most from, where dev confirms it; else in proportion to
 -- the groups' sizes. Many ratios are tried, a regression over them says which is best, and parts of dev that it has not
--- looked at say by how much it is better (RegMix, Liu et al., ICLR 2025; see the table function mixture). Without dev,
--- parts of the target judge probes of the others. Documents without a label are dropped: no probe can learn from them.
+-- looked at say by how much it is better (RegMix, Liu et al., 2024; see the table function mixture). Where dev is small,
+-- parts of it and of the target judge probes of the others. Documents without a label are dropped: they teach no probe.
 -- :budget       INTEGER      1000      [1, inf)  documents to keep
 -- :by           EXPRESSIONS  'source'  what makes a group, in SQL; its values name it: 'web / en'
 -- :trials       INTEGER      128       [8, inf)  ratios that are tried
@@ -11,7 +11,8 @@
 -- :confirm      VARCHAR      'loss'    loss|macro_f1  of which gain the 95 % interval must be above 0
 -- :draws        INTEGER      5         [2, inf)  samples of the candidates by which it is confirmed
 -- :c            FLOAT        100       (0, inf)  inverse of the strength of the penalty on the probe's weights
--- :folds        INTEGER      5         [2, inf)  parts of dev, or without dev of the target
+-- :folds        INTEGER      5         [2, inf)  parts of dev, or of both
+-- :min_dev      INTEGER      100       [0, inf)  with fewer documents of dev, parts of target and dev judge one another
 -- :order        VARCHAR      'score'   score|random  the highest score of earlier stages first, or at random
 -- :seed         INTEGER      0         draws ratios, samples, parts and the random order
 WITH grouped AS (
@@ -34,7 +35,7 @@ found AS (
     FROM mixture(
         'target', 'dev', 'candidates', 'named', budget := $budget, sample := $sample, trials := $trials,
         max_repeats := $max_repeats, penalty := $penalty, confirm := $confirm, draws := $draws, c := $c,
-        folds := $folds, seed := $seed
+        folds := $folds, min_dev := $min_dev, seed := $seed
     )
 ),
 sized AS (
