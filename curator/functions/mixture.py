@@ -25,7 +25,7 @@ def mixture(
     draws: int = 5, c: float = probe.STRENGTH, folds: int = 5,
     min_dev: int = 100, seed: int = 0, memory: Trials | None = None,
 ) -> pa.Table:  # fmt: skip
-    """The shares of groups of candidates, of which a probe on dev learns most, by RegMix (Liu et al., ICLR 2025).
+    """The shares of groups of candidates, of which a probe on dev learns most, by RegMix (Liu et al., 2024).
 
     ``groups`` gives documents, by ``corpus`` and ``id``, the group that is in its column ``group``. In each of
     ``trials`` ratios ``sample`` documents of the groups (at most the ``budget``) train a probe together with the
@@ -69,7 +69,7 @@ def prepared(
     among = among.take(among.codes(names) >= 0)
     judges = judges.take(judges.codes(names) >= 0)
     if len(judges) < settings.min_dev:
-        taught, judges = _together(taught, judges), judges.take([])
+        taught, judges = _together(taught, judges), judges.take(np.zeros(len(judges), bool))
     every, own = _groups(groups, among)
     table = (
         pl.DataFrame({"group": every})
