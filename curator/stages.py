@@ -44,6 +44,7 @@ from curator.nearest import (
 )  # fmt: skip
 from curator.relation import Relation
 from curator.session import Session, sql_folder
+from curator.trials import Trials
 
 VERDICT: dict[str, type[pl.DataType]] = {
     "corpus": pl.String,
@@ -303,16 +304,18 @@ class Verdicts:
 
 def run(
     stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session,
-    searching: Searching = AS_ASKED,
+    searching: Searching = AS_ASKED, trials: Trials | None = None,
 ) -> Verdicts:  # fmt: skip
     """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``.
+
+    What probes of ratios say is kept in ``trials``, and taken from there.
 
     Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
     """
     visible = {name: relation for name, relation in relations.items() if name != "test" or stage.reads_test}
     arguments = stage.arguments(parameters, relations["candidates"], session)
     try:
-        query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS), searching=searching)
+        query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS, trials=trials), searching=searching)
         table = query.fetch()
     except QueryError as error:
         settings = ", ".join(f"${name} = {_short(value)}" for name, value in parameters.items())

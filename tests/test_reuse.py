@@ -20,9 +20,9 @@ def ran(monkeypatch):
     """The names of the stages that were run."""
     names, run = [], build.__globals__["run"]
 
-    def noted(stage, *rest):
+    def noted(stage, *rest, **named):
         names.append(stage.name)
-        return run(stage, *rest)
+        return run(stage, *rest, **named)
 
     monkeypatch.setitem(build.__globals__, "run", noted)
     return names

@@ -54,7 +54,7 @@ class Panel:
         by = np.searchsorted(probes, self.judged_by[judges])
         return Panel(self.taught, self.teaches[probes], self.judges.take(judges), by, self.folds[judges])
 
-    def digest(self, names: list[str], c: float) -> bytes:
+    def digest(self, names: list[str], c: float) -> str:
         """Of all that decides what its probes say but the candidates that they are trained on."""
         found = hashlib.sha256(repr((VERSION, names, c)).encode())
         for side in (self.taught, self.judges):
@@ -62,7 +62,7 @@ class Panel:
             found.update(side.codes(names).astype("<i8").tobytes())
         found.update(self.teaches.tobytes())
         found.update(self.judged_by.astype("<i8").tobytes())
-        return found.digest()
+        return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,11 @@ class Mixing:
         found: Floats = poured(self.rooms, self.sizes[None])[0]
         return found
 
+    @cached_property
+    def digest(self) -> str:
+        """Of all that decides what a ratio's probes say but the candidates."""
+        return self.panel.digest(self.names, self.c)
+
     def ratios(self, trials: int) -> Floats:
         """(n, groups) what is tried: the prior, and draws around it, each once."""
         pulls = np.vstack([self.sizes, trial_pulls(self.group_names, self.sizes, trials - 1, self.seed)])
@@ -112,13 +117,13 @@ class Mixing:
         panel = panel or self.panel
         chosen, weights = self._chosen(self.counts(ratio), draw)
         vectors, labels = self.among.vectors.take(chosen).matrix(), self._codes[chosen]
-        key = hashlib.sha256(panel.digest(self.names, self.c))
+        key = hashlib.sha256(panel.digest(self.names, self.c).encode())
         for array in (vectors.astype("<f4"), labels.astype("<i8"), weights.astype("<f8")):
             key.update(array.tobytes())
-        known = self.memory.get(key.hexdigest(), len(panel.judges))
+        known = self.memory.get(self.digest, key.hexdigest())
         if known is None:
             known = _judged(panel, vectors, labels, weights, self.names, self.c)
-            self.memory.put(key.hexdigest(), known)
+            self.memory.put(self.digest, key.hexdigest(), known)
         return known
 
     def _chosen(self, counts: Codes, draw: str) -> tuple[Rows, Floats]:

@@ -1,6 +1,7 @@
 """The search for a ratio between groups, and the judgement of what it found, by documents that it has not looked at."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,22 @@ class Found:
         """Whether the interval of the gain is above 0."""
         return (self.loss if confirm == "loss" else self.macro_f1).low > 0
 
+    def evidence(self, mixing: Mixing, confirm: str) -> dict[str, Any]:
+        """All of it as plain values, for a record."""
+        return {
+            "panel": mixing.digest,
+            "groups": mixing.group_names,
+            "prior": np.round(mixing.prior, 6).tolist(),
+            "found": np.round(self.ratio, 6).tolist(),
+            "better": self.is_better(confirm),
+            "told": self.told(confirm),
+            "explained": round(self.surface.explained, 6),
+            "trials": [
+                {"documents": mixing.counts(ratio).tolist(), "loss": round(float(loss), 6)}
+                for ratio, loss in zip(self.ratios, self.losses, strict=True)
+            ],
+        }
+
     def told(self, confirm: str) -> str:
         """The verdict in a sentence."""
         verdict = "better" if self.is_better(confirm) else "no better"
@@ -93,6 +110,7 @@ def search(mixing: Mixing, settings: Settings) -> Found:
         for fold in np.unique(folds)
     }
     loss, macro_f1 = _confirmed(mixing, of_folds, settings.draws)
+    mixing.memory.save()
     return Found(_best(surface, others, away), surface, loss, macro_f1, len(folds), ratios, losses.mean(axis=1))
 
 

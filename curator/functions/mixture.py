@@ -52,10 +52,13 @@ def mixture(
     or groups, for more than 50 groups, or parameters out of range.
     """
     settings = Settings(budget, sample, trials, max_repeats, penalty, confirm, draws, c, folds, min_dev, seed)
-    table, mixing = prepared(target, dev, candidates, groups, settings, memory or Trials())
+    memory = memory or Trials()
+    table, mixing = prepared(target, dev, candidates, groups, settings, memory)
     if isinstance(mixing, str):
         return _rows(table, None, settings, mixing)
-    return _rows(table, search(mixing, settings), settings, "")
+    found = search(mixing, settings)
+    memory.evidence.append(found.evidence(mixing, confirm))
+    return _rows(table, found, settings, "")
 
 
 def prepared(

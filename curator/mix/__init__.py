@@ -34,6 +34,8 @@ from curator.mix.union import StoredMix
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.session import Session
+from curator.trials import FOLDER as TRIALS
+from curator.trials import Trials
 from curator.vectors import Encoded, Encoder
 
 __all__ = [
@@ -87,7 +89,8 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
         known = earlier(workshop.corpora.catalogue.root / "mixes", made_from)
         if known is not None:
             log.info("the first %d stages are those of %s", known.stages, known)
-        built = build(task, plan, workshop.session, certified=True, known=known)
+        trials = Trials(workshop.corpora.catalogue.root / TRIALS)
+        built = build(task, plan, workshop.session, certified=True, known=known, trials=trials)
     with announced(home / CURRENT):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)

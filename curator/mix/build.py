@@ -23,6 +23,7 @@ from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import LEDGER, VERDICT, Stage, run, shipped
+from curator.trials import Trials
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -56,6 +57,7 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
+    mixtures: tuple[dict[str, Any], ...] = ()  # by found_ratio: stage, and the evidence of its search
     reused: tuple[str, ...] = ()  # the stages whose verdicts are those of a stored mix
 
 
@@ -172,18 +174,21 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
 
 
 def build(
-    task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False, known: Known | None = None
-) -> Built:
+    task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False, known: Known | None = None,
+    trials: Trials | None = None,
+) -> Built:  # fmt: skip
     """Run the stages in order; ``certified``: compare those that an index served with exact search.
 
-    What a stored mix says of the first of them, if one is ``known``, is taken from there.
+    What a stored mix says of the first of them, if one is ``known``, is taken from there, and from ``trials`` what
+    probes of ratios said.
 
     Raises DataError when nothing survives, naming the stage that dropped the last.
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions, reused = [], [], [], []
+    coverage, changed, reductions, mixtures, reused = [], [], [], [], []
+    trials = trials or Trials()
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
@@ -195,7 +200,7 @@ def build(
         started = time.perf_counter()
         relations = {**task.relations, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
-        verdicts = earlier or run(step.stage, step.parameters, relations, session)
+        verdicts = earlier or run(step.stage, step.parameters, relations, session, trials=trials)
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
         ledger.append(
             _ledger_rows(
@@ -212,7 +217,10 @@ def build(
             reused.append(step.name)
             certificates.append(known.certificate(step.name))
             reductions += known.reductions(step.name)
+            mixtures += known.mixtures(step.name)
             continue
+        mixtures += [{"stage": step.name, **evidence} for evidence in trials.evidence]
+        trials.evidence.clear()
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         _require(candidates, step.name)
@@ -233,6 +241,7 @@ def build(
         tuple(filter(None, certificates)),
         tuple(coverage),
         tuple(reductions),
+        tuple(mixtures),
         tuple(reused),
     )
 

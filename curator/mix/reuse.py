@@ -59,3 +59,7 @@ class Known:
     def reductions(self, name: str) -> list[dict[str, Any]]:
         """What that stage gained, if it is ``dsir``."""
         return [row for row in self._summary.get("reductions", ()) if row["stage"] == name]
+
+    def mixtures(self, name: str) -> list[dict[str, Any]]:
+        """The searches of that stage for a ratio, if it is ``found_ratio``."""
+        return [row for row in self._summary.get("mixtures", ()) if row["stage"] == name]
