@@ -106,8 +106,8 @@ class Mixing:
         return shares[np.sort(first)]
 
     def counts(self, ratio: Floats) -> Codes:
-        """(groups,) documents that a probe is trained on."""
-        return whole(ratio, round(self.sample * ratio.sum()))
+        """(groups,) documents that a probe is trained on: fewer where the groups of the ratio have no more."""
+        return whole(ratio / ratio.sum(), round(self.sample * ratio.sum()))
 
     def judged(self, ratio: Floats, draw: str, panel: Panel | None = None) -> Judged:
         """What the probes of a ratio say, for one draw of documents. Trained once for the same documents.

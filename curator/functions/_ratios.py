@@ -34,7 +34,10 @@ def poured(rooms: Floats, pulls: Floats) -> Floats:
 
 
 def whole(shares: Floats, total: int) -> Codes:
-    """(groups,) whole numbers that add up to the total, by largest remainder; of equal ones the first gets it."""
+    """(groups,) whole numbers that add up to the total, by largest remainder; of equal ones the first gets it.
+
+    The shares sum to one.
+    """
     exact = np.round(shares * total, 6)
     counts = np.floor(exact).astype(np.int64)
     rest = np.round(counts - exact, 6)
