@@ -370,3 +370,23 @@ def test_another_label_weight_vector_or_c_is_another_trial(tmp_path):
             mixed(target, dev, changed, memory=fresh, **parameters, **more)
         )
         assert memory.fitted - known == fresh.fitted
+
+
+def test_a_fold_is_judged_by_what_the_others_found(monkeypatch):
+    seen, of = [], Surface.of
+    monkeypatch.setattr(searching.Surface, "of", lambda ratios, losses: seen.append(losses) or of(ratios, losses))
+    mixed(documents(12, 1, name="t"), documents(12, 2, name="d"), planted(30, 3), folds=3, min_dev=0)
+    sizes = np.array([6, 3, 3])  # two of the four documents of each label are in the first
+    assert sum((12 - size) * losses for size, losses in zip(sizes, seen[1:], strict=True)) == pytest.approx(
+        24 * seen[0]
+    )
+
+
+def test_documents_beyond_a_group_count_again():
+    choices = searching.Settings(150, 150, 8, 2, 0.01, "loss", 2, 1.0, 2, 0, 0)
+    pool = planted(30, 3)
+    prepared = importlib.import_module("curator.functions.mixture").prepared
+    _, mixing = prepared(documents(6, 1), documents(6, 2), pool, grouped(pool), choices, Trials())
+    rows, weights = mixing._chosen(np.array([40, 30, 5]), "x")
+    assert len(rows) == len(set(rows.tolist())) == 65
+    assert weights.tolist() == [2.0] * 10 + [1.0] * 55
