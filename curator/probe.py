@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 Floats = npt.NDArray[np.float64]
@@ -73,6 +74,40 @@ def fit(
     weights[shown] = halves * model.coef_ if binary else model.coef_
     intercept[shown] = halves[:, 0] * model.intercept_ if binary else model.intercept_
     return Probe(weights, intercept)
+
+
+def fit_many(rows: Rows, labels: Codes, shares: Floats, count: int, *, c: float = STRENGTH) -> list[Probe]:
+    """The probes of ``fit`` for each column of (n, probes) shares, all at once: each row is read once for all of them.
+
+    Raises ValueError where a probe has no two labels to tell apart.
+    """
+    probes = shares.shape[1]
+    shown = np.array([np.bincount(labels, share, minlength=count) > 0 for share in shares.T])
+    if (fewest := shown.sum(axis=1).min()) < 2:
+        raise ValueError(f"a probe needs documents of two labels, not of {fewest}")
+    across, parts = np.ascontiguousarray(rows.T, dtype=np.float64), np.ascontiguousarray(shares.T)
+    barred = np.where(shown, 0.0, -1e30).T[:, :, None]
+    true = (np.arange(count)[:, None] == labels)[:, None, :] * parts  # (labels, probes, n), as all that is large here
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        matrix = flat.reshape(count * probes, -1)
+        logits = (matrix[:, :-1] @ across + matrix[:, -1:]).reshape(count, probes, -1) + barred
+        logits -= logits.max(axis=0)
+        chances = np.exp(logits)
+        totals = chances.sum(axis=0)
+        loss = np.vdot(parts, np.log(totals)) - np.vdot(true, logits) + np.vdot(matrix[:, :-1], matrix[:, :-1]) / 2 / c
+        slopes = (chances * (parts / totals) - true).reshape(count * probes, -1)
+        by_weights = slopes @ across.T + matrix[:, :-1] / c
+        return float(loss), np.hstack([by_weights, slopes.sum(axis=1)[:, None]]).ravel()
+
+    start = np.zeros(count * probes * (len(across) + 1))
+    options = {"gtol": 1e-7, "ftol": 0.0, "maxiter": 10_000, "maxfun": 100_000}
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(count, probes, -1)
+    weights, intercepts = (
+        np.where(shown.T[:, :, None], best[:, :, :-1], 0.0),
+        np.where(shown.T, best[:, :, -1], -np.inf),
+    )
+    return [Probe(weights[:, probe], intercepts[:, probe]) for probe in range(probes)]
 
 
 def shares_of(target: Floats, selected: Floats, *, lambda_: float = -0.5) -> Floats:

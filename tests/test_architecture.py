@@ -12,9 +12,9 @@ PACKAGE = Path(curator.__file__).parent
 # In the order of reading; a module imports only from those before it (and from its own package).
 ORDER = (
     "errors", "files", "markdown", "hardware", "recipe", "documents", "vectors", "encoder", "training", "catalogue",
-    "relation", "neighbours", "probe", "calibration", "indexes", "brought", "origins", "corpora", "session", "nearest",
-    "statements", "functions", "stages", "certificates", "mix", "upkeep", "race", "report", "results", "estimate",
-    "demo", "workspace", "cli",
+    "relation", "neighbours", "probe", "trials", "calibration", "indexes", "brought", "origins", "corpora", "session",
+    "nearest", "statements", "functions", "stages", "certificates", "mix", "upkeep", "race", "report", "results",
+    "estimate", "demo", "workspace", "cli",
 )  # fmt: skip
 
 ONLY_IN = {

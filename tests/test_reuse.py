@@ -20,9 +20,9 @@ def ran(monkeypatch):
     """The names of the stages that were run."""
     names, run = [], stages.run
 
-    def noted(stage, *rest):
+    def noted(stage, *rest, **named):
         names.append(stage.name)
-        return run(stage, *rest)
+        return run(stage, *rest, **named)
 
     monkeypatch.setattr("curator.mix.judging.run", noted)
     return names

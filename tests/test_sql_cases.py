@@ -208,6 +208,7 @@ VARIED = {
     "round_robin": {"budget": 20},
     "tsds": {"budget": 20, "near_duplicate": 0.7},
     "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
+    "found_ratio": {"budget": 30, "sample": 20, "trials": 10, "draws": 2, "c": 1.0, "by": "id[-1:] < '5'"},
 }
 
 

@@ -12,6 +12,7 @@
     mixes/<name>/                          mix.parquet, ledger.parquet, summary.json and lock.json, written last
     races/<name>/                          record.json and one file per finished run
     models/<name>/                         fine-tuned models in the hub's format
+    trials/                                what probes of ratios said (see trials.py); lost with it is time alone
 
 A version is named by a hash of what it holds, so adding the same documents again changes nothing, and an older
 version stays for the mixes that were built from it. One writer at a time; readers need no lock, because nothing

@@ -21,9 +21,20 @@ def splits(target: Documents, dev: Documents, folds: int, seed: int) -> list[tup
     if len(dev):
         found = [(target, dev)]
     else:
-        fold = _folds(target, folds, seed)
+        fold = folded(target, folds, seed)
         found = [(target.take(fold != number), target.take(fold == number)) for number in range(folds)]
     return [(taught, judge) for taught, judge in found if len(judge) and taught.labels.n_unique() > 1]
+
+
+def folded(documents: Documents, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """(n,) the fold of each, −1 for one whose label no other has; drawn by nothing but the keys and the seed."""
+    fold = np.full(len(documents), -1)
+    order = documents.drawn(f"fold {seed}")
+    for label in documents.labels.unique().sort():
+        mine = order[(documents.labels == label).to_numpy()[order]]
+        if len(mine) > 1:
+            fold[mine] = np.arange(len(mine)) % folds
+    return fold
 
 
 def source_of(relation: Relation, rows: Rows) -> pl.Series:
@@ -43,14 +54,3 @@ def table(relation: Relation, rows: Rows, columns: dict[str, npt.NDArray[np.floa
         result = result.with_columns(pl.Series(name, whole).fill_nan(None))
     found: pa.Table = result.to_arrow(compat_level=pl.CompatLevel.newest())
     return found
-
-
-def _folds(documents: Documents, folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """(n,) the fold of each, −1 for one whose label no other has; drawn by nothing but the keys and the seed."""
-    fold = np.full(len(documents), -1)
-    order = documents.drawn(f"fold {seed}")
-    for label in documents.labels.unique().sort():
-        mine = order[(documents.labels == label).to_numpy()[order]]
-        if len(mine) > 1:
-            fold[mine] = np.arange(len(mine)) % folds
-    return fold

@@ -39,6 +39,8 @@ from curator.mix.union import StoredMix
 from curator.recipe import Recipe
 from curator.relation import Relation
 from curator.session import Session
+from curator.trials import FOLDER as TRIALS
+from curator.trials import Trials
 from curator.vectors import Encoder
 
 __all__ = [
@@ -95,7 +97,8 @@ def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None
         if known is not None:
             of = "" if known.same is None else f" for {len(known.same):,} documents"
             log.info("the first %d stages are those of %s%s", known.stages, known, of)
-        built = build(task, plan, workshop.session, certified=True, known=known)
+        trials = Trials(workshop.corpora.catalogue.root / TRIALS)
+        built = build(task, plan, workshop.session, certified=True, known=known, trials=trials)
     with announced(home / CURRENT):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)

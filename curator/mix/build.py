@@ -24,6 +24,7 @@ from curator.recipe import Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import LEDGER, VERDICT, Stage, shipped
+from curator.trials import Trials
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 
@@ -57,6 +58,7 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
+    mixtures: tuple[dict[str, Any], ...] = ()  # by found_ratio: stage, and the evidence of its search
     reused: dict[str, Any] | None = None  # where verdicts are from: mix, stages (stage, taken, judged), changes
     warned: tuple[dict[str, Any], ...] = ()  # what stages warned of: stage, message
 
@@ -174,18 +176,21 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
 
 
 def build(
-    task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False, known: Known | None = None
-) -> Built:
+    task: Task, plan: Sequence[Step], session: Session, *, certified: bool = False, known: Known | None = None,
+    trials: Trials | None = None,
+) -> Built:  # fmt: skip
     """Run the stages in order; ``certified``: compare those that an index served with exact search.
 
-    What a stored mix says of the first of them, if one is ``known``, is taken from there, and the rest is judged.
+    What a stored mix says of the first of them, if one is ``known``, is taken from there, and the rest is judged; what
+    probes of ratios said is taken from ``trials``.
 
     Raises DataError when nothing survives, naming the stage that dropped the last.
     """
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions, taken, warned = [], [], [], [], []
+    coverage, changed, reductions, mixtures, taken, warned = [], [], [], [], [], []
+    trials = trials or Trials()
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
     if candidates.can_embed and plan:
@@ -198,7 +203,7 @@ def build(
         relations = {**task.relations, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
         said = known.warned(step.name) if known and earlier else []
-        verdicts, messages = judge(step.stage, step.parameters, relations, session, earlier, said)
+        verdicts, messages = judge(step.stage, step.parameters, relations, session, trials, earlier, said)
         warned += [{"stage": step.name, "message": message} for message in messages]
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
         ledger.append(
@@ -218,7 +223,10 @@ def build(
         if known and earlier and known.same is None:
             certificates.append(known.certificate(step.name))
             reductions += known.reductions(step.name)
+            mixtures += known.mixtures(step.name)
             continue
+        mixtures += [{"stage": step.name, **evidence} for evidence in trials.evidence]
+        trials.evidence.clear()
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         reductions += _reductions(step, task, relations["candidates"], candidates)
@@ -239,6 +247,7 @@ def build(
         tuple(filter(None, certificates)),
         tuple(coverage),
         tuple(reductions),
+        tuple(mixtures),
         {"mix": str(known), "stages": taken, "changes": known.changes(frame, decided)} if known and taken else None,
         tuple(warned),
     )

@@ -1,7 +1,8 @@
 """The verdicts of one stage: those that a stored mix has are taken, the rest is judged; what it warns of is kept."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from curator.errors import CuratorWarning
@@ -9,10 +10,13 @@ from curator.mix.reuse import Taken
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import Stage, Verdicts, run
+from curator.trials import Trials
+
+Relations = dict[str, Relation]
 
 
 def judge(
-    stage: Stage, parameters: Mapping[str, Any], relations: dict[str, Relation], session: Session,
+    stage: Stage, parameters: Mapping[str, Any], relations: Relations, session: Session, trials: Trials,
     taken: Taken | None = None, warned: Sequence[str] = (),
 ) -> tuple[Verdicts, list[str]]:  # fmt: skip
     """The verdicts on all candidates, and what the stage warns of.
@@ -22,7 +26,7 @@ def judge(
     """
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always", CuratorWarning)  # kept, too, where a person does not want to see it
-        verdicts = _verdicts(stage, parameters, relations, session, taken)
+        verdicts = _verdicts(partial(run, stage, parameters, session=session, trials=trials), relations, taken)
     messages = [str(one.message) for one in raised if issubclass(one.category, CuratorWarning)]
     again = [message for message in warned if message not in messages]
     for message in again:
@@ -32,12 +36,9 @@ def judge(
     return verdicts, [*again, *messages]
 
 
-def _verdicts(
-    stage: Stage, parameters: Mapping[str, Any], relations: dict[str, Relation], session: Session, taken: Taken | None
-) -> Verdicts:
+def _verdicts(judged: Callable[[Relations], Verdicts], relations: Relations, taken: Taken | None) -> Verdicts:
     if taken is None:
-        return run(stage, parameters, relations, session)
+        return judged(relations)
     if not len(taken.rest):
         return taken.verdicts
-    rest = {**relations, "candidates": relations["candidates"].take(taken.rest)}
-    return taken.with_rest(run(stage, parameters, rest, session))
+    return taken.with_rest(judged({**relations, "candidates": relations["candidates"].take(taken.rest)}))

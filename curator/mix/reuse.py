@@ -90,6 +90,10 @@ class Known:
         """What that stage gained, if it is ``dsir``."""
         return [row for row in self._summary.get("reductions", ()) if row["stage"] == name]
 
+    def mixtures(self, name: str) -> list[dict[str, Any]]:
+        """The searches of that stage for a ratio, if it is ``found_ratio``."""
+        return [row for row in self._summary.get("mixtures", ()) if row["stage"] == name]
+
     def changes(self, frame: pl.DataFrame, ledger: pl.DataFrame) -> list[dict[str, Any]]:
         """How many documents a mix with this frame and ledger has and this one has not, and the other way round.
 

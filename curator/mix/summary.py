@@ -25,7 +25,8 @@ LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reason
 def told(summary: dict[str, Any]) -> list[str]:
     """How the stages decided, in sentences: leaks, cosines that came of a rate, what dsir gained, an index lost."""
     certificates = [str(Certificate(**row)) for row in summary.get("certificates", ())]
-    return _reused(summary) + _leaks(summary) + _rates(summary) + _reductions(summary) + _quotas(summary) + certificates
+    parts = (_reused, _leaks, _rates, _reductions, _mixtures, _quotas)
+    return [line for part in parts for line in part(summary)] + certificates
 
 
 def _reused(summary: dict[str, Any]) -> list[str]:
@@ -87,6 +88,18 @@ def _reductions(summary: dict[str, Any]) -> list[str]:
         f"documents fell by {row['reduction']:.3f} nats, from {row['kl_pool']:.3f} to {row['kl_selected']:.3f}; at "
         f"random it would have been {row['random_reduction']:.3f}"
         for row in summary.get("reductions", ())
+    ]
+
+
+def _mixtures(summary: dict[str, Any]) -> list[str]:
+    """Of each search for a ratio what it found, and whether that was believed."""
+    return [
+        f"{row['stage']}: {row['told']}; found by {len(row['trials'])} trials: "
+        + ", ".join(
+            f"{group} {found:.1%} ({prior:.1%})"
+            for group, found, prior in zip(row["groups"], row["found"], row["prior"], strict=True)
+        )
+        for row in summary.get("mixtures", ())
     ]
 
 

@@ -17,6 +17,7 @@ from curator.nearest.ranking import DeclinedError
 from curator.nearest.sides import stored
 from curator.nearest.tree import Node, leaves, replace_in_place, walk, walk_expression
 from curator.relation import EmbedQuery, Relation, matrix_of
+from curator.trials import Trials
 from curator.vectors import Vectors
 
 Function = Callable[..., pa.Table]
@@ -30,13 +31,17 @@ class Tools:
     relations: Mapping[str, Relation]
     functions: tuple[Function, ...] = ()
     embed: EmbedQuery | None = None  # for a text that is compared with no relation in particular
+    trials: Trials | None = None  # what probes said earlier, for functions that train many
 
 
-def call_function(
-    function: Function, call: Node, ctes: list[Node], relations: Mapping[str, Relation], engine: Engine
-) -> pa.Table:
-    """Evaluate the arguments of a table function and call it. Raises QueryError for arguments it does not take."""
-    signature = inspect.signature(function)
+def call_function(function: Function, call: Node, ctes: list[Node], tools: Tools, engine: Engine) -> pa.Table:
+    """Evaluate the arguments of a table function and call it. Raises QueryError for arguments it does not take.
+
+    One annotated ``Trials`` is no argument of SQL's: it gets those of the tools.
+    """
+    whole = inspect.signature(function)
+    parameters = {name: each for name, each in whole.parameters.items() if each.annotation != Trials | None}
+    signature = whole.replace(parameters=list(parameters.values()))
     positional = [argument["expression"] for argument in call["arguments"] if not argument["name"]]
     named = {argument["name"]: argument["expression"] for argument in call["arguments"] if argument["name"]}
     try:
@@ -45,11 +50,12 @@ def call_function(
         raise QueryError(f"{function.__name__}{signature}: {error}") from None
     for name, expression in bound.arguments.items():
         if signature.parameters[name].annotation in (Relation, Relation | None):
-            bound.arguments[name] = _relation(expression, ctes, relations, engine)
+            bound.arguments[name] = _relation(expression, ctes, tools.relations, engine)
         else:
             what = f"{function.__name__}(… {name})"
             bound.arguments[name] = _typed(_value(expression, what, engine), signature.parameters[name], what)
-    return function(*bound.args, **bound.kwargs)
+    given = {name: tools.trials for name in whole.parameters if name not in parameters}
+    return function(*bound.args, **bound.kwargs, **given)
 
 
 def fold_embeddings(node: Node, engine: Engine, tools: Tools) -> None:

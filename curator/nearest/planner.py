@@ -127,7 +127,7 @@ class Planner:
         for argument in table["function"]["arguments"]:
             if argument["expression"].get("class") == "SUBQUERY":
                 self.query(argument["expression"]["subquery"]["node"], scope.ctes)
-        result = call_function(function, table["function"], scope.ctes, self.tools.relations, self.engine)
+        result = call_function(function, table["function"], scope.ctes, self.tools, self.engine)
         name = f"__call{self.engine.next_number()}"
         self.engine.add(name, result)
         self.engine.calls[function.__name__] = result

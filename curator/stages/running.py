@@ -12,6 +12,7 @@ from curator.nearest import AS_ASKED, JoinReport, Searching, Tools, rewrite
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages.stage import Stage
+from curator.trials import Trials
 
 VERDICT: dict[str, type[pl.DataType]] = {
     "corpus": pl.String,
@@ -47,10 +48,11 @@ class Verdicts:
 
 def run(
     stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session,
-    searching: Searching = AS_ASKED,
+    searching: Searching = AS_ASKED, trials: Trials | None = None,
 ) -> Verdicts:  # fmt: skip
     """Run a stage over ``candidates`` and the other relations. Only a stage that says so sees ``test``, and one that
-    judges each document alone does not see ``pool``.
+    judges each document alone does not see ``pool``. What probes of ratios say is kept in ``trials``, and taken
+    from there.
 
     Raises QueryError, naming the file, for SQL that fails and for verdicts on what is not a candidate.
     """
@@ -58,7 +60,7 @@ def run(
     visible = {name: relation for name, relation in relations.items() if name not in hidden}
     arguments = stage.arguments(parameters, relations["candidates"], session)
     try:
-        query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS), searching=searching)
+        query = rewrite(session, stage.sql, arguments, Tools(visible, FUNCTIONS, trials=trials), searching=searching)
         table = query.fetch()
     except QueryError as error:
         settings = ", ".join(f"${name} = {_short(value)}" for name, value in parameters.items())

@@ -34,7 +34,7 @@ from curator.files import (
 )
 from curator.mix import CHANGED, FILES, digest, seal, summarise
 from curator.upkeep.gc import renew
-from curator.upkeep.layout import folders, mixes
+from curator.upkeep.layout import folders, mixes, trial_files
 from curator.vectors import VectorStore, text_hash
 
 Keys = set[tuple[str, str]]  # by which a mix knows a document: pool's name, or target, dev, test; and its id
@@ -133,6 +133,8 @@ def _forget(catalogue: Catalogue, document: str, texts: set[str]) -> Forgotten:
     for path in root.glob(f"indexes/*/*/{calibration.FILES}"):
         if calibration.against(path) in {(name, corpus.version) for corpus in held}:
             remove(path)
+    for path in trial_files(root):
+        remove(path)  # losses of documents, which may be those of this one
     same = _same_text(catalogue, document, texts)
     if not same:
         for directory in folders(root / "vectors"):

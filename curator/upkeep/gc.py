@@ -9,9 +9,9 @@ from curator import calibration
 from curator.catalogue import Catalogue
 from curator.corpora import Corpora
 from curator.errors import WorkspaceError
-from curator.files import leftovers, remove
+from curator.files import leftovers, read_json, remove
 from curator.mix import LOCK, StoredEncoder
-from curator.upkeep.layout import Version, folders, kept
+from curator.upkeep.layout import Version, folders, kept, mixes, trial_files
 from curator.vectors import HashSet, Places, VectorStore, text_hash
 
 GONE = ".gone-"  # before the version of a corpus that is being removed
@@ -52,7 +52,7 @@ def gc(catalogue: Catalogue, *, dry_run: bool = False) -> Collected:
         used = kept(catalogue)
         live = _live(catalogue, used)
         versions, derived = (_unused(catalogue.root / kind, used) for kind in ("corpora", "indexes"))
-        derived += _calibrations(catalogue.root, used)
+        derived += _calibrations(catalogue.root, used) + _trials(catalogue.root)
         unfinished, half = _unfinished(catalogue.root), _half_written(catalogue.root)
         going = [*versions, *derived, *unfinished, *half]
         freed = _bytes(going)
@@ -84,6 +84,13 @@ def _calibrations(root: Path, used: set[Version]) -> list[Path]:
     """Those against versions of corpora that are not in use, beside versions that are."""
     found = ((path, calibration.against(path)) for path in root.glob(f"indexes/*/*/{calibration.FILES}"))
     return [path for path, other in found if other not in (None, *used) and _version_of(path) in used]
+
+
+def _trials(root: Path) -> list[Path]:
+    """Those of probes that no stored mix found its ratio by."""
+    summaries = [read_json(directory / "summary.json") for directory, _ in mixes(root)]
+    named = {row["panel"] for summary in summaries for row in summary.get("mixtures", ())}
+    return [path for path in trial_files(root) if path.stem not in named]
 
 
 def _version_of(path: Path) -> Version:

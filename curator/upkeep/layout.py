@@ -8,6 +8,7 @@ from curator.catalogue import MANIFEST, Catalogue, fits
 from curator.errors import WorkspaceError
 from curator.files import is_sealed, read_json
 from curator.mix import CURRENT, LOCK, lock_of
+from curator.trials import FOLDER as TRIALS
 
 Version = tuple[str, str]  # a corpus, and which of its versions
 
@@ -32,6 +33,11 @@ def mixes(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         for directory in folders(home):
             if (values := lock_of(directory)) is not None:
                 yield directory, values
+
+
+def trial_files(root: Path) -> list[Path]:
+    """What is kept of probes of ratios, in order."""
+    return sorted((root / TRIALS).glob("*.json"))
 
 
 def kept(catalogue: Catalogue) -> set[Version]:
