@@ -5,7 +5,7 @@
 -- that differ by more than chance, and for the error of a share that was learned from few days.
 --   curator sql -f recipes/shift_alarm.sql -s label=negative -s learn=28 -s watch=56 -s slack=0.5 -s false_alarms=0.05
 -- label: whose share is watched; learn: the first days; slack: z that a day may be above before it counts.
-WITH days AS (
+WITH days AS MATERIALIZED (
     SELECT
         day,
         row_number() OVER (ORDER BY day) AS number,
@@ -33,10 +33,14 @@ watched AS (
     FROM summed
 ),
 -- 1,000 runs of quiet days: place by place a day of those learned from.
-drawn AS (
-    SELECT r.run, p.place, d.n, d.hits
+picked AS MATERIALIZED (
+    SELECT run, place, 1 + md5_number_lower(concat_ws(':', run, place)) % $learn AS number
     FROM range(1000) AS r (run), range($learn + $watch) AS p (place)
-    JOIN days AS d ON d.number = 1 + md5_number_lower(concat_ws(':', r.run, p.place)) % $learn
+),
+drawn AS (
+    SELECT p.run, p.place, d.n, d.hits
+    FROM picked AS p
+    JOIN days AS d ON d.number = p.number
 ),
 expecting AS (
     SELECT
@@ -71,6 +75,5 @@ SELECT
     l.threshold,
     max(w.day) FILTER (w.cusum = 0) OVER (ORDER BY w.number) AS quiet_until
 FROM watched AS w, limits AS l
-WHERE true
 QUALIFY w.cusum > l.threshold
 ORDER BY w.day
