@@ -23,11 +23,11 @@ os.environ["COLUMNS"] = "118"  # what the commands print is as wide as a page
 import examples_clicks
 import examples_stream
 from circumstances import circumstances
+from tables import bare
 from typer.testing import CliRunner
 
 from curator import Workspace
 from curator.cli import app
-from curator.race.statistics import analyse, verdict
 
 Row = dict[str, Any]
 
@@ -72,7 +72,7 @@ def main() -> None:
         found |= EXAMPLES[name](data, work)
         found["seconds"] = round(time.perf_counter() - started)
         record = json.loads(out.read_text("utf8")) if out.exists() else {}
-        out.write_text(json.dumps(record | {name: found}, indent=1, ensure_ascii=False) + "\n", "utf8")
+        out.write_text(json.dumps(record | {name: found}, ensure_ascii=False, separators=(",", ":")) + "\n", "utf8")
 
 
 def support_desk(data: Path, work: Path) -> Row:
@@ -87,17 +87,7 @@ def support_desk(data: Path, work: Path) -> Row:
     shell.run("holes", f'curator -w desk sql "{HOLES}"')
     ws = Workspace(work / "desk")
     race = ws.race(RECIPES / "support-desk.toml", data=data)
-    results = analyse(race.record)
-    return {
-        "shown": shell.shown,
-        "arms": race.table(),
-        "verdict": verdict(results),
-        "seeds": race.record["recipe"]["race"]["seeds"],
-        "steps": race.record["recipe"]["train"]["steps"],
-        "test": race.record["evaluation"]["documents"],
-        "race_commit": race.record["commit"],
-        "race_seconds": race.record["seconds"],
-    }
+    return {"shown": shell.shown, "race": bare(race.record)}
 
 
 def chosen(ws: Workspace) -> tuple[str, str]:
@@ -123,11 +113,13 @@ QUALIFY row_number() OVER (PARTITION BY d.label ORDER BY similarity, id) = 1 ORD
 
 
 def sentiment_stream(data: Path, work: Path) -> Row:
-    return examples_stream.measured(Shell(work, data).run, data, work)
+    shell = Shell(work, data)
+    return {**examples_stream.measured(shell.run, data, work), "shown": shell.shown}
 
 
 def recommender(data: Path, work: Path) -> Row:
-    return examples_clicks.measured(Shell(work, work / "clicks").run, data, work)
+    shell = Shell(work, work / "clicks")
+    return {**examples_clicks.measured(shell.run, data, work), "shown": shell.shown}
 
 
 EXAMPLES: dict[str, Callable[[Path, Path], Row]] = {

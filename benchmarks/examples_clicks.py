@@ -7,6 +7,7 @@ communities, and of ``carousel``, whose items are clicked for their place, four 
 probe sees the products of the two items' vectors, component by component.
 """
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import tomllib
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
