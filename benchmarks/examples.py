@@ -2,11 +2,12 @@
 
     python benchmarks/examples.py --data DIR --work DIR [--only NAME] [--out FILE]
 
-``support-desk``: intents of a bank's support desk, with other assistants' utterances as the pool. ``sentiment-stream``:
-tweets to airlines, dealt out to days, and an alarm when the share of the negative ones shifts. ``recommender``: pairs of
-titles and a click, made from titles of reddit posts. The sets are read from ``--data`` (benchmarks/README.md says
-where each comes from), workspaces and the files that are made lie in ``--work``, where what is there already is used
-again. Each example is a part of the record, ``benchmarks/records/examples.json``, with its commit and versions.
+``support-desk``: intents of a bank's support desk, with other assistants' utterances as the pool.
+``sentiment-stream``: tweets to airlines, dealt out to days, and an alarm when the share of the negative ones shifts.
+``recommender``: pairs of titles and a click, made from titles of reddit posts. The sets are read from ``--data``
+(benchmarks/README.md says where each comes from); workspaces and the files that are made lie in ``--work``, where what
+is there already is used again. Each example is a part of the record, ``benchmarks/records/examples.json``, with its
+commit and versions.
 """
 
 import argparse

@@ -216,7 +216,7 @@ def interval(values: Matrix) -> list[float]:
 
 
 def reranked(ws: Workspace, asked: list[str]) -> list[Row]:
-    """Of five of the 20 nearest: how near, of how many communities, and their Vendi score; means over the items asked."""
+    """Of five of the 20 nearest: how near, of how many communities, and their Vendi score; means over items."""
     rows = []
     for name, call in RERANKED.items():
         found = []

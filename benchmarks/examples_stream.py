@@ -76,7 +76,8 @@ def told(data: Path) -> pl.DataFrame:
     """``id, text, truth, is_theme`` of the tweets that the recipe neither teaches nor tests with."""
     return duckdb.sql(f"""
         SELECT id, text, label AS truth, label = 'negative' AND regexp_matches(lower(text), '{THEME}') AS is_theme
-        FROM read_parquet('{data}/sentiment/airline_tweets.parquet') WHERE md5_number_lower(id) % 10 BETWEEN 2 AND 6 ORDER BY id
+        FROM read_parquet('{data}/sentiment/airline_tweets.parquet')
+        WHERE md5_number_lower(id) % 10 BETWEEN 2 AND 6 ORDER BY id
     """).pl()
 
 
@@ -137,7 +138,7 @@ def simulated(tweets: pl.DataFrame, guesses: pl.Series, size: str) -> list[Row]:
 
 
 def summary(shifted: list[int | None], quiet: list[int | None]) -> Row:
-    """Days from the shift to the alarm, of the streams without an alarm before it; alarms of streams without a shift."""
+    """Days from the shift to the alarm, of streams without an alarm before it; alarms of those without a shift."""
     clean = [at for at in shifted if at is None or at >= SHIFT]
     delays = [at - SHIFT + 1 for at in clean if at is not None]
     late = sorted([*delays, *[DAYS] * (len(clean) - len(delays))])  # no alarm in four weeks counts as later than any

@@ -142,8 +142,9 @@ def sentiment_stream(part: Row) -> str:
             f"{row['found'] / max(1, row['clean']):.0%} of {row['clean']} | {days} |"
         )
     told = (
-        f"The model's macro-F1 on the {part['tweets']:,} tweets is {model['macro_f1']:.3f}; of the negative ones it calls "
-        f"{model['called_negative_of_negative']:.0%} negative, of the others {model['called_negative_of_others']:.0%}."
+        f"The model's macro-F1 on the {part['tweets']:,} tweets is {model['macro_f1']:.3f}; of the negative ones it "
+        f"calls {model['called_negative_of_negative']:.0%} negative, of the others "
+        f"{model['called_negative_of_others']:.0%}."
     )
     return "\n".join([*lines, "", told])
 
