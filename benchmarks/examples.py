@@ -80,6 +80,7 @@ def support_desk(data: Path, work: Path) -> Row:
     shell = Shell(work, data)
     shell.run("mix", "curator -w desk mix recipes/support-desk.toml")
     shell.run("search", "curator -w desk search assistant 'somebody else paid with my card' -k 4")
+    shell.run("labels", f'curator -w desk sql "{LABELS}"')
     shell.run("ledger", f'curator -w desk sql "{LEDGER}"')
     kept, dropped = chosen(Workspace(work / "desk"))
     shell.run("kept", f"curator -w desk explain support-desk {kept}")
@@ -104,6 +105,10 @@ def chosen(ws: Workspace) -> tuple[str, str]:
 LEDGER = """SELECT stage, rule, count(*) AS n FROM ledger('support-desk') WHERE deciding GROUP BY ALL
 ORDER BY n DESC LIMIT 9"""
 SAID = "(SELECT * FROM support_desk_target WHERE split = 'train' AND label IN (SELECT label FROM mix('support-desk')))"
+LABELS = f"""SELECT t.label AS ours, a.label AS theirs, count(*) AS n
+FROM {SAID} AS t JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
+EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
+GROUP BY ALL QUALIFY row_number() OVER (PARTITION BY ours ORDER BY n DESC, theirs) <= 2 ORDER BY ours, n DESC"""
 CHOSEN = "(SELECT a.* FROM assistant AS a JOIN mix('support-desk') AS m ON m.corpus = 'assistant' AND m.id = a.id)"
 COVERAGE = f"""SELECT d.label, count(*) AS said, count(*) FILTER (hole) AS holes, round(avg(similarity), 2) AS nearest
 FROM coverage({SAID}, {CHOSEN}, min_score := 0.6) AS c
