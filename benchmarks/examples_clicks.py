@@ -29,6 +29,8 @@ COMMUNITIES = (
     "opensource", "sysadmin", "nba", "nfl", "hockey", "soccer", "recipes", "Baking", "vegan", "Coffee", "movies",
     "television", "books", "history",
 )  # fmt: skip
+SPARED, EASY, NO_QUOTAS = "mix, every click kept", "mix without hard_pairs", "mix without quotas"
+VARIANTS = (SPARED, EASY, NO_QUOTAS)
 EACH, NOISE, SEEDS, C = 100, 0.1, 5, 1.0
 PAIRS = """SELECT a.id AS item, b.id AS shown, a.community, a.text || ' | ' || b.text AS text,
        array_inner_product(a.embedding, b.embedding) AS similarity, a.community = b.community AS alike
@@ -168,8 +170,7 @@ def codes(pairs: pl.DataFrame) -> npt.NDArray[np.int64]:
 def arms(ws: Workspace, work: Path, pool: pl.DataFrame, seed: int) -> dict[str, tuple[pl.DataFrame, pl.DataFrame]]:
     """Target and chosen pairs of every arm. All choose from what decontamination let through."""
     drawn = f"md5_number_lower('{seed} ' || id) % 3 = 0"
-    mixes = {"mix": settings(seed, drawn), "mix without hard_pairs": settings(seed, drawn, leave="hard_pairs.sql"),
-             "mix without quotas": settings(seed, drawn, leave="by")}  # fmt: skip
+    mixes = {name: settings(seed, drawn, name) for name in ("mix", *VARIANTS)}
     built = {name: ws.mix(recipe, data=work / "clicks") for name, recipe in mixes.items()}
     ledger = built["mix"].ledger().filter(pl.col("stage") == "decontaminate", "keep")
     clean = pool.join(ledger.select("id"), on="id", how="semi", maintain_order="left")
@@ -187,16 +188,20 @@ def arms(ws: Workspace, work: Path, pool: pl.DataFrame, seed: int) -> dict[str, 
     return {name: (target, pairs) for name, pairs in chosen.items()}
 
 
-def settings(seed: int, drawn: str, leave: str = "") -> Recipe:
-    """The recipe with another target draw and another draw of its last stage, and without a stage or the quotas."""
+def settings(seed: int, drawn: str, variant: str) -> Recipe:
+    """The recipe with another target draw and another draw of its last stage, or a variant of it."""
     values = tomllib.loads((RECIPES / "recommender.toml").read_text("utf8"))
     values["task"]["target"] = {"path": "target.parquet", "where": drawn}
-    values["stage"] = [dict(use) for use in values["stage"] if use["use"] != leave]
-    values["stage"][-1]["seed"] = seed
-    if leave == "by":
-        values["stage"][-1] = {"use": "ratio", "budget": 1000, "by": "label", "order": "random", "seed": seed}
-    values["name"] = "recommender" if seed == 0 and not leave else f"recommender-{seed}{leave.partition('.')[0]}"
-    values["name"] = values["name"].replace("_", "-")
+    stages = {use["use"]: use for use in values["stage"]}
+    stages["ratio"]["seed"] = seed
+    if variant == SPARED:
+        stages["hard_pairs.sql"]["spare_clicks"] = True
+    if variant == EASY:
+        del stages["hard_pairs.sql"]
+    if variant == NO_QUOTAS:
+        stages["ratio"] = {"use": "ratio", "budget": 1000, "by": "label", "order": "random", "seed": seed}
+    values["stage"] = list(stages.values())
+    values["name"] = f"recommender-{['mix', *VARIANTS].index(variant)}-{seed}"
     return Recipe.parse(values, folder=RECIPES)
 
 

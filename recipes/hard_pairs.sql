@@ -1,12 +1,14 @@
--- Keep the pairs that a click model can learn from: every click, and of the pairs that nobody clicked those of items
--- that are alike. That a visitor did not go from knitting to football says little; that they did not go from one knitting
--- pattern to another does. The column 'similarity' of the pool is the cosine of the two items.
--- :min_similarity  FLOAT  0.35  [-1, 1]  cosine that the items of a pair without a click must reach
+-- Keep the pairs whose items are alike: those that a retrieval would show, and a model must tell apart. That a visitor did
+-- not go from hockey to baking says little; that they did not go from one game to another does. It holds for clicks as
+-- well: where only pairs without a click must be alike, to be alike means not to be clicked, and a model learns that.
+-- The column 'similarity' of the pool is the cosine of the two items.
+-- :min_similarity  FLOAT    0.35   [-1, 1]  cosine that the items of a pair must reach
+-- :spare_clicks    BOOLEAN  false  keep every pair with a click; see above
 SELECT
     corpus,
     id,
-    label = 'click' OR similarity >= $min_similarity AS keep,
-    CASE WHEN label <> 'click' AND similarity < $min_similarity THEN 'easy pair without a click' END AS rule,
+    similarity >= $min_similarity OR ($spare_clicks AND label = 'click') AS keep,
+    CASE WHEN similarity < $min_similarity THEN 'unlike items' END AS rule,
     similarity AS score,
     $min_similarity AS threshold
 FROM candidates
