@@ -2,7 +2,7 @@
 
 The items are titles of reddit posts, of 24 communities. A visitor of one item is shown another, and clicks if both are
 of the same community; one answer in ten is turned over. What a good retrieval shows, one of the 20 nearest items, is
-the target (400 pairs a draw), the test and the pool's log ``similar``; ``popular`` shows items at random, mostly of few
+the target (400 pairs a draw), the test and the pool's log ``retrieval``; ``popular`` shows items at random, mostly of few
 communities, and of ``carousel``, whose items are clicked for their place, four answers in ten are turned over. The
 probe sees the products of the two items' vectors, component by component.
 """
@@ -29,8 +29,8 @@ COMMUNITIES = (
     "opensource", "sysadmin", "nba", "nfl", "hockey", "soccer", "recipes", "Baking", "vegan", "Coffee", "movies",
     "television", "books", "history",
 )  # fmt: skip
-SPARED, EASY, NO_QUOTAS = "mix, every click kept", "mix without hard_pairs", "mix without quotas"
-VARIANTS = (SPARED, EASY, NO_QUOTAS)
+NO_QUOTAS, HARD, SPARED = "mix without quotas", "mix of hard pairs", "mix of hard pairs and every click"
+VARIANTS = (NO_QUOTAS, HARD, SPARED)
 EACH, NOISE, SEEDS, C = 100, 0.1, 5, 1.0
 PAIRS = """SELECT a.id AS item, b.id AS shown, a.community, a.text || ' | ' || b.text AS text,
        array_inner_product(a.embedding, b.embedding) AS similarity, a.community = b.community AS alike
@@ -96,7 +96,7 @@ def logs(ws: Workspace, near: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {
         "target": answered(near.filter(pl.col("part") == 0).head(1200), NOISE, draw, "target"),
         "test": answered(near.filter(pl.col("part").is_between(1, 3)).head(1200), NOISE, draw, "test"),
-        "similar": answered(pl.concat([similar, again]), NOISE, draw, "similar"),
+        "retrieval": answered(pl.concat([similar, again]), NOISE, draw, "retrieval"),
         "popular": answered(popular(ws, draw, 1500), NOISE, draw, "popular"),
         "carousel": answered(ours.slice(1500, 1000), 0.4, draw, "carousel"),
     }
@@ -141,7 +141,7 @@ def raced(ws: Workspace, work: Path) -> list[Row]:
     frame, vectors = vectors_of(ws)
     row = dict(zip(frame["id"], range(len(frame)), strict=True))
     read = {path.stem: pl.read_parquet(path) for path in (work / "clicks").glob("*.parquet")}
-    test, pool = read["test"], pl.concat([read[name] for name in ("similar", "popular", "carousel")])
+    test, pool = read["test"], pl.concat([read[name] for name in ("retrieval", "popular", "carousel")])
 
     def features(pairs: pl.DataFrame) -> Matrix:
         return vectors[[row[name] for name in pairs["item"]]] * vectors[[row[name] for name in pairs["shown"]]] * 20
@@ -150,6 +150,8 @@ def raced(ws: Workspace, work: Path) -> list[Row]:
     scores: dict[str, list[float]] = {
         "cosine of the two items": [float(roc_auc_score(truth, test["similarity"]))] * SEEDS
     }
+    rare = test["community"].is_in(COMMUNITIES[len(COMMUNITIES) // 2 :]).to_numpy()
+    rarer = {"cosine of the two items": [float(roc_auc_score(truth[rare], test["similarity"].to_numpy()[rare]))]}
     counts: dict[str, list[int]] = {"cosine of the two items": [0]}
     for seed in range(SEEDS):
         for name, (target, chosen) in arms(ws, work, pool, seed).items():
@@ -157,10 +159,12 @@ def raced(ws: Workspace, work: Path) -> list[Row]:
             labels = np.concatenate([codes(target), codes(chosen)])
             shares = probe.shares_of(probe.balanced(codes(target)), probe.balanced(codes(chosen)))
             found = probe.fit(rows, labels, shares, 2, c=C).log_probabilities(features(test))
-            scores.setdefault(name, []).append(float(roc_auc_score(truth, found[:, 1] - found[:, 0])))
+            said = found[:, 1] - found[:, 0]
+            scores.setdefault(name, []).append(float(roc_auc_score(truth, said)))
+            rarer.setdefault(name, []).append(float(roc_auc_score(truth[rare], said[rare])))
             counts.setdefault(name, []).append(len(chosen))
         print({name: values[-1] for name, values in scores.items()}, flush=True)
-    return [compared(name, scores, counts) for name in scores]
+    return [compared(name, scores, counts) | {"rarer": float(np.mean(rarer[name]))} for name in scores]
 
 
 def codes(pairs: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -194,13 +198,10 @@ def settings(seed: int, drawn: str, variant: str) -> Recipe:
     values["task"]["target"] = {"path": "target.parquet", "where": drawn}
     stages = {use["use"]: use for use in values["stage"]}
     stages["ratio"]["seed"] = seed
-    if variant == SPARED:
-        stages["hard_pairs.sql"]["spare_clicks"] = True
-    if variant == EASY:
-        del stages["hard_pairs.sql"]
     if variant == NO_QUOTAS:
         stages["ratio"] = {"use": "ratio", "budget": 1000, "by": "label", "order": "random", "seed": seed}
-    values["stage"] = list(stages.values())
+    hard = [{"use": "hard_pairs.sql", "spare_clicks": variant == SPARED}] if variant in (HARD, SPARED) else []
+    values["stage"] = [*list(stages.values())[:-1], *hard, stages["ratio"]]
     values["name"] = f"recommender-{['mix', *VARIANTS].index(variant)}-{seed}"
     return Recipe.parse(values, folder=RECIPES)
 

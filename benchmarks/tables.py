@@ -151,8 +151,8 @@ def sentiment_stream(part: Row) -> str:
 
 def recommender(part: Row) -> str:
     lines = [
-        "| probe trained on | pool pairs | AUC | 95 % interval | mix minus it | 95 % interval |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| probe trained on | pool pairs | AUC | 95 % interval | mix minus it | 95 % interval | AUC, rarer half |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in part["arms"]:
         own = "" if row["interval"] is None else f"{row['interval'][1]:.3f} to {row['interval'][2]:.3f}"
@@ -160,7 +160,7 @@ def recommender(part: Row) -> str:
         lines.append(
             f"| {row['arm']} | {row['pairs']:,.0f} | {mean(row['auc']):.3f} | {own} | "
             f"{'' if more is None else f'{more[0]:+.3f}'} | "
-            f"{'' if more is None else f'{more[1]:+.3f} to {more[2]:+.3f}'} |"
+            f"{'' if more is None else f'{more[1]:+.3f} to {more[2]:+.3f}'} | {row['rarer']:.3f} |"
         )
     lines += ["", "| five of the 20 nearest | cosine to the item | of its community | communities | Vendi score |"]
     lines.append("|---|---:|---:|---:|---:|")

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from curator import Recipe, Workspace
 from curator.cli import app
+from curator.recipe import StageUse
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"
@@ -33,7 +34,7 @@ def stand_in(recipe: dict, path: str) -> pl.DataFrame:
     named = {label for source in used for label in source.get("labels", {})}
     named |= {word for source in used for word in re.findall(r"'(\w+_\w+)'", source.get("where", ""))}
     labels = sorted(named or {"negative", "neutral", "positive"})
-    if path.endswith(("target.parquet", "test.parquet", "similar.parquet", "popular.parquet", "carousel.parquet")):
+    if path.endswith(("target.parquet", "test.parquet", "retrieval.parquet", "popular.parquet", "carousel.parquet")):
         labels = ["click", "none"]
     rows = [
         {
@@ -69,11 +70,18 @@ def test_a_recipe_of_the_examples_makes_a_mix(name, tmp_path, toy):
     summary = mix.summary()
     assert 0 < len(mix) < summary["pool"]
     assert mix.frame()["label"].n_unique() > 1
-    if name == "recommender":
-        rules = mix.ledger().filter(pl.col("stage") == "hard_pairs")
-        wanted = rules["score"] >= 0.35
-        assert rules["keep"].to_list() == wanted.to_list()
-        assert not wanted.all()
+
+
+@pytest.mark.parametrize("spared", [False, True])
+def test_hard_pairs_are_alike_whatever_the_answer(spared, tmp_path, toy):
+    ws = made("recommender", tmp_path, toy)
+    recipe = Recipe.load(RECIPES / "recommender.toml")
+    hard = StageUse(use="hard_pairs.sql", min_similarity=0.35, spare_clicks=spared)
+    mix = ws.mix(recipe.model_copy(update={"stage": [*recipe.stage[:-1], hard], "name": "hard"}), data=tmp_path)
+    rules = mix.ledger().filter(pl.col("stage") == "hard_pairs")
+    clicks = rules["id"].str.contains("/click/")
+    assert rules["keep"].to_list() == ((rules["score"] >= 0.35) | (clicks & spared)).to_list()
+    assert not rules["keep"].all()
 
 
 def labelled(seed: int, days: int, raised: int) -> pl.DataFrame:
