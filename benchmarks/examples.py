@@ -109,7 +109,8 @@ LABELS = f"""SELECT t.label AS ours, a.label AS theirs, count(*) AS n
 FROM {SAID} AS t JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
 EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
 GROUP BY ALL QUALIFY row_number() OVER (PARTITION BY ours ORDER BY n DESC, theirs) <= 2 ORDER BY ours, n DESC"""
-CHOSEN = "(SELECT a.id, a.embedding FROM assistant AS a JOIN mix('support-desk') AS m ON m.corpus = 'assistant' AND m.id = a.id)"
+CHOSEN = """(SELECT a.id, a.embedding FROM assistant AS a
+JOIN mix('support-desk') AS m ON m.corpus = 'assistant' AND m.id = a.id)"""
 COVERAGE = f"""SELECT d.label, count(*) AS said, count(*) FILTER (hole) AS holes, round(avg(similarity), 2) AS nearest
 FROM coverage({SAID}, {CHOSEN}, min_score := 0.6) AS c
 JOIN support_desk_target AS d USING (id) GROUP BY ALL ORDER BY holes / said DESC"""

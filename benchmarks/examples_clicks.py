@@ -2,8 +2,8 @@
 
 The items are titles of reddit posts, of 24 communities. A visitor of one item is shown another, and clicks if both are
 of the same community; one answer in ten is turned over. What a good retrieval shows, one of the 20 nearest items, is
-the target (400 pairs a draw), the test and the pool's log ``retrieval``; ``popular`` shows items at random, mostly of few
-communities, and of ``carousel``, whose items are clicked for their place, four answers in ten are turned over. The
+the target (400 pairs a draw), the test and the pool's log ``retrieval``; ``popular`` shows items at random, mostly of
+few communities, and of ``carousel``, whose items are clicked for their place, four answers in ten are turned over. The
 probe sees the products of the two items' vectors, component by component.
 """
 
