@@ -117,7 +117,7 @@ def quality(truth: pl.Series, guesses: pl.Series) -> Row:
 
 def simulated(tweets: pl.DataFrame, guesses: pl.Series, size: str) -> list[Row]:
     """A row for true and one for predicted labels: delays and false alarms over streams of one size of shift."""
-    picked = picks(LEARN, WATCH)
+    drawn = lots(LEARN, WATCH)
     rows = []
     for labels, negative in (("true", tweets["truth"] == "negative"), ("predicted", guesses == "negative")):
         found: dict[str, list[int | None]] = {name: [] for name in ("cusum", "daily", "cusum_quiet", "daily_quiet")}
@@ -127,7 +127,7 @@ def simulated(tweets: pl.DataFrame, guesses: pl.Series, size: str) -> list[Row]:
                 day, stays = dealt(tweets["is_theme"], CALM[size], shifted=shifted, seed=seed)
                 n = np.bincount(day[stays], minlength=DAYS).astype(float)
                 hits = np.bincount(day[stays & negative.to_numpy()], minlength=DAYS).astype(float)
-                for rule, at in alarm(n, hits, picked).items():
+                for rule, at in alarm(n, hits, drawn).items():
                     found[rule if shifted else f"{rule}_quiet"].append(at)
                 if shifted:
                     steps.append(hits[SHIFT:].sum() / n[SHIFT:].sum() - hits[:SHIFT].sum() / n[:SHIFT].sum())
@@ -151,17 +151,27 @@ def summary(shifted: list[int | None], quiet: list[int | None]) -> Row:
     }
 
 
-def picks(learn: int, watch: int) -> npt.NDArray[np.int64]:
-    """(runs, learn + watch) which of the days learned from stands in each place of a run, as the SQL draws them."""
-    names = [[f"{run}:{place}" for place in range(learn + watch)] for run in range(RUNS)]
-    lots = [[int.from_bytes(hashlib.md5(name.encode()).digest()[8:], "little") for name in row] for row in names]
-    return np.array([[lot % learn for lot in row] for row in lots])
+def lots(learn: int, watch: int) -> tuple[npt.NDArray[np.int64], Counts]:
+    """(runs, learn + watch) which of the days learned from gives a place its size, and a normal number, as in SQL."""
+    names = [f"{run}:{place}" for run in range(RUNS) for place in range(learn + watch)]
+    sums = [hashlib.md5(name.encode()).digest() for name in names]
+    days = [int.from_bytes(hashlib.md5(f"{name}:day".encode()).digest()[8:], "little") % learn for name in names]
+    one, other = (
+        np.array([(int.from_bytes(sum_[half], "little") + 0.5) / 2**64 for sum_ in sums])
+        for half in (slice(8, 16), slice(0, 8))
+    )
+    normal = np.sqrt(-2 * np.log(one)) * np.cos(2 * np.pi * other)
+    return np.array(days).reshape(RUNS, -1), normal.reshape(RUNS, -1)
 
 
-def alarm(n: Counts, hits: Counts, picked: npt.NDArray[np.int64]) -> dict[str, int | None]:
+def alarm(n: Counts, hits: Counts, drawn: tuple[npt.NDArray[np.int64], Counts]) -> dict[str, int | None]:
     """The first day from 0 of an alarm by CUSUM, as the SQL has it, and by the largest daily z-score alone."""
+    share = hits[:LEARN].sum() / n[:LEARN].sum()
+    errors = np.sqrt(n * share * (1 - share))
+    spread = max(1.0, ((hits - n * share) / errors)[:LEARN].std(ddof=1))
+    days, normal = drawn
+    quiet = deviations(n[days], n[days] * share + spread * normal * errors[days])
     score = deviations(n[None], hits[None])[0]
-    quiet = deviations(n[picked], hits[picked])
     limits = [np.quantile(values.max(axis=1), 1 - FALSE_ALARMS) for values in (cusum(quiet), quiet)]
     over = {"cusum": cusum(score[None])[0] > limits[0], "daily": score > limits[1]}
     return {rule: LEARN + int(found.argmax()) if found.any() else None for rule, found in over.items()}

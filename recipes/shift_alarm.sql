@@ -1,8 +1,9 @@
 -- The days on which the share of a label is above what it was while we learned it: an upper CUSUM of daily z-scores
 -- (Page, Biometrika 1954). Reads the corpus 'labelled': a document's day and the label that a model gave it.
--- The limit is what the largest sum of $watch quiet days exceeds at the rate $false_alarms, by a bootstrap of the days
--- that were learned from: each run draws days for learning and for watching anew, so that the limit allows for days
--- that differ by more than chance, and for the error of a share that was learned from few days.
+-- The limit is what the largest sum of $watch quiet days exceeds at the rate $false_alarms, in 1,000 simulated periods.
+-- Their days are as large as those learned from and differ as much as these do, at least by chance; the share is learned
+-- anew in each, so that the limit allows for one that was learned from few days. (Days drawn again from those learned
+-- from would not do: the largest of 56 is seldom among 28.)
 --   curator sql -f recipes/shift_alarm.sql -s label=negative -s learn=28 -s watch=56 -s slack=0.5 -s false_alarms=0.05
 -- label: whose share is watched; learn: the first days; slack: z that a day may be above before it counts.
 WITH days AS MATERIALIZED (
@@ -32,15 +33,32 @@ watched AS (
     SELECT *, total - least(0, min(total) OVER (ORDER BY number)) AS cusum
     FROM summed
 ),
--- 1,000 runs of quiet days: place by place a day of those learned from.
-picked AS MATERIALIZED (
-    SELECT run, place, 1 + md5_number_lower(concat_ws(':', run, place)) % $learn AS number
+spread AS (
+    SELECT l.share, greatest(1, stddev_samp((d.hits - d.n * l.share) / sqrt(d.n * l.share * (1 - l.share)))) AS sd
+    FROM days AS d, learned AS l
+    WHERE d.number <= $learn
+    GROUP BY l.share
+),
+-- Which day gives a place its size, and two numbers between 0 and 1.
+lots AS MATERIALIZED (
+    SELECT
+        run,
+        place,
+        1 + md5_number_lower(concat_ws(':', run, place, 'day')) % $learn AS number,
+        (md5_number_lower(concat_ws(':', run, place)) + 0.5) / 18446744073709551616.0 AS one,
+        (md5_number_upper(concat_ws(':', run, place)) + 0.5) / 18446744073709551616.0 AS other
     FROM range(1000) AS r (run), range($learn + $watch) AS p (place)
 ),
+-- A normal number of the two (Box and Muller 1958).
 drawn AS (
-    SELECT p.run, p.place, d.n, d.hits
-    FROM picked AS p
-    JOIN days AS d ON d.number = p.number
+    SELECT
+        l.run,
+        l.place,
+        d.n,
+        d.n * s.share
+        + s.sd * sqrt(-2 * ln(l.one)) * cos(2 * pi() * l.other) * sqrt(d.n * s.share * (1 - s.share)) AS hits
+    FROM lots AS l
+    JOIN days AS d ON d.number = l.number, spread AS s
 ),
 expecting AS (
     SELECT

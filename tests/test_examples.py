@@ -5,6 +5,7 @@ import hashlib
 import math
 import random
 import re
+import statistics
 import sys
 import tomllib
 from pathlib import Path
@@ -114,11 +115,19 @@ def alarms(frame: pl.DataFrame, learn: int, watch: int, slack: float, rate: floa
             found.append((z, at))
         return share, found
 
-    largest = []
+    usual = sum(hits[:learn]) / sum(n[:learn])
+    learned = [
+        (h - m * usual) / math.sqrt(m * usual * (1 - usual)) for m, h in zip(n[:learn], hits[:learn], strict=True)
+    ]
+    sd, largest = max(1.0, statistics.stdev(learned)), []
     for run in range(1000):
         lots = [hashlib.md5(f"{run}:{place}".encode()).digest() for place in range(learn + watch)]
-        chosen = [int.from_bytes(lot[8:], "little") % learn for lot in lots]
-        largest.append(max(at for _, at in sums([n[i] for i in chosen], [hits[i] for i in chosen])[1]))
+        pairs = [[(int.from_bytes(lot[i : i + 8], "little") + 0.5) / 2**64 for i in (8, 0)] for lot in lots]
+        days_ = [hashlib.md5(f"{run}:{place}:day".encode()).digest()[8:] for place in range(learn + watch)]
+        sizes = [n[int.from_bytes(lot, "little") % learn] for lot in days_]
+        normal = [math.sqrt(-2 * math.log(one)) * math.cos(2 * math.pi * other) for one, other in pairs]
+        hit = [m * usual + sd * x * math.sqrt(m * usual * (1 - usual)) for m, x in zip(sizes, normal, strict=True)]
+        largest.append(max(at for _, at in sums(sizes, hit)[1]))
     place = (1 - rate) * 999
     ordered = sorted(largest)
     limit = ordered[int(place)] + (place - int(place)) * (ordered[math.ceil(place)] - ordered[int(place)])
@@ -149,7 +158,7 @@ def test_the_alarm_of_the_benchmark_is_that_of_the_sql(tmp_path, toy, monkeypatc
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import examples_stream as stream
 
-    ws, picked = Workspace(tmp_path, encoder=toy), stream.picks(stream.LEARN, stream.WATCH)
+    ws, drawn = Workspace(tmp_path, encoder=toy), stream.lots(stream.LEARN, stream.WATCH)
     for seed, raised in ((5, 40), (6, 99)):
         frame = labelled(seed, stream.DAYS, raised)
         ws.add("labelled", frame)
@@ -157,7 +166,7 @@ def test_the_alarm_of_the_benchmark_is_that_of_the_sql(tmp_path, toy, monkeypatc
         counts = (days[name].to_numpy().astype(float) for name in ("len", "hits"))
         rows = ws.sql(ALARM, **stream.settings())
         first = (rows["day"][0] - FIRST).days if len(rows) else None
-        assert stream.alarm(*counts, picked)["cusum"] == first
+        assert stream.alarm(*counts, drawn)["cusum"] == first
         assert (first is None) == (raised == 99)
     sys.modules.pop("examples_stream")
 
