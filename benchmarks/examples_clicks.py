@@ -31,18 +31,18 @@ COMMUNITIES = (
 )  # fmt: skip
 NO_QUOTAS, HARD, SPARED = "mix without quotas", "mix of hard pairs", "mix of hard pairs and every click"
 VARIANTS = (NO_QUOTAS, HARD, SPARED)
-EACH, NOISE, SEEDS, C = 100, 0.1, 5, 1.0
+EACH, NOISE, SEEDS = 100, 0.1, 5
 PAIRS = """SELECT a.id AS item, b.id AS shown, a.community, a.text || ' | ' || b.text AS text,
        array_inner_product(a.embedding, b.embedding) AS similarity, a.community = b.community AS alike
 FROM items AS a JOIN items AS b EXACT NEAREST 21 BY SIMILARITY array_inner_product(a.embedding, b.embedding)
 WHERE a.id <> b.id"""
 NEAR = """(SELECT b.* FROM (SELECT * FROM items WHERE id = '{item}') AS a
- JOIN (SELECT * FROM items WHERE id <> '{item}') AS b
- EXACT NEAREST 20 BY SIMILARITY array_inner_product(a.embedding, b.embedding))"""
+  JOIN (SELECT * FROM items WHERE id <> '{item}') AS b
+  EXACT NEAREST 20 BY SIMILARITY array_inner_product(a.embedding, b.embedding))"""
 RERANKED = {
     "nearest": "(SELECT id, row_number() OVER (ORDER BY array_inner_product(embedding, (SELECT embedding FROM items\n "
     "WHERE id = '{item}')) DESC, id) AS rank FROM items WHERE id <> '{item}')",
-    "mmr": "mmr((SELECT * FROM items WHERE id = '{item}'), {near}, 5, trade_off := 0.5)",
+    "mmr": "mmr(\n  (SELECT * FROM items WHERE id = '{item}'),\n  {near},\n  5, trade_off := 0.5)",
     "dpp": "dpp((SELECT * FROM items WHERE id = '{item}'), {near}, 5, theta := 2.0)",
 }
 
@@ -69,7 +69,8 @@ WHERE deciding AND NOT keep AND stage <> 'ratio' GROUP BY ALL ORDER BY n DESC LI
 
 def shown(item: str) -> str:
     ranked = RERANKED["mmr"].format(item=item, near=NEAR.format(item=item))
-    return f"""SELECT r.rank, i.community, round(r.relevance, 2) AS relevance, i.text FROM {ranked} AS r
+    return f"""SELECT r.rank, i.community, round(r.relevance, 2) AS relevance, left(i.text, 80) AS text
+FROM {ranked} AS r
 JOIN items AS i USING (id) WHERE r.rank IS NOT NULL ORDER BY r.rank"""
 
 
@@ -158,7 +159,7 @@ def raced(ws: Workspace, work: Path) -> list[Row]:
             rows = np.concatenate([features(target), features(chosen)])
             labels = np.concatenate([codes(target), codes(chosen)])
             shares = probe.shares_of(probe.balanced(codes(target)), probe.balanced(codes(chosen)))
-            found = probe.fit(rows, labels, shares, 2, c=C).log_probabilities(features(test))
+            found = probe.fit(rows, labels, shares, 2).log_probabilities(features(test))
             said = found[:, 1] - found[:, 0]
             scores.setdefault(name, []).append(float(roc_auc_score(truth, said)))
             rarer.setdefault(name, []).append(float(roc_auc_score(truth[rare], said[rare])))

@@ -58,7 +58,7 @@ def table(name: str) -> str:
     """A table, of the record of its name."""
     if name == "races":
         return races()
-    if name.startswith(tuple(EXAMPLES)):
+    if name.startswith(tuple(key.replace("-", "_") for key in PARTS)):
         return example(name)
     made, path = TABLES[name], HERE / "records" / f"{name}.json"
     return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
@@ -100,13 +100,12 @@ def example(name: str) -> str:
     """The figures of a worked example, or what one of its commands printed: ``support_desk``, ``support_desk_mix``."""
     path = HERE / "records" / "examples.json"
     record = json.loads(path.read_text("utf8")) if path.exists() else {}
-    key = next(key for key in EXAMPLES if name.startswith(key))
-    if key.replace("_", "-") not in record:
+    example_, part = next((key, record.get(key)) for key in PARTS if name.startswith(key.replace("-", "_")))
+    if part is None:
         return "Not measured yet.\n"
-    part = record[key.replace("_", "-")]
-    if name == key:
-        return f"{EXAMPLES[key](part)}\n\n{_made(part)}\n"
-    shown = part["shown"][name.removeprefix(f"{key}_")]
+    if name in EXAMPLES:
+        return f"{EXAMPLES[name](part)}\n\n{_made(part)}\n"
+    shown = part["shown"][name.removeprefix(f"{example_.replace('-', '_')}_")]
     return f"```sh\n{shown['command']}\n```\n\n```text\n{shown['output']}\n```\n"
 
 
@@ -162,8 +161,14 @@ def recommender(part: Row) -> str:
             f"{'' if more is None else f'{more[0]:+.3f}'} | "
             f"{'' if more is None else f'{more[1]:+.3f} to {more[2]:+.3f}'} | {row['rarer']:.3f} |"
         )
-    lines += ["", "| five of the 20 nearest | cosine to the item | of its community | communities | Vendi score |"]
-    lines.append("|---|---:|---:|---:|---:|")
+    return "\n".join(lines)
+
+
+def recommender_spread(part: Row) -> str:
+    lines = [
+        "| five of the 20 nearest | cosine to the item | of its community | communities | Vendi score |",
+        "|---|---:|---:|---:|---:|",
+    ]
     lines += [
         f"| {row['order']} | {row['similarity']:.3f} | {row['clicked']:.0%} | {row['communities']:.2f} | "
         f"{row['vendi']:.2f} |"
@@ -689,7 +694,9 @@ EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,
     "sentiment_stream": sentiment_stream,
     "recommender": recommender,
+    "recommender_spread": recommender_spread,
 }
+PARTS = ("support-desk", "sentiment-stream", "recommender")  # of the record of the worked examples
 
 if __name__ == "__main__":
     main()
