@@ -104,11 +104,13 @@ def chosen(ws: Workspace) -> tuple[str, str]:
 
 LEDGER = """SELECT stage, rule, count(*) AS n FROM ledger('support-desk') WHERE deciding GROUP BY ALL
 ORDER BY n DESC LIMIT 9"""
-SAID = "(SELECT * FROM support_desk_target WHERE split = 'train' AND label IN (SELECT label FROM mix('support-desk')))"
+SAID = """(SELECT * FROM support_desk_target
+WHERE split = 'train' AND label IN (SELECT label FROM mix('support-desk')))"""
 LABELS = f"""SELECT t.label AS ours, a.label AS theirs, count(*) AS n
 FROM {SAID} AS t JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
 EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
-GROUP BY ALL QUALIFY row_number() OVER (PARTITION BY ours ORDER BY n DESC, theirs) <= 2 ORDER BY ours, n DESC"""
+GROUP BY t.label, a.label
+QUALIFY row_number() OVER (PARTITION BY t.label ORDER BY count(*) DESC, a.label) <= 2 ORDER BY ours, n DESC, theirs"""
 CHOSEN = """(SELECT a.id, a.embedding FROM assistant AS a
 JOIN mix('support-desk') AS m ON m.corpus = 'assistant' AND m.id = a.id)"""
 COVERAGE = f"""SELECT d.label, count(*) AS said, count(*) FILTER (hole) AS holes, round(avg(similarity), 2) AS nearest
