@@ -111,8 +111,10 @@ FROM {SAID} AS t JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
 EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
 GROUP BY t.label, a.label
 QUALIFY row_number() OVER (PARTITION BY t.label ORDER BY count(*) DESC, a.label) <= 2 ORDER BY ours, n DESC, theirs"""
-CHOSEN = """(SELECT a.id, a.embedding FROM assistant AS a
-JOIN mix('support-desk') AS m ON m.corpus = 'assistant' AND m.id = a.id)"""
+CHOSEN = """(SELECT a.id, a.embedding
+FROM (SELECT 'assistant' AS corpus, id, embedding FROM assistant
+UNION ALL SELECT 'speaker', id, embedding FROM speaker) AS a
+JOIN mix('support-desk') AS m USING (corpus, id))"""
 COVERAGE = f"""SELECT d.label, count(*) AS said, count(*) FILTER (hole) AS holes, round(avg(similarity), 2) AS nearest
 FROM coverage({SAID}, {CHOSEN}, min_score := 0.6) AS c
 JOIN support_desk_target AS d USING (id) GROUP BY ALL ORDER BY holes / said DESC"""

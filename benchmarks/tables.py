@@ -136,7 +136,7 @@ def sentiment_stream(part: Row) -> str:
         low, high = stats.binomtest(row["false_alarms"], row["streams"]).proportion_ci(method="wilson")
         days = ", ".join("none" if value > 28 else f"{value}" for value in row["delays"])
         lines.append(
-            f"| {row['size']} | {row['labels']} | {row['rule']} | {row['points']:.1%} | "
+            f"| {row['size']} | {row['labels']} | {row['rule']} | {100 * row['points']:.1f} points | "
             f"{row['false_alarms'] / row['streams']:.1%} ({low:.1%} to {high:.1%}) | "
             f"{row['found'] / max(1, row['clean']):.0%} of {row['clean']} | {days} |"
         )
