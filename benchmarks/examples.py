@@ -86,7 +86,6 @@ def support_desk(data: Path, work: Path) -> Row:
     shell.run("kept", f"curator -w desk explain support-desk {kept}")
     shell.run("dropped", f"curator -w desk explain support-desk {dropped}")
     shell.run("coverage", f'curator -w desk sql "{COVERAGE}"')
-    shell.run("holes", f'curator -w desk sql "{HOLES}"')
     ws = Workspace(work / "desk")
     race = ws.race(RECIPES / "support-desk.toml", data=data)
     return {"shown": shell.shown, "race": bare(race.record)}
@@ -103,24 +102,24 @@ def chosen(ws: Workspace) -> tuple[str, str]:
 
 
 LEDGER = """SELECT stage, rule, count(*) AS n FROM ledger('support-desk') WHERE deciding GROUP BY ALL
-ORDER BY n DESC LIMIT 9"""
+ORDER BY n DESC LIMIT 7"""
 SAID = """(SELECT * FROM support_desk_target
 WHERE split = 'train' AND label IN (SELECT label FROM mix('support-desk')))"""
-LABELS = f"""SELECT t.label AS ours, a.label AS theirs, count(*) AS n
-FROM {SAID} AS t JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
-EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
-GROUP BY t.label, a.label
-QUALIFY row_number() OVER (PARTITION BY t.label ORDER BY count(*) DESC, a.label) <= 2 ORDER BY ours, n DESC, theirs"""
+LABELS = f"""SELECT ours, string_agg(theirs || ' ' || n, ', ' ORDER BY n DESC, theirs) AS theirs FROM (
+  SELECT t.label AS ours, a.label AS theirs, count(*) AS n
+  FROM {SAID} AS t
+  JOIN (SELECT * FROM assistant WHERE split = 'train') AS a
+  EXACT NEAREST 5 BY SIMILARITY array_inner_product(t.embedding, a.embedding)
+  GROUP BY t.label, a.label
+  QUALIFY row_number() OVER (PARTITION BY t.label ORDER BY count(*) DESC, a.label) <= 2
+) GROUP BY ours ORDER BY ours"""
 CHOSEN = """(SELECT a.id, a.embedding
 FROM (SELECT 'assistant' AS corpus, id, embedding FROM assistant
 UNION ALL SELECT 'speaker', id, embedding FROM speaker) AS a
 JOIN mix('support-desk') AS m USING (corpus, id))"""
 COVERAGE = f"""SELECT d.label, count(*) AS said, count(*) FILTER (hole) AS holes, round(avg(similarity), 2) AS nearest
 FROM coverage({SAID}, {CHOSEN}, min_score := 0.6) AS c
-JOIN support_desk_target AS d USING (id) GROUP BY ALL ORDER BY holes / said DESC"""
-HOLES = f"""SELECT d.label, d.text, round(similarity, 2) AS nearest
-FROM coverage({SAID}, {CHOSEN}, min_score := 0.6) AS c JOIN support_desk_target AS d USING (id)
-QUALIFY row_number() OVER (PARTITION BY d.label ORDER BY similarity, id) = 1 ORDER BY similarity LIMIT 5"""
+JOIN support_desk_target AS d USING (id) GROUP BY ALL ORDER BY holes / said DESC LIMIT 5"""
 
 
 def sentiment_stream(data: Path, work: Path) -> Row:

@@ -106,7 +106,9 @@ def example(name: str) -> str:
     if name in EXAMPLES:
         return f"{EXAMPLES[name](part)}\n\n{_made(part)}\n"
     shown = part["shown"][name.removeprefix(f"{example_.replace('-', '_')}_")]
-    return f"```sh\n{shown['command']}\n```\n\n```text\n{shown['output']}\n```\n"
+    query = re.fullmatch(r'curator -w \w+ sql "(.*)"', shown["command"], re.DOTALL)
+    asked = f"```sql\n{query[1]}\n```" if query else f"```sh\n{shown['command']}\n```"
+    return f"{asked}\n\n```text\n{shown['output']}\n```\n"
 
 
 def support_desk(part: Row) -> str:
