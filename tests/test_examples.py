@@ -49,7 +49,8 @@ def stand_in(recipe: dict, path: str) -> pl.DataFrame:
         for label in labels
         for number in range(90)
     ]
-    return pl.DataFrame(rows)
+    frame = pl.DataFrame(rows)
+    return frame.drop("community", "similarity") if "/" in path else frame  # of pairs alone
 
 
 def made(name: str, folder: Path, toy) -> Workspace:
