@@ -1,4 +1,4 @@
-"""The tables of benchmarks/README.md, made from benchmarks/records/; a test fails when they differ.
+"""The tables of benchmarks/README.md and of docs/, made from benchmarks/records/; a test fails when they differ.
 
 python benchmarks/tables.py                                 rewrites the tables
 python benchmarks/tables.py --keep WORKSPACE/races/NAME     stores a race's record first, without any corpus text
@@ -20,7 +20,7 @@ from curator.race.statistics import Interval, analyse, points, verdict
 Row = dict[str, Any]
 
 HERE = Path(__file__).parent
-README = HERE / "README.md"
+PAGES = (HERE / "README.md", *sorted((HERE.parent / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -29,22 +29,28 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, nargs="*", default=[], help="folders of finished races")
     for folder in parser.parse_args().keep:
         keep(folder)
-    README.write_text(filled(README.read_text("utf8")), "utf8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf8")), "utf8")
 
 
 def keep(folder: Path) -> None:
     """Copy a record into the project. Texts of corpora are not ours to copy, so the examples stay behind."""
-    record = json.loads((folder / "record.json").read_text("utf8"))
-    record.pop("seal", None)  # it is of all that the record had
-    record["mix"]["examples"] = []
-    for run in record["runs"]:
-        run.pop("history", None)
+    record = bare(json.loads((folder / "record.json").read_text("utf8")))
     path = HERE / "records" / f"race-{record['name']}.json"
     path.write_text(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n", "utf8")
 
 
+def bare(record: Row) -> Row:
+    """A race's record without corpus texts and learning curves."""
+    record.pop("seal", None)  # it is of all that the record had
+    record["mix"]["examples"] = []
+    for run in record["runs"]:
+        run.pop("history", None)
+    return record
+
+
 def filled(text: str) -> str:
-    """The README with its tables made anew."""
+    """A page with its tables made anew."""
     return BLOCK.sub(lambda match: match[1] + table(match[2]) + match[3], text)
 
 
@@ -52,6 +58,8 @@ def table(name: str) -> str:
     """A table, of the record of its name."""
     if name == "races":
         return races()
+    if name.startswith(tuple(key.replace("-", "_") for key in PARTS)):
+        return example(name)
     made, path = TABLES[name], HERE / "records" / f"{name}.json"
     return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
 
@@ -86,6 +94,89 @@ def races() -> str:
             )
         parts.append("\n".join([*lines, "", f"> {verdict(results)}", ""]))
     return "\n".join(parts) + "\n"
+
+
+def example(name: str) -> str:
+    """The figures of a worked example, or what one of its commands printed: ``support_desk``, ``support_desk_mix``."""
+    path = HERE / "records" / "examples.json"
+    record = json.loads(path.read_text("utf8")) if path.exists() else {}
+    example_, part = next((key, record.get(key)) for key in PARTS if name.startswith(key.replace("-", "_")))
+    if part is None:
+        return "Not measured yet.\n"
+    if name in EXAMPLES:
+        return f"{EXAMPLES[name](part)}\n\n{_made(part)}\n"
+    shown = part["shown"][name.removeprefix(f"{example_.replace('-', '_')}_")]
+    query = re.fullmatch(r'curator -w \w+ sql "(.*)"', shown["command"], re.DOTALL)
+    asked = f"```sql\n{query[1]}\n```" if query else f"```sh\n{shown['command']}\n```"
+    return f"{asked}\n\n```text\n{shown['output']}\n```\n"
+
+
+def support_desk(part: Row) -> str:
+    results = analyse(part["race"])
+    against = {item.arm: item for item in results.comparisons}
+    lines = [
+        "| arm | pool documents | macro-F1 | 95 % interval | mix minus arm | family-wise interval |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for arm in results.arms:
+        other = against.get(arm.name)
+        lines.append(
+            f"| {arm.name} | {mean(arm.documents):,.0f} | {points(arm.mean)} | {_interval(arm.interval)} | "
+            f"{points(other.difference, True) if other else ''} | {_interval(other.family, True) if other else ''} |"
+        )
+    return "\n".join([*lines, "", f"> {verdict(results)}"])
+
+
+def sentiment_stream(part: Row) -> str:
+    model = part["model"]
+    lines = [
+        "| shift | labels | rule | share rises by | false alarms in 8 weeks, 95 % interval | found in 4 weeks | "
+        "days to the alarm: a tenth, half, nine tenths |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for row in part["streams"]:
+        low, high = stats.binomtest(row["false_alarms"], row["streams"]).proportion_ci(method="wilson")
+        days = ", ".join("none" if value > 28 else f"{value}" for value in row["delays"])
+        lines.append(
+            f"| {row['size']} | {row['labels']} | {row['rule']} | {100 * row['points']:.1f} points | "
+            f"{row['false_alarms'] / row['streams']:.1%} ({low:.1%} to {high:.1%}) | "
+            f"{row['found'] / max(1, row['clean']):.0%} of {row['clean']} | {days} |"
+        )
+    told = (
+        f"The model's macro-F1 on the {part['tweets']:,} tweets is {model['macro_f1']:.3f}; of the negative ones it "
+        f"calls {model['called_negative_of_negative']:.0%} negative, of the others "
+        f"{model['called_negative_of_others']:.0%}."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def recommender(part: Row) -> str:
+    lines = [
+        "| probe trained on | pool pairs | AUC | 95 % interval | mix minus it | 95 % interval | AUC, rarer half |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in part["arms"]:
+        own = "" if row["interval"] is None else f"{row['interval'][1]:.3f} to {row['interval'][2]:.3f}"
+        more = row["mix_minus"]
+        lines.append(
+            f"| {row['arm']} | {row['pairs']:,.0f} | {mean(row['auc']):.3f} | {own} | "
+            f"{'' if more is None else f'{more[0]:+.3f}'} | "
+            f"{'' if more is None else f'{more[1]:+.3f} to {more[2]:+.3f}'} | {row['rarer']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def recommender_spread(part: Row) -> str:
+    lines = [
+        "| five of the 20 nearest | cosine to the item | of its community | communities | Vendi score |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['order']} | {row['similarity']:.3f} | {row['clicked']:.0%} | {row['communities']:.2f} | "
+        f"{row['vendi']:.2f} |"
+        for row in part["reranked"]
+    ]
+    return "\n".join(lines)
 
 
 def encode(record: Row) -> str:
@@ -603,6 +694,13 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
 }  # fmt: skip
+EXAMPLES: dict[str, Callable[[Row], str]] = {
+    "support_desk": support_desk,
+    "sentiment_stream": sentiment_stream,
+    "recommender": recommender,
+    "recommender_spread": recommender_spread,
+}
+PARTS = ("support-desk", "sentiment-stream", "recommender")  # of the record of the worked examples
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The tables of benchmarks/README.md are those of the records."""
+"""The tables of benchmarks/README.md and of docs/ are those of the records."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,8 @@ def test_tables_are_made_from_the_records(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import tables
 
-    text = (ROOT / "benchmarks" / "README.md").read_text("utf8")
-    assert tables.filled(text) == text
+    assert {page.name for page in tables.PAGES} >= {"README.md", "support-desk.md"}
+    for page in tables.PAGES:
+        text = page.read_text("utf8")
+        assert tables.filled(text) == text, page.name
     sys.modules.pop("tables")
