@@ -87,9 +87,9 @@ def judged(monkeypatch):
     """For each stage that was run, the documents that it judged."""
     seen, run = [], stages.run
 
-    def noted(stage, parameters, relations, *rest):
+    def noted(stage, parameters, relations, **rest):
         seen.append((stage.name, set(relations["candidates"].select(["corpus", "id"]).iter_rows())))
-        return run(stage, parameters, relations, *rest)
+        return run(stage, parameters, relations, **rest)
 
     monkeypatch.setattr("curator.mix.judging.run", noted)
     return seen
