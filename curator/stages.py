@@ -1,9 +1,11 @@
 """Stages: one ``.sql`` file each, which gives a verdict on every candidate. This runs them and keeps the ledger.
 
-A stage's header says what it does, whether it reads the test set, and its parameters::
+A stage's header says what it does, whether it reads the test set, whether it cannot do without a recipe's concepts and
+relations, and its parameters::
 
     -- Keep candidates that are close enough to some target document.
     -- reads: test
+    -- reads: knowledge
     -- fpr: min_score of pool and test
     -- :min_score  FLOAT    0.35     [-1, 1]  cosine similarity a candidate must reach
     -- :order      VARCHAR  'score'  score|random  the best first, or at random
@@ -75,6 +77,7 @@ _INTERVAL = re.compile(r"([\[(])\s*([^\s,]+)\s*,\s*([^\s,]+?)\s*([\])])(?:\s\s+|
 _WORDS = re.compile(r"([\w-]+(?:\|[\w-]+)+)\s\s+")
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
+_READABLE = ("test", "knowledge")
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "FLOAT": (int, float), "INTEGER": int, "VARCHAR": str, "BOOLEAN": bool, "EXPRESSION": str, "EXPRESSIONS": str,
@@ -145,6 +148,7 @@ class Stage:
     reads_test: bool
     origin: str
     rate: Rate | None = None
+    reads_knowledge: bool = False
 
     @classmethod
     def load(cls, use: str, folder: Path) -> Self:
@@ -166,16 +170,18 @@ class Stage:
         Without ``ranges`` its parameters may be anything: a lockfile's have their values, and may be from before there
         were any.
         """
-        description, parameters, reads, rate = [], [], False, None
+        description, parameters, rate = [], [], None
+        reads = set[str]()
         for number, line in enumerate(sql.splitlines(), 1):
             if not line.startswith("--"):
                 break
             if match := _PARAMETER.match(line):
                 parameters.append(_parameter(match, f"{origin}:{number}", ranges=ranges))
             elif match := _READS.match(line):
-                if match[1] != "test":
-                    raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
-                reads = True
+                if match[1] not in _READABLE:
+                    told = " or ".join(map(repr, _READABLE))
+                    raise RecipeError(f"{origin}:{number}: a stage can only ask to read {told}, not {match[1]!r}")
+                reads.add(match[1])
             elif match := _FPR.match(line):
                 rate = Rate(*match.groups())
             elif re.match(r"--\s*fpr:", line):
@@ -186,7 +192,8 @@ class Stage:
                 raise RecipeError(f"{origin}:{number}: a parameter is written '-- :name  TYPE  default   meaning'")
             else:
                 description.append(line.removeprefix("--").strip())
-        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin, rate)
+        told = " ".join(description).strip()
+        stage = cls(name, sql, told, tuple(parameters), "test" in reads, origin, rate, "knowledge" in reads)
         stage._check_names()
         stage._check_rate()
         return stage

@@ -70,6 +70,12 @@ def steps(task: Task) -> list[Step]:
         stage = Stage.load(use.use, task.recipe.folder)
         if use.use.endswith(".sql") and stage.name in (LABELS, *shipped()):
             raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
+        if stage.reads_knowledge and not task.knowledge:
+            raise RecipeError(
+                f"{use.use}: the stage reads concepts and relations, and {task.recipe.name} has no [knowledge]; add one "
+                'with concepts = "concepts.csv" (columns concept, name) and relations = "relations.csv" (head, relation, '
+                "tail)"
+            )
         if f"{stage.name}_score" in task.pool.columns:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
@@ -193,7 +199,7 @@ def build(
         )
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
-        relations = {**task.relations, "candidates": candidates}
+        relations = {**task.relations, **task.knowledge, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
         verdicts = earlier or run(step.stage, step.parameters, relations, session)
         joins += [{"stage": step.name, **vars(join)} for join in verdicts.joins]
