@@ -34,7 +34,8 @@ def mentions(documents: Relation, concepts: Relation) -> pa.Table:
     keys, texts = keyed_texts("mentions", documents)
     names = _names(concepts)
     sought = names["plain"].unique().sort()
-    blocks = [_hits(texts[start : start + BLOCK], sought, start) for start in range(0, len(texts), BLOCK)]
+    starts = range(0, len(texts), BLOCK) if len(sought) else ()
+    blocks = [_hits(texts[start : start + BLOCK], sought, start) for start in starts]
     hits = pl.concat([pl.DataFrame(schema=HIT), *blocks])
     found = (
         hits.join(names, on="plain", maintain_order="left_right")
@@ -80,4 +81,4 @@ def _hits(texts: pl.Series, sought: pl.Series, first: int) -> pl.DataFrame:
     hits = hits.select("row", plain.alias("plain"), begin.alias("begin"), (begin + plain.str.len_bytes()).alias("end"))
     hits = hits.sort("row", "begin", "end", descending=[False, False, True])
     covered = pl.col("end").cum_max().shift(1).over("row")  # how far those that begin before it reach
-    return hits.filter((covered.is_null()) | (pl.col("end") > covered)).select(list(HIT))
+    return hits.filter(covered.is_null() | (pl.col("end") > covered)).select(list(HIT))

@@ -28,7 +28,7 @@ target_near AS (
     JOIN concepts AS n EXACT NEAREST $k BY SIMILARITY array_inner_product(d.embedding, n.embedding)
 ),
 -- The strongest link of a document and a concept; among equals a mention, then the first name.
-links AS (
+links AS MATERIALIZED (
     SELECT corpus, id, concept, name, link, is_mention
     FROM (
         SELECT corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
@@ -41,7 +41,7 @@ links AS (
     )
     QUALIFY row_number() OVER (PARTITION BY corpus, id, concept ORDER BY link DESC, is_mention DESC, name) = 1
 ),
-target_links AS (
+target_links AS MATERIALIZED (
     SELECT corpus, id, concept, name, link, is_mention
     FROM (
         SELECT corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
@@ -72,37 +72,54 @@ examples AS (
     JOIN kinds AS t ON t.corpus = l.corpus AND t.id = l.id
     QUALIFY row_number() OVER (PARTITION BY t.kind, l.concept ORDER BY l.link DESC, l.is_mention DESC, l.corpus, l.id) = 1
 ),
--- What a step adds to a path, which is read from the candidate's concept to the target's.
-steps AS (
-    SELECT head AS here, tail AS there, weight * $decay AS weight, format(' <-[{}]- {}', relation, head) AS step
-    FROM relations
+numbers AS (
+    SELECT concept, row_number() OVER (ORDER BY concept)::INTEGER AS number FROM (SELECT DISTINCT concept FROM concepts)
+),
+-- Both ways of a relation, and what each adds to a path, which is read from the candidate's concept to the target's.
+ways AS (
+    SELECT head AS here, tail AS there, weight, format(' <-[{}]- {}', relation, head) AS told FROM relations
     UNION ALL
-    SELECT tail AS here, head AS there, weight * $decay AS weight, format(' -[{}]-> {}', relation, tail) AS step
-    FROM relations
+    SELECT tail AS here, head AS there, weight, format(' -[{}]-> {}', relation, tail) AS told FROM relations
     WHERE $both_ways
 ),
--- One row for each concept that so many steps reach, that of the best path.
-paths AS (
-    SELECT kind, concept, concept AS origin, 0 AS hops, weight, '' AS path
-    FROM starts
+steps AS MATERIALIZED (
+    SELECT
+        h.number AS here, t.number AS there, w.weight * $decay AS weight, w.told,
+        row_number() OVER (ORDER BY w.here, w.there, w.told)::INTEGER AS number
+    FROM ways AS w
+    JOIN numbers AS h ON h.concept = w.here
+    JOIN numbers AS t ON t.concept = w.there
+),
+-- A row for each concept that so many steps reach: the best weight, and the first of the last steps that bring it, both
+-- in one number, which is quick to take the greatest of: the weight, in units of 1e-15, above the 32 bits of the step.
+-- Paths are not enumerated, nor told before it is known which are wanted: this is what keeps hubs harmless.
+levels AS MATERIALIZED (
+    SELECT s.kind, n.number AS concept, 0 AS hops, s.weight, NULL::INTEGER AS step
+    FROM starts AS s
+    JOIN numbers AS n ON n.concept = s.concept
     UNION ALL
-    SELECT kind, there AS concept, best.origin, hops, weight, best.step || best.path AS path
+    SELECT
+        kind, there AS concept, hops, (best // 4294967296 + 1)::DOUBLE / 1e15 AS weight,
+        (4294967296 - best % 4294967296)::INTEGER AS step
     FROM (
         SELECT
-            p.kind, s.there, p.hops + 1 AS hops, max(p.weight * s.weight) AS weight,
-            arg_min(
-                {'origin': p.origin, 'step': s.step, 'path': p.path}, (-p.weight * s.weight, s.step, p.path, p.origin)
-            ) AS best
-        FROM paths AS p
-        JOIN steps AS s ON s.here = p.concept
-        WHERE p.hops < $hops
-        GROUP BY p.kind, s.there, p.hops
+            l.kind, s.there, l.hops + 1 AS hops,
+            max((l.weight * s.weight * 1e15)::HUGEINT * 4294967296 - s.number) AS best
+        FROM levels AS l
+        JOIN steps AS s ON s.here = l.concept
+        WHERE l.hops < $hops AND l.weight * s.weight >= 1e-15
+        GROUP BY l.kind, s.there, l.hops
     )
 ),
-reach AS (
-    SELECT kind, concept, origin, weight, path
-    FROM paths
-    QUALIFY row_number() OVER (PARTITION BY kind, concept ORDER BY weight DESC, hops) = 1
+most AS (
+    SELECT kind, concept, max(weight) AS weight FROM levels GROUP BY kind, concept
+),
+reach AS MATERIALIZED (
+    SELECT l.kind, n.concept, l.concept AS number, l.weight, min(l.hops) AS hops
+    FROM levels AS l
+    JOIN most AS m ON m.kind = l.kind AND m.concept = l.concept AND m.weight = l.weight
+    JOIN numbers AS n ON n.number = l.concept
+    GROUP BY l.kind, n.concept, l.concept, l.weight
 ),
 holders AS (
     SELECT concept, count(*) AS n FROM links GROUP BY concept
@@ -119,11 +136,11 @@ norms AS (
     GROUP BY r.kind
 ),
 labelled AS (
-    SELECT corpus, id, label, pairing_label(label, $same_label) AS kind FROM candidates
+    SELECT corpus, id, pairing_label(label, $same_label) AS kind FROM candidates
 ),
-parts AS (
+parts AS MATERIALIZED (
     SELECT
-        l.*, c.kind, r.origin, r.path, l.link * i.idf AS own, l.link * i.idf * r.weight * i.idf AS shared,
+        l.*, c.kind, l.link * i.idf AS own, l.link * i.idf * r.weight * i.idf AS shared,
         row_number() OVER (PARTITION BY l.corpus, l.id ORDER BY shared DESC NULLS LAST, l.link DESC, l.concept) AS place
     FROM links AS l
     JOIN labelled AS c ON c.corpus = l.corpus AND c.id = l.id
@@ -137,11 +154,12 @@ sums AS (
 ),
 scores AS (
     SELECT
-        c.corpus, c.id, c.label, c.kind, s.concepts, s.reached,
+        c.corpus, c.id, c.kind, t.kind IS NOT NULL AS has_target, s.concepts, s.reached,
         round(coalesce(s.shared / (sqrt(s.own) * n.norm), 0), 9) AS score
     FROM labelled AS c
     LEFT JOIN sums AS s ON s.corpus = c.corpus AND s.id = c.id
     LEFT JOIN norms AS n ON n.kind = c.kind
+    LEFT JOIN (SELECT DISTINCT kind FROM kinds) AS t ON t.kind = c.kind
 ),
 ranked AS (
     SELECT
@@ -154,15 +172,31 @@ limited AS (
     SELECT *, reaches AND rank <= coalesce($budget, rank) AS is_kept
     FROM ranked
 ),
+-- From the concepts that are to be named back to the target's, step by step.
+trails AS (
+    SELECT r.kind, r.concept, r.number AS at, r.hops, l.step, '' AS path
+    FROM (SELECT DISTINCT kind, concept FROM parts WHERE place = 1) AS p
+    JOIN reach AS r ON r.kind = p.kind AND r.concept = p.concept
+    JOIN levels AS l ON l.kind = r.kind AND l.concept = r.number AND l.hops = r.hops
+    UNION ALL
+    SELECT t.kind, t.concept, s.here AS at, l.hops, l.step, t.path || s.told AS path
+    FROM trails AS t
+    JOIN steps AS s ON s.number = t.step
+    JOIN levels AS l ON l.kind = t.kind AND l.concept = s.here AND l.hops = t.hops - 1
+),
 told AS (
     SELECT
-        s.*, p.concept, p.path, e.corpus AS partner_corpus, e.id AS partner_id,
-        CASE WHEN p.is_mention THEN format('"{}" in the text', p.name) ELSE format('"{}" is like it by {:.2f}', p.name, p.link) END
-            AS found,
-        CASE WHEN e.is_mention THEN 'mentions' ELSE format('is like by {:.2f}', e.link) END AS target_has
+        s.*, p.concept, t.path, e.corpus AS partner_corpus, e.id AS partner_id,
+        CASE
+            WHEN p.is_mention THEN format('"{}" in the text', p.name)
+            ELSE format('near "{}" (cosine {:.2f})', p.name, p.link)
+        END AS found,
+        CASE WHEN e.is_mention THEN 'mentions' ELSE format('is near (cosine {:.2f})', e.link) END AS target_has
     FROM limited AS s
     LEFT JOIN parts AS p ON p.corpus = s.corpus AND p.id = s.id AND p.place = 1
-    LEFT JOIN examples AS e ON e.kind = p.kind AND e.concept = p.origin
+    LEFT JOIN trails AS t ON t.kind = p.kind AND t.concept = p.concept AND t.hops = 0
+    LEFT JOIN numbers AS o ON o.number = t.at
+    LEFT JOIN examples AS e ON e.kind = t.kind AND e.concept = o.concept
 )
 SELECT
     corpus,
@@ -182,7 +216,9 @@ SELECT
     CASE
         WHEN concepts IS NULL THEN 'it mentions no concept, and no name is like it'
         WHEN kind IS NULL THEN 'it has no label'
-        WHEN partner_id IS NULL THEN format('{}: {}, from which no {} steps lead to the target', found, concept, $hops)
+        WHEN NOT has_target AND $same_label THEN 'no target document has its label'
+        WHEN NOT has_target THEN 'there is no target document'
+        WHEN partner_id IS NULL THEN format('{}: {}, which is not in reach', found, concept)
         ELSE concat(
             found, ': ', concept, path, ', which ', partner_corpus, ':', partner_id, ' ', target_has,
             CASE WHEN concepts > 1 THEN format('; {} of its {} concepts are in reach', reached, concepts) END
