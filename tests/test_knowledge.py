@@ -76,7 +76,9 @@ def expected(target, candidates, names, edges, p) -> list[float | None]:
             for (words, other), vector in target
             if not p["same_label"] or other == label
         ]
-        starts = {c: sum(e.get(c, 0) for e in examples) / len(examples) for c in CONCEPTS if any(c in e for e in examples)}
+        starts = {
+            c: sum(e.get(c, 0) for e in examples) / len(examples) for c in CONCEPTS if any(c in e for e in examples)
+        }
         reach = best(starts, edges, p["hops"], p["decay"], both=p["both_ways"])
         norm = math.hypot(*[reach[c] * idf[c] for c in reach if holders[c]])
         shared = sum(linked[c] * idf[c] * reach[c] * idf[c] for c in linked if c in reach)
@@ -114,7 +116,9 @@ def test_scores_are_those_of_every_walk_taken_by_itself(target, candidates, edge
     vectors = {name: unit(rng, n) for name, n in (("t", len(target)), ("c", len(candidates)), ("n", 7))}
     owners = [*CONCEPTS, "a", "b"]  # two concepts have a second name, by vector alone
     named = pl.DataFrame({"concept": owners, "name": [*CONCEPTS, "second", "third"]})
-    ways = pl.DataFrame(edges, {"head": pl.String, "relation": pl.String, "tail": pl.String, "weight": pl.Float64}, orient="row")
+    ways = pl.DataFrame(
+        edges, {"head": pl.String, "relation": pl.String, "tail": pl.String, "weight": pl.Float64}, orient="row"
+    )
     tables = {
         "target": documents("target", target, vectors["t"]),
         "candidates": documents("pool", candidates, vectors["c"]),
@@ -170,7 +174,7 @@ def test_of_equal_paths_the_first_is_told_whatever_the_order_of_the_rows():
 def folder(tmp_path):
     files = {
         "target": [{"id": f"t{i}", "text": f"my {w} {i}", "label": w} for i, w in enumerate(["card", "loan"] * 3)],
-        "test": [{"id": f"e{i}", "text": f"your {w} is {i}", "label": w} for i, w in enumerate(["card", "loan"] * 3)],
+        "test": [{"id": f"e{i}", "text": f"so this is your other {w} {i}", "label": w} for i, w in enumerate(["card", "loan"] * 3)],
         "shop": [
             {"id": "pin", "text": "where is the pin code", "label": "card"},
             {"id": "rate", "text": "what interest do you take", "label": "loan"},
@@ -232,7 +236,9 @@ def test_relations_may_be_left_out(ws, folder):
 
 
 def test_without_knowledge_the_stage_says_what_to_add_and_a_lock_is_what_it_was(ws, folder):
-    with pytest.raises(RecipeError, match=r"knowledge: the stage reads concepts and relations, and small has no \[know"):
+    with pytest.raises(
+        RecipeError, match=r"knowledge: the stage reads concepts and relations, and small has no \[know"
+    ):
         ws.mix(recipe(folder, knowledge=None))
     plain = recipe(folder, knowledge=None, stage=[])
     assert "knowledge" not in plain.model_dump()
@@ -247,13 +253,33 @@ def test_without_knowledge_the_stage_says_what_to_add_and_a_lock_is_what_it_was(
         ("concepts", "thing,name\na,b\n", "the concepts have no column 'concept'; there are: "),
         ("concepts", "concept,name\ncard,card\n,loan\n", r"^concepts.csv:3: there is no concept$"),
         ("concepts", "concept,name\ncard,?!\n", r"^concepts.csv:2: the name '\?!' has no letter or digit$"),
-        ("concepts", "concept,name\ncard,card\nx,y\ncard, card\n", r"^concepts.csv:4: 'card' is a name of 'card' already$"),
+        (
+            "concepts",
+            "concept,name\ncard,card\nx,y\ncard, card\n",
+            r"^concepts.csv:4: 'card' is a name of 'card' already$",
+        ),
         ("relations", "head,relation\npin,of\n", "the relations have no column 'tail'"),
-        ("relations", "head,relation,tail\npin,of,card\npin,of,lone\n", r"^relations.csv:3: tail: .*did you mean 'loan'\?"),
+        (
+            "relations",
+            "head,relation,tail\npin,of,card\npin,of,lone\n",
+            r"^relations.csv:3: tail: .*did you mean 'loan'\?",
+        ),
         ("relations", "head,relation,tail\npin,of,pin\n", r"^relations.csv:2: 'pin' is related to itself$"),
-        ("relations", "head,relation,tail\npin,of,card\npin, of,card\n", r"^relations.csv:3: 'pin' 'of' 'card' is there"),
-        ("relations", "head,relation,tail,weight\npin,of,card,1.5\n", r"^relations.csv:2: the weight is 1.5; it must be"),
-        ("relations", "head,relation,tail,weight\npin,of,card,much\n", r"^relations.csv:2: the weight is 'much'; it must"),
+        (
+            "relations",
+            "head,relation,tail\npin,of,card\npin, of,card\n",
+            r"^relations.csv:3: 'pin' 'of' 'card' is there",
+        ),
+        (
+            "relations",
+            "head,relation,tail,weight\npin,of,card,1.5\n",
+            r"^relations.csv:2: the weight is 1.5; it must be",
+        ),
+        (
+            "relations",
+            "head,relation,tail,weight\npin,of,card,much\n",
+            r"^relations.csv:2: the weight is 'much'; it must",
+        ),
         ("relations", "head,relation,tail,weight\npin,of,card,0\nrate,of,loan,\n", r"weight is 0; .*\(2 such rows\)$"),
     ],
 )

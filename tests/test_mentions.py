@@ -26,7 +26,9 @@ def concepts(*pairs) -> Relation:
 
 
 def answer(documents: Relation, known: Relation) -> list[tuple]:
-    return [(int(row["id"]), row["concept"], row["name"], row["times"]) for row in mentions(documents, known).to_pylist()]
+    return [
+        (int(row["id"]), row["concept"], row["name"], row["times"]) for row in mentions(documents, known).to_pylist()
+    ]
 
 
 def folded(text: str) -> str:
@@ -56,10 +58,14 @@ def literal(text: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str, int
     return [(concept, *told) for concept, told in result.items()]
 
 
-WORD = st.sampled_from(["card", "Card", "credit", "cards", "Straße", "STRASSE", "at", "t", "ﬁn", "卡", "信用", "用卡", "ΟΔΟΣ", "οδος"])
+WORD = st.sampled_from(
+    ["card", "Card", "credit", "cards", "Straße", "STRASSE", "at", "t", "ﬁn", "卡", "信用", "用卡", "ΟΔΟΣ", "οδος"]
+)
 MARK = st.sampled_from([" ", "  ", ", ", "-", "&", "_", "\n", "!", ""])
 TEXT = st.lists(st.tuples(WORD, MARK), max_size=9).map(lambda parts: "".join(word + mark for word, mark in parts))
-NAME = st.lists(st.tuples(WORD, MARK), min_size=1, max_size=3).map(lambda parts: "".join(w + m for w, m in parts).strip())
+NAME = st.lists(st.tuples(WORD, MARK), min_size=1, max_size=3).map(
+    lambda parts: "".join(w + m for w, m in parts).strip()
+)
 
 
 @pytest.mark.filterwarnings("ignore:the name")
@@ -71,7 +77,9 @@ def test_names_are_found_as_whole_words_and_the_longest_count(documents, pairs):
 
 
 def test_names_by_hand():
-    known = concepts(("card", "card"), ("credit", "credit card"), ("pay", "card payment"), ("cc", "Card"), ("at", "AT&T"))
+    known = concepts(
+        ("card", "card"), ("credit", "credit card"), ("pay", "card payment"), ("cc", "Card"), ("at", "AT&T")
+    )
     assert answer(texts("My credit card, CARD card payment"), known) == [
         (0, "credit", "credit card", 1),
         (0, "card", "card", 1),
@@ -79,7 +87,10 @@ def test_names_by_hand():
         (0, "pay", "card payment", 1),
     ]
     assert answer(texts("cards; discard", "at  T!", None, ""), known) == [(1, "at", "AT&T", 1)]
-    assert answer(texts("这张信用卡不错, 卡"), concepts(("c", "信用卡"), ("k", "卡"))) == [(0, "c", "信用卡", 1), (0, "k", "卡", 1)]
+    assert answer(texts("这张信用卡不错, 卡"), concepts(("c", "信用卡"), ("k", "卡"))) == [
+        (0, "c", "信用卡", 1),
+        (0, "k", "卡", 1),
+    ]
 
 
 def test_blocks_of_texts_and_the_order_of_names_change_nothing(monkeypatch):

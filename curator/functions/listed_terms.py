@@ -33,9 +33,10 @@ def listed_terms(documents: Relation, terms: str) -> pa.Table:
         raise QueryError("listed_terms: the list has no term; terms are words, separated by lines or commas")
     listed = plain_names("listed_terms", "term", given).unique().sort()
     spaced = padded(texts)
-    hits = spaced.str.extract_many(patterns(listed), overlapping=True).fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
+    hits = spaced.str.extract_many(patterns(listed), overlapping=True).fill_null(
+        pl.Series([[]], dtype=pl.List(pl.String))
+    )
     which = hits.list.eval(pl.element().str.strip_chars()).list.unique().list.sort().list.join(", ")
     found = keys.with_columns(hits.list.len().cast(pl.Int64).alias("found"), which.replace("", None).alias("terms"))
     table: pa.Table = found.to_arrow(compat_level=pl.CompatLevel.newest())
     return table
-
