@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from curator import Recipe, Workspace
 from curator.errors import DataError, RecipeError, UnknownNameError
-from curator.mix.lock import inputs
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import Stage, run
@@ -174,7 +173,10 @@ def test_of_equal_paths_the_first_is_told_whatever_the_order_of_the_rows():
 def folder(tmp_path):
     files = {
         "target": [{"id": f"t{i}", "text": f"my {w} {i}", "label": w} for i, w in enumerate(["card", "loan"] * 3)],
-        "test": [{"id": f"e{i}", "text": f"so this is your other {w} {i}", "label": w} for i, w in enumerate(["card", "loan"] * 3)],
+        "test": [
+            {"id": f"e{i}", "text": f"so this is the {w} no {i}", "label": w}
+            for i, w in enumerate(["card", "loan"] * 3)
+        ],
         "shop": [
             {"id": "pin", "text": "where is the pin code", "label": "card"},
             {"id": "rate", "text": "what interest do you take", "label": "loan"},
@@ -224,14 +226,14 @@ def test_a_mix_says_by_which_path_and_rebuilds_after_the_files_changed(ws, folde
 
 def test_a_persons_own_stage_sees_concepts_and_relations(ws, folder):
     (folder / "mine.sql").write_text(
-        "-- Mine.\nSELECT corpus, id, (SELECT count(*) FROM concepts) = 4 AND (SELECT sum(weight) FROM relations) = 1.5\n"
-        "AS keep FROM candidates"
+        "-- Mine.\nSELECT corpus, id, (SELECT count(*) FROM concepts) = 4\n"
+        "AND (SELECT sum(weight) FROM relations) = 1.5 AS keep FROM candidates"
     )
     assert len(ws.mix(recipe(folder, stage=[{"use": "mine.sql"}]))) == 3
 
 
 def test_relations_may_be_left_out(ws, folder):
-    with pytest.raises(DataError, match="dropped"):
+    with pytest.raises(DataError, match="no pool document is left after 'knowledge'"):
         ws.mix(recipe(folder, knowledge={"concepts": "concepts.csv"}))
 
 
@@ -242,8 +244,9 @@ def test_without_knowledge_the_stage_says_what_to_add_and_a_lock_is_what_it_was(
         ws.mix(recipe(folder, knowledge=None))
     plain = recipe(folder, knowledge=None, stage=[])
     assert "knowledge" not in plain.model_dump()
-    task = ws._workshop(plain).prepare(plain, 0) if hasattr(ws, "_workshop") else None
-    assert task is None or "knowledge" not in inputs(task, [], "key")["recipe"]
+    lock = ws.mix(plain).lock
+    assert "knowledge" not in lock["recipe"]
+    assert {entry["role"] for entry in lock["corpora"]} == {"target", "test", "pool"}
 
 
 @pytest.mark.parametrize(
@@ -273,14 +276,18 @@ def test_without_knowledge_the_stage_says_what_to_add_and_a_lock_is_what_it_was(
         (
             "relations",
             "head,relation,tail,weight\npin,of,card,1.5\n",
-            r"^relations.csv:2: the weight is 1.5; it must be",
+            r"^relations.csv:2: the weight is '1.5'; it must be",
         ),
         (
             "relations",
             "head,relation,tail,weight\npin,of,card,much\n",
             r"^relations.csv:2: the weight is 'much'; it must",
         ),
-        ("relations", "head,relation,tail,weight\npin,of,card,0\nrate,of,loan,\n", r"weight is 0; .*\(2 such rows\)$"),
+        (
+            "relations",
+            "head,relation,tail,weight\npin,of,card,0\nrate,of,loan,\n",
+            r"weight is '0'; .*\(2 such rows\)$",
+        ),
     ],
 )
 def test_bad_rows_are_named_with_their_file_and_line(ws, folder, name, text, told):
@@ -292,9 +299,9 @@ def test_bad_rows_are_named_with_their_file_and_line(ws, folder, name, text, tol
 def test_rows_that_cannot_be_read_are_told(ws, folder):
     (folder / "concepts.csv").write_text('concept,name\ncard,card\nloan,loan\npin,PIN code\nrate,interest\nfee," "\n')
     warnings = ws.mix(recipe(folder)).summary()["warnings"]
-    assert any("1 concepts could not be read, the first at concepts.csv:6: empty text" in line for line in warnings)
+    assert [line for line in warnings if "could not be read, the first at concepts.csv:6: " in line], warnings
 
 
 def test_settings_of_documents_mean_nothing_here(folder):
-    with pytest.raises(RecipeError, match="labels = {'a': 'b'} is for documents; the columns have fixed names"):
+    with pytest.raises(RecipeError, match=r"labels = \{'a': 'b'\} is for documents; the columns have fixed names"):
         recipe(folder, knowledge={"concepts": {"path": "concepts.csv", "labels": {"a": "b"}}})

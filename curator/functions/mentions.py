@@ -18,10 +18,10 @@ def mentions(documents: Relation, concepts: Relation) -> pa.Table:
     """The concepts whose names stand in each text as whole words, and how often.
 
     ``concepts`` has ``concept`` and ``name``, a row for each name of each. Names are found as ``listed_terms`` finds
-    terms: whatever their case (``ß`` is ``SS``), how compatible characters are written (NFKC) and what stands between words (``AT&T`` is
-    ``at t``); nothing is stemmed; in a script written without spaces, or in Hangul, wherever they stand. The longest
-    name counts: one that lies inside another that is found there, of whatever concept, does not (``card`` in ``credit
-    card``); of two that overlap each counts. A name of several concepts mentions each of them.
+    terms: whatever their case (``ß`` is ``SS``), how compatible characters are written (NFKC) and what stands between
+    words (``AT&T`` is ``at t``); nothing is stemmed; in a script written without spaces, or in Hangul, wherever they
+    stand. The longest name counts: one that lies inside another that is found there, of whatever concept, does not
+    (``card`` in ``credit card``); of two that overlap each counts. A name of several concepts mentions each of them.
 
     Returns ``corpus`` (where the relation has it), ``id``, ``concept``, ``name`` and ``times``: a row for each document
     and concept that it mentions, in the order of the documents and of the places in the text; ``name`` is that of the
@@ -66,7 +66,7 @@ def _folded(lower: pl.Series) -> pl.Series:
 
 
 def _hits(texts: pl.Series, sought: pl.Series, first: int) -> pl.DataFrame:
-    """The names found in each text, numbered from ``first``, in their order there, without those inside a longer one."""
+    """The names found in each text, numbered from ``first``, in order, without those inside a longer one."""
     looked_for, spaced = patterns(sought), _folded(padded(texts))
     found = pl.DataFrame(
         {
