@@ -72,8 +72,8 @@ def steps(task: Task) -> list[Step]:
             raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
         if stage.reads_knowledge and not task.knowledge:
             raise RecipeError(
-                f"{use.use}: the stage reads concepts and relations, and {task.recipe.name} has no [knowledge]; add one: "
-                'concepts = "concepts.csv" (columns concept, name) and relations = "relations.csv" (head, relation, tail)'
+                f"{use.use}: the stage reads concepts and relations, and {task.recipe.name} has no [knowledge]; add "
+                'one: concepts = "concepts.csv" (concept, name), relations = "relations.csv" (head, relation, tail)'
             )
         if f"{stage.name}_score" in task.pool.columns:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
