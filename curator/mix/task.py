@@ -192,8 +192,8 @@ class _Finder:
             if corpus.rejects:
                 first = corpus.rejected().row(0, named=True)
                 self.warnings.append(
-                    f"{corpus.rejects:,} {role} could not be read, the first at {Path(first['file']).name}:{first['line']}: "
-                    f"{first['reason']}; rejects('{corpus.name}') has all"
+                    f"{corpus.rejects:,} {role} could not be read, the first at {Path(first['file']).name}:"
+                    f"{first['line']}: {first['reason']}; rejects('{corpus.name}') has all"
                 )
         concepts = checked_concepts(found["concepts"])
         relations = checked_relations(found.get("relations"), concepts)
