@@ -153,7 +153,7 @@ def _is_a_path(row, edges, parameters, target, label) -> None:
     assert other == label or not parameters["same_label"]
 
 
-def test_of_equal_paths_the_first_is_told_whatever_the_order_of_the_rows():
+def test_of_equal_paths_the_first_of_the_shortest_is_told_whatever_the_order_of_the_rows():
     edges = [("a", "r", "x"), ("b", "r", "x"), ("t", "s", "a"), ("t", "s", "b"), ("t", "q", "b")]
     told = set()
     for order in itertools.permutations(edges):
@@ -165,7 +165,7 @@ def test_of_equal_paths_the_first_is_told_whatever_the_order_of_the_rows():
             "concepts": Relation(names, Vectors.of(unit(np.random.default_rng(2), 4), unit=True)),
             "relations": Relation(ways),
         }
-        told |= set(run(STAGE, STAGE.bind({"links": "mention"}, 0), tables, SESSION).frame["reason"])
+        told |= set(run(STAGE, STAGE.bind({"links": "mention", "hops": 4, "decay": 1.0}, 0), tables, SESSION).frame["reason"])
     assert told == {'"x" in the text: x <-[r]- a <-[s]- t, which target:00 mentions'}
 
 
