@@ -165,7 +165,9 @@ def test_of_equal_paths_the_first_of_the_shortest_is_told_whatever_the_order_of_
             "concepts": Relation(names, Vectors.of(unit(np.random.default_rng(2), 4), unit=True)),
             "relations": Relation(ways),
         }
-        told |= set(run(STAGE, STAGE.bind({"links": "mention", "hops": 4, "decay": 1.0}, 0), tables, SESSION).frame["reason"])
+        told |= set(
+            run(STAGE, STAGE.bind({"links": "mention", "hops": 4, "decay": 1.0}, 0), tables, SESSION).frame["reason"]
+        )
     assert told == {'"x" in the text: x <-[r]- a <-[s]- t, which target:00 mentions'}
 
 
