@@ -76,6 +76,30 @@ class Pool(Source):
         return self
 
 
+class Knowledge(_Settings):
+    """What is known of the task's field: concepts with their names, and relations between concepts.
+
+    ``concepts`` has the columns ``concept`` and ``name``, a row for each name; ``relations`` has ``head``, ``relation``
+    and ``tail``, the first and the last of which are concepts, and may have ``weight``, above 0 and at most 1.
+    """
+
+    concepts: Source
+    relations: Source | None = None
+
+    @field_validator("concepts", "relations", mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | list) else value
+
+    @field_validator("concepts", "relations")
+    @classmethod
+    def _of_no_documents(cls, source: Source | None) -> Source | None:
+        for name in ("text", "label", "labels"):
+            if source is not None and getattr(source, name):
+                raise ValueError(f"{name} = {getattr(source, name)!r} is for documents; the columns have fixed names")
+        return source
+
+
 class Split(_Settings):
     """Cut the test set from the target by hash of the normalised text."""
 
@@ -172,6 +196,8 @@ class Recipe(_Settings):
     folder: Path = Field(default=Path(), exclude=True)  # where it was read from; relative paths start here
     task: Task
     pool: dict[str, Pool] = Field(min_length=1)
+    # What is not there is left out of what is written down, so that mixes from before there was any stay what they are.
+    knowledge: Knowledge | None = Field(default=None, exclude_if=lambda knowledge: knowledge is None)
     stage: list[StageUse] = Field(default_factory=list)
     encoder: Encoder = Encoder()
     train: Train = Field(default_factory=lambda: Train.model_validate({}))

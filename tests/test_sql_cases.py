@@ -67,7 +67,24 @@ def relation(name: str, rows: list[dict], dimension: int = 2) -> Relation:
 
 def relations(given: dict[str, list[dict]]) -> dict[str, Relation]:
     dimension = max((len(row["embedding"]) for rows in given.values() for row in rows if "embedding" in row), default=2)
-    return {name: relation(name, given.get(name, []), dimension) for name in ("target", "dev", "test", "candidates")}
+    documents = {
+        name: relation(name, given.get(name, []), dimension) for name in ("target", "dev", "test", "candidates")
+    }
+    return documents | knowledge(given.get("concepts", []), given.get("relations", []), dimension)
+
+
+def knowledge(concepts: list[dict], relations: list[dict], dimension: int = 2) -> dict[str, Relation]:
+    """Concepts, a name each unless another is given, and relations of weight 1 unless another is given."""
+    unit = [1.0] + [0.0] * (dimension - 1)
+    names = [(row["concept"], row.get("name", row["concept"])) for row in concepts]
+    vectors = np.array([row.get("embedding", unit) for row in concepts], np.float32).reshape(-1, dimension)
+    ways = [(row["head"], row["relation"], row["tail"], row.get("weight", 1.0)) for row in relations]
+    schema = {"head": pl.String, "relation": pl.String, "tail": pl.String, "weight": pl.Float64}
+    named = pl.DataFrame(names, {"concept": pl.String, "name": pl.String}, orient="row")
+    return {
+        "concepts": Relation(named, Vectors.of(vectors, unit=True)),
+        "relations": Relation(pl.DataFrame(ways, schema, orient="row")),
+    }
 
 
 # What stages cannot do without.
@@ -152,9 +169,22 @@ def test_macros_take_no_name_of_duckdbs():
 
 
 JOINS = dict.fromkeys(STAGES, 0) | {
-    "cluster_importance": 1, "decontaminate": 1, "label_noise": 1, "pairing": 6, "relevance": 1,
+    "cluster_importance": 1, "decontaminate": 1, "knowledge": 2, "label_noise": 1, "pairing": 6, "relevance": 1,
     "relevance_centroid": 1, "relevance_label": 1, "round_robin": 1, "tsds": 1,
 }  # fmt: skip
+
+
+def some_knowledge() -> dict[str, Relation]:
+    """Concepts that some of those documents mention, or are near to, in a ring with a chord."""
+    names = ["word", "1", "2", "b", "org", "word word", "7", "8"]
+    vectors = np.random.default_rng(8).normal(size=(len(names), 6))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    concepts = [
+        {"concept": f"c{i // 2}", "name": name, "embedding": row}
+        for i, (name, row) in enumerate(zip(names, vectors, strict=True))
+    ]
+    ends = [("c0", "c1"), ("c1", "c2"), ("c2", "c3"), ("c3", "c0"), ("c0", "c2")]
+    return knowledge(concepts, [{"head": head, "relation": "r", "tail": tail} for head, tail in ends], 6)
 
 
 def some_documents(name: str, n: int, seed: int) -> Relation:
@@ -206,6 +236,7 @@ VARIED = {
     "k_center": {"budget": 20},
     "mmr": {"budget": 20},
     "round_robin": {"budget": 20},
+    "knowledge": {"budget": 20, "same_label": True},
     "tsds": {"budget": 20, "near_duplicate": 0.7},
     "hierarchy": {"levels": "source", "clusters": "6, 2", "budget": 30},
     "found_ratio": {"budget": 30, "sample": 20, "trials": 10, "draws": 2, "c": 1.0, "by": "id[-1:] < '5'"},
@@ -216,7 +247,7 @@ VARIED = {
 def test_the_order_of_rows_changes_no_verdict(stage):
     tables = {
         name: some_documents(name, n, n) for name, n in {"target": 12, "dev": 5, "test": 9, "candidates": 80}.items()
-    }
+    } | some_knowledge()
     first, joins = run(stage, tables, **VARIED.get(stage, {}))
     assert len(first) == 80
     assert set(first["keep"]) == {True, False}
@@ -264,7 +295,7 @@ def _comparable(frame: pl.DataFrame) -> list:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_empty_relations_break_nothing(stage):
-    tables = {name: some_documents(name, 12, 3) for name in ("target", "dev", "test", "candidates")}
+    tables = {name: some_documents(name, 12, 3) for name in ("target", "dev", "test", "candidates")} | some_knowledge()
     empty = {name: table.take([]) for name, table in tables.items()}
     if stage == "decontaminate":  # nothing to look for would be a pass that says nothing
         empty["test"] = tables["test"]

@@ -25,6 +25,7 @@ from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.listed_terms import listed_terms
 from curator.functions.masked import masked
+from curator.functions.mentions import mentions
 from curator.functions.mixture import mixture
 from curator.functions.mmr import mmr
 from curator.functions.near_duplicates import near_duplicates
@@ -62,6 +63,7 @@ FUNCTIONS: tuple[Function, ...] = (
     leaders,
     listed_terms,
     masked,
+    mentions,
     mixture,
     mmr,
     near_duplicates,
@@ -80,7 +82,7 @@ FUNCTIONS: tuple[Function, ...] = (
 __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "coverage",
     "decontamination_coverage", "domain_classifier", "dpp", "dsir", "exact_duplicates", "facility_location", "hybrid",
-    "influence", "k_center", "kl_reduction", "knn_shapley", "languages", "leaders", "listed_terms", "masked", "mixture",
-    "mmr", "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs", "source_value", "tree",
-    "trust", "tsds", "vendi_score",
+    "influence", "k_center", "kl_reduction", "knn_shapley", "languages", "leaders", "listed_terms", "masked",
+    "mentions", "mixture", "mmr", "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs",
+    "source_value", "tree", "trust", "tsds", "vendi_score",
 ]  # fmt: skip

@@ -1,13 +1,11 @@
 """Which terms of a list each document has."""
 
-import warnings
-
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import CuratorWarning, QueryError
+from curator.errors import QueryError
 from curator.functions._results import keyed_texts
-from curator.functions.bm25 import CHARACTER
+from curator.functions._terms import padded, patterns, plain_names
 from curator.relation import Relation
 
 
@@ -31,25 +29,14 @@ def listed_terms(documents: Relation, terms: str) -> pa.Table:
     if not isinstance(terms, str):
         raise QueryError(f"listed_terms: terms is {terms!r}; terms separated by lines or commas are needed")
     given = [term.strip() for line in terms.splitlines() for term in line.split(",") if term.strip()]
-    plain = _plain(pl.Series(given, dtype=pl.String))
-    if not given or (plain == "").any():
-        what = f"term {given[plain.to_list().index('')]!r} has no letter or digit" if given else "list has no term"
-        raise QueryError(f"listed_terms: the {what}; terms are words, separated by lines or commas")
-    for term, short in zip(given, plain, strict=True):
-        if len(short) == 1 and len(term) > 1:
-            warnings.warn(f"the term {term!r} is looked for as {short!r}", CuratorWarning, stacklevel=2)
-    listed = plain.unique().sort()
-    unspaced = listed.str.contains(CHARACTER)
-    patterns = [term if anywhere else f" {term} " for term, anywhere in zip(listed, unspaced, strict=True)]
-    spaced = _plain(texts).to_frame("text").select(pl.concat_str(pl.lit(" "), "text", pl.lit(" "))).to_series()
-    hits = spaced.str.extract_many(patterns, overlapping=True).fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
+    if not given:
+        raise QueryError("listed_terms: the list has no term; terms are words, separated by lines or commas")
+    listed = plain_names("listed_terms", "term", given).unique().sort()
+    spaced = padded(texts)
+    hits = spaced.str.extract_many(patterns(listed), overlapping=True).fill_null(
+        pl.Series([[]], dtype=pl.List(pl.String))
+    )
     which = hits.list.eval(pl.element().str.strip_chars()).list.unique().list.sort().list.join(", ")
     found = keys.with_columns(hits.list.len().cast(pl.Int64).alias("found"), which.replace("", None).alias("terms"))
     table: pa.Table = found.to_arrow(compat_level=pl.CompatLevel.newest())
     return table
-
-
-def _plain(texts: pl.Series) -> pl.Series:
-    """Words in lower case and NFKC with one space between them."""
-    lower = texts.str.normalize("NFKC").str.to_lowercase()
-    return lower.str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.strip_chars()

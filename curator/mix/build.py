@@ -74,6 +74,11 @@ def steps(task: Task) -> list[Step]:
         stage = Stage.load(use.use, task.recipe.folder)
         if use.use.endswith(".sql") and stage.name in (LABELS, *shipped()):
             raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
+        if stage.reads_knowledge and not task.knowledge:
+            raise RecipeError(
+                f"{use.use}: the stage reads concepts and relations, and {task.recipe.name} has no [knowledge]; add "
+                'one: concepts = "concepts.csv" (concept, name), relations = "relations.csv" (head, relation, tail)'
+            )
         if f"{stage.name}_score" in task.pool.columns:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
         names[stage.name] = names.get(stage.name, 0) + 1
@@ -200,7 +205,7 @@ def build(
         )
     for position, step in enumerate(plan, 1):
         started = time.perf_counter()
-        relations = {**task.relations, "candidates": candidates}
+        relations = {**task.relations, **task.knowledge, "candidates": candidates}
         earlier = known.verdicts(step.name, position, candidates) if known else None
         said = known.warned(step.name) if known and earlier else []
         verdicts, messages = judge(step.stage, step.parameters, relations, session, trials, earlier, said)

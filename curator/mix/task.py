@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from curator.catalogue import Corpus
 from curator.corpora import Corpora
 from curator.documents import Columns, normalise
 from curator.errors import DataError, RecipeError
+from curator.mix.knowledge import TEXT_OF, checked_concepts, checked_relations
 from curator.mix.locked import MIX
 from curator.mix.union import CONFLICT, MIXES, StoredMix, union
 from curator.nearest import Tools, rewrite
@@ -34,7 +35,7 @@ FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
 class Used:
     """A corpus in its role: which version, and under which name the recipe speaks of it."""
 
-    role: str  # target, test, dev or pool
+    role: str  # target, test, dev, pool, concepts or relations
     name: str
     corpus: Corpus
     documents: int  # after where and sampling
@@ -54,6 +55,7 @@ class Task:
     used: tuple[Used, ...]
     warnings: tuple[str, ...]
     mixes: tuple[dict[str, Any], ...] = ()  # that the pool is made of: pool, mix, version, ids_sha256
+    knowledge: Mapping[str, Relation] = field(default_factory=dict)  # concepts and relations, if the recipe has any
 
     @property
     def relations(self) -> dict[str, Relation]:
@@ -96,12 +98,15 @@ def prepare(
     else:
         target, dev, dev_use = *_hold_out(shots, seed), None
     pool, pool_uses = finder.pool(labels, seed)
+    knowledge, knowledge_uses = finder.knowledge()
     seen = {normalise(text) for text in test.frame["text"]}
     shared = sum(normalise(text) in seen for text in shots.frame["text"])
     if shared:
         warnings.append(f"{shared:,} target documents have the text of a test document; they train every arm")
-    used = [target_use, *([test_use] if test_use else []), *([dev_use] if dev_use else []), *pool_uses]
-    _one_kind_of_vectors(used)
+    used = [
+        target_use, *([test_use] if test_use else []), *([dev_use] if dev_use else []), *pool_uses, *knowledge_uses
+    ]  # fmt: skip
+    _one_kind_of_vectors([use for use in used if use.role != "relations"])
     return Task(
         recipe,
         seed,
@@ -113,6 +118,7 @@ def prepare(
         tuple(used),
         (*warnings, *finder.warnings),
         tuple(finder.mixes),
+        knowledge,
     )
 
 
@@ -168,6 +174,30 @@ class _Finder:
         if not len(frame):
             raise DataError("the pool is empty: no source has a document that its where lets through")
         return Relation.concat(parts, frame), used
+
+    def knowledge(self) -> tuple[dict[str, Relation], list[Used]]:
+        """The relations ``concepts`` and ``relations``, checked; none where the recipe has no knowledge."""
+        known = self.recipe.knowledge
+        if known is None:
+            return {}, []
+        found: dict[str, Relation] = {}
+        used = []
+        for role, source in (("concepts", known.concepts), ("relations", known.relations)):
+            if source is None:
+                continue
+            as_texts = source.model_copy(update={"text": TEXT_OF[role]})
+            relation, corpus = self._documents(role, role, f"{_stem(self.recipe)}_{role}", as_texts)
+            found[role] = relation
+            used.append(Used(role, role, corpus, len(relation)))
+            if corpus.rejects:
+                first = corpus.rejected().row(0, named=True)
+                self.warnings.append(
+                    f"{corpus.rejects:,} {role} could not be read, the first at {Path(first['file']).name}:"
+                    f"{first['line']}: {first['reason']}; rejects('{corpus.name}') has all"
+                )
+        concepts = checked_concepts(found["concepts"])
+        relations = checked_relations(found.get("relations"), concepts)
+        return {"concepts": _unit(concepts), "relations": relations}, used
 
     def _of_corpus(self, name: str, source: Pool) -> tuple[Relation, dict[str, Corpus]]:
         relation, corpus = self._documents("pool", name, name, source)

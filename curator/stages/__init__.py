@@ -1,9 +1,11 @@
 """Stages: one ``.sql`` file each, which gives a verdict on every candidate. This runs them and keeps the ledger.
 
-A stage's header says what it does, whether it reads the test set, and its parameters::
+A stage's header says what it does, whether it reads the test set, whether it cannot do without a recipe's concepts and
+relations, whether it judges each document alone, and its parameters::
 
     -- Keep candidates that are close enough to some target document.
     -- reads: test
+    -- reads: knowledge
     -- judges: each alone
     -- fpr: min_score of pool and test
     -- :min_score  FLOAT    0.35     [-1, 1]  cosine similarity a candidate must reach

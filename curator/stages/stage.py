@@ -16,6 +16,7 @@ from curator.stages.parameters import EXPRESSIONS, PARAMETER, TYPES, Parameter, 
 
 _FPR = re.compile(r"--\s*fpr:\s*(\w+) of (\w+) and (\w+)\s*$")
 _CALIBRATED = ("target", "dev", "test", "pool")  # what a stage's cosine may be calibrated on
+_READABLE = ("test", "knowledge")
 _READS = re.compile(r"--\s*reads:\s*(\w+)\s*$")
 _JUDGES = re.compile(r"--\s*judges:\s*(.*?)\s*$")
 _ALONE = "each alone"
@@ -50,6 +51,7 @@ class Stage:
     origin: str
     rate: Rate | None = None
     alone: bool = False  # whether it judges each document by itself, as its header says
+    reads_knowledge: bool = False
 
     @classmethod
     def load(cls, use: str, folder: Path) -> Self:
@@ -71,16 +73,18 @@ class Stage:
         Without ``ranges`` its parameters may be anything: a lockfile's have their values, and may be from before there
         were any.
         """
-        description, parameters, reads, rate, alone = [], [], False, None, False
+        description, parameters, rate, alone = [], [], None, False
+        reads = set[str]()
         for number, line in enumerate(sql.splitlines(), 1):
             if not line.startswith("--"):
                 break
             if match := PARAMETER.match(line):
                 parameters.append(parameter(match, f"{origin}:{number}", ranges=ranges))
             elif match := _READS.match(line):
-                if match[1] != "test":
-                    raise RecipeError(f"{origin}:{number}: a stage can only ask to read 'test', not {match[1]!r}")
-                reads = True
+                if match[1] not in _READABLE:
+                    told = " or ".join(map(repr, _READABLE))
+                    raise RecipeError(f"{origin}:{number}: a stage can only ask to read {told}, not {match[1]!r}")
+                reads.add(match[1])
             elif match := _JUDGES.match(line):
                 if match[1] != _ALONE:
                     raise RecipeError(f"{origin}:{number}: a stage can only judge '{_ALONE}', not {match[1]!r}")
@@ -95,7 +99,9 @@ class Stage:
                 raise RecipeError(f"{origin}:{number}: a parameter is written '-- :name  TYPE  default   meaning'")
             else:
                 description.append(line.removeprefix("--").strip())
-        stage = cls(name, sql, " ".join(description).strip(), tuple(parameters), reads, origin, rate, alone)
+        told = " ".join(description).strip()
+        reads_test, reads_knowledge = (word in reads for word in _READABLE)
+        stage = cls(name, sql, told, tuple(parameters), reads_test, origin, rate, alone, reads_knowledge)
         stage._check_names()
         stage._check_alone()
         stage._check_rate()
