@@ -637,7 +637,7 @@ def compositions(record: Row) -> str:
                 pairs = [(scores[name, task, n], scores["random-balanced", task, n]) for task in tasks]
                 cells.append("" if name == "random-balanced" else _gain(pairs))
             seconds = [row["seconds"] for row in own if "seconds" in row]
-            cells += [f"{mean(row['documents'] for row in own):,.0f}", f"{mean(seconds):.1f}" if seconds else ""]
+            cells += [f"{mean(row['documents'] for row in own):,.0f}", f"{median(seconds):.1f}" if seconds else ""]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         parts.append("\n".join([*lines, ""]))
     told = f"{record['draws']} draws of the examples, {record['evaluated']:,} test documents at most."
