@@ -65,9 +65,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument("--work", type=Path, metavar="DIR", required=True, help="keeps the vectors")
     parser.add_argument("--rows", default="10000,100000,1000000")
-    parser.add_argument(
-        "--methods", default=",".join([*methods(), *SQL]).replace(", ", "; "), help="names, with commas"
-    )
+    parser.add_argument("--methods", default="; ".join([*methods(), *SQL]), help="names, with ; between")
     parser.add_argument("--limit", type=float, default=1_800.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=HERE / "records" / "scale.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
