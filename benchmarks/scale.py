@@ -13,6 +13,7 @@ the record's file with the same commit are not repeated.
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -107,10 +108,13 @@ def watched(method: str, size: int, arguments: argparse.Namespace) -> Row:
             time.sleep(0.02)
         assert process.stdout is not None
         answer = process.stdout.read()
+    if process.returncode == -signal.SIGKILL:
+        return {"method": method, "rows": size, "over": arguments.limit}
     if process.returncode:
-        return {"method": method, "rows": size, "over": arguments.limit if process.returncode == -9 else None}
+        raise SystemExit(f"{method} failed at {size:,} candidates")
     row = json.loads(answer)
-    return {"method": method, "rows": size, **row, "memory": max(0, most - row.pop("before"))}
+    row["memory"] = max(0, most - row.pop("before"))
+    return {"method": method, "rows": size, **row}
 
 
 def measured(method: str, work: Path, size: int) -> Row:
@@ -167,7 +171,7 @@ def prepare(data: Path, work: Path, size: int) -> None:
             "label": np.char.add("label ", labels.astype(str)),
             "source": np.char.add("source ", rng.integers(SOURCES, size=n).astype(str)),
         }
-        scored = {"weight": np.ones(n), "previous_score": rng.random(n)}
+        scored = {"serves": np.repeat("labels", n), "weight": np.ones(n), "previous_score": rng.random(n)}
         pl.DataFrame({**documents, **scored}).write_parquet(work / f"{name}-{size}.parquet")
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents
+from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents, some_knowledge
 
 from curator.mix.explain import sentence
 
@@ -113,7 +113,7 @@ REMEDY = re.compile(r"; with (\w+) (above|of at most) (-?[\d.,]+) (it would have
 def test_the_threshold_that_is_named_would_have_kept_the_document(stage):
     tables = {  # candidates are called as they are in a pool, which no other relation is
         name: some_documents(name, n, n) for name, n in {"target": 12, "dev": 5, "test": 9, "candidates": 80}.items()
-    }
+    } | some_knowledge()
     parameters = defaults(STAGES[stage]) | NEEDED.get(stage, {}) | CHANGED.get(stage, {})
     verdicts, _ = run(stage, tables, **parameters)
     absent = dict.fromkeys(ROW, None) | {"stage": stage}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sql_oracle import Oracle, Query, check_rows
 from sql_queries import QUERIES
-from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents
+from test_sql_cases import NEEDED, STAGES, defaults, run, some_documents, some_knowledge
 
 from curator.errors import QueryError
 from curator.functions import FUNCTIONS
@@ -60,7 +60,7 @@ def test_what_duckdb_refuses_is_refused(oracle, name):
 @pytest.fixture(scope="module")
 def stage_tables():
     sizes = {"target": 12, "dev": 5, "test": 9, "candidates": 80}
-    return {name: some_documents(name, n, n) for name, n in sizes.items()}
+    return {name: some_documents(name, n, n) for name, n in sizes.items()} | some_knowledge()
 
 
 @pytest.mark.parametrize("stage", STAGES)
