@@ -55,8 +55,8 @@ target_links AS MATERIALIZED (
     QUALIFY row_number() OVER (PARTITION BY corpus, id, concept ORDER BY link DESC, is_mention DESC, name) = 1
 ),
 kinds AS (
-    SELECT corpus, id, pairing_label(label, $same_label) AS kind, count(*) OVER (PARTITION BY pairing_label(label, $same_label)) AS documents
-    FROM target
+    SELECT corpus, id, kind, count(*) OVER (PARTITION BY kind) AS documents
+    FROM (SELECT corpus, id, pairing_label(label, $same_label) AS kind FROM target)
 ),
 -- Rounded, because the order in which links are added is not the same in every run.
 starts AS (
