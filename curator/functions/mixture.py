@@ -74,18 +74,9 @@ def prepared(
     if len(judges) < settings.min_dev:
         taught, judges = _together(taught, judges), judges.take(np.zeros(len(judges), bool))
     every, own = _groups(groups, among)
-    table = (
-        pl.DataFrame({"group": every})
-        .with_row_index("n")
-        .join(
-            own.rename("group").to_frame().group_by("group").len("documents"),
-            on="group",
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        .select("group", pl.col("documents").fill_null(0).cast(pl.Int64))
-    )
+    counts = own.rename("group").to_frame().group_by("group").len("documents")
+    table = pl.DataFrame({"group": every}).join(counts, on="group", how="left", nulls_equal=True, maintain_order="left")
+    table = table.with_columns(pl.col("documents").fill_null(0).cast(pl.Int64))
     there = table.filter(pl.col("documents") > 0)
     sizes = there["documents"].to_numpy().astype(np.float64)
     table = table.with_columns(prior=pl.col("documents") / max(sizes.sum(), 1))
