@@ -1,11 +1,15 @@
 """A probe: softmax regression on vectors of length one, which says in a second what labelled documents teach."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
+from threadpoolctl import ThreadpoolController
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.floating]
@@ -13,6 +17,7 @@ Codes = npt.NDArray[np.int64]
 """Labels as numbers from 0, in an order that all documents of a task share."""
 
 STRENGTH = 100.0  # the usual ``c``
+SMALL = 200_000  # logits in a step; with fewer, threads wait for one another longer than they work
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ def fit(
         model.coef_, model.intercept_ = start.weights[shown], start.intercept[shown]
         if binary:
             model.coef_, model.intercept_ = np.diff(model.coef_, axis=0), np.diff(model.intercept_)
-    model.fit(rows.astype(np.float64), labels, sample_weight=shares)
+    with _few_threads(len(rows) * len(shown)):
+        model.fit(rows.astype(np.float64), labels, sample_weight=shares)
     weights, intercept = np.zeros((count, rows.shape[1])), np.full(count, -np.inf)
     halves = np.array([[-0.5], [0.5]])
     weights[shown] = halves * model.coef_ if binary else model.coef_
@@ -102,12 +108,32 @@ def fit_many(rows: Rows, labels: Codes, shares: Floats, count: int, *, c: float 
 
     start = np.zeros(count * probes * (len(across) + 1))
     options = {"gtol": 1e-7, "ftol": 0.0, "maxiter": 10_000, "maxfun": 100_000}
-    best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(count, probes, -1)
+    with _few_threads(len(rows) * count * probes):
+        best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(count, probes, -1)
     weights, intercepts = (
         np.where(shown.T[:, :, None], best[:, :, :-1], 0.0),
         np.where(shown.T, best[:, :, -1], -np.inf),
     )
     return [Probe(weights[:, probe], intercepts[:, probe]) for probe in range(probes)]
+
+
+def _few_threads(logits: int) -> AbstractContextManager[object]:
+    """One BLAS thread for the vectors of the optimiser, and for the products of a step if they are small.
+
+    The optimiser is scipy's, with a BLAS of its own beside that of numpy: where both have a thread for each core, each
+    waits in a loop for the other to be done. On two cores a fit on 1,500 documents was up to five times as slow.
+    """
+    every, of_scipy = _blas()
+    limited: AbstractContextManager[object] = (every if logits < SMALL else of_scipy).limit(limits=1)
+    return limited
+
+
+@cache
+def _blas() -> tuple[ThreadpoolController, ThreadpoolController]:
+    """Every BLAS that is loaded, and scipy's own."""
+    every = ThreadpoolController().select(user_api="blas")
+    paths = [library["filepath"] for library in every.info()]
+    return every, every.select(filepath=[path for path in paths if "scipy" in Path(path).parent.name])
 
 
 def shares_of(target: Floats, selected: Floats, *, lambda_: float = -0.5) -> Floats:
