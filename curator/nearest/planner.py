@@ -27,6 +27,7 @@ from curator.nearest.tree import (
     alias_of,
     children,
     leaves,
+    mentions,
     name_of,
     replace_in_place,
     walk,
@@ -68,8 +69,14 @@ class Planner:
             self.saturation.of_set_operation(node, ctes)
 
     def _recursive(self, node: Node, ctes: list[Node]) -> None:
-        """A recursive CTE: what it begins with is a query, what it repeats is DuckDB's alone."""
+        """A recursive CTE: what it begins with is a query, what it repeats is DuckDB's alone.
+
+        Under WITH RECURSIVE every union is such a node, and is one only if it names itself.
+        """
         self.query(node["left"], ctes)
+        if not mentions(node["right"], node["cte_name"]):
+            self.query(node["right"], ctes)
+            return
         for join in walk(node["right"]):
             if join.get("ref_type") == "NEAREST":
                 self.reports.append(

@@ -26,6 +26,13 @@ def walk(value: Any) -> Iterator[Node]:
             yield from walk(child)
 
 
+def mentions(value: Any, name: str) -> bool:
+    """Whether a name is anywhere in a tree, as that of a table, a column or a value."""
+    if isinstance(value, dict | list):
+        return any(mentions(child, name) for child in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and value.lower() == name.lower()
+
+
 def walk_expression(value: Any) -> Iterator[Node]:
     """Every node of an expression, without entering subqueries (where names mean other things)."""
     if isinstance(value, dict):

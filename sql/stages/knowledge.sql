@@ -18,59 +18,64 @@
 -- :k               INTEGER  3       [1, inf)  names nearest to a text that may be like it
 -- :min_similarity  FLOAT    0.5     (0, 1]  cosine from which a name is like a text
 WITH RECURSIVE near AS (
-    SELECT d.corpus, d.id, n.concept, n.name, array_inner_product(d.embedding, n.embedding) AS similarity
+    SELECT
+        true AS is_candidate, d.corpus, d.id, n.concept, n.name,
+        array_inner_product(d.embedding, n.embedding) AS similarity
     FROM (SELECT * FROM candidates WHERE $links <> 'mention') AS d
     JOIN concepts AS n EXACT NEAREST $k BY SIMILARITY array_inner_product(d.embedding, n.embedding)
-),
-target_near AS (
-    SELECT d.corpus, d.id, n.concept, n.name, array_inner_product(d.embedding, n.embedding) AS similarity
+    UNION ALL
+    SELECT
+        false AS is_candidate, d.corpus, d.id, n.concept, n.name,
+        array_inner_product(d.embedding, n.embedding) AS similarity
     FROM (SELECT * FROM target WHERE $links <> 'mention') AS d
     JOIN concepts AS n EXACT NEAREST $k BY SIMILARITY array_inner_product(d.embedding, n.embedding)
 ),
 -- The strongest link of a document and a concept; among equals a mention, then the first name.
-links AS MATERIALIZED (
-    SELECT corpus, id, concept, name, link, is_mention
+strongest AS MATERIALIZED (
+    SELECT *
     FROM (
-        SELECT corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
+        SELECT true AS is_candidate, corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
         FROM mentions(candidates, concepts)
         WHERE $links <> 'vector'
         UNION ALL
-        SELECT corpus, id, concept, name, least(similarity, 1.0)::DOUBLE AS link, false AS is_mention
-        FROM near
-        WHERE similarity >= $min_similarity
-    )
-    QUALIFY row_number() OVER (PARTITION BY corpus, id, concept ORDER BY link DESC, is_mention DESC, name) = 1
-),
-target_links AS MATERIALIZED (
-    SELECT corpus, id, concept, name, link, is_mention
-    FROM (
-        SELECT corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
+        SELECT false AS is_candidate, corpus, id, concept, name, 1.0::DOUBLE AS link, true AS is_mention
         FROM mentions(target, concepts)
         WHERE $links <> 'vector'
         UNION ALL
-        SELECT corpus, id, concept, name, least(similarity, 1.0)::DOUBLE AS link, false AS is_mention
-        FROM target_near
+        SELECT is_candidate, corpus, id, concept, name, least(similarity, 1.0)::DOUBLE AS link, false AS is_mention
+        FROM near
         WHERE similarity >= $min_similarity
     )
-    QUALIFY row_number() OVER (PARTITION BY corpus, id, concept ORDER BY link DESC, is_mention DESC, name) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY is_candidate, corpus, id, concept ORDER BY link DESC, is_mention DESC, name
+    ) = 1
+),
+links AS (SELECT * FROM strongest WHERE is_candidate),
+target_links AS (SELECT * FROM strongest WHERE NOT is_candidate),
+labels AS (
+    SELECT label, row_number() OVER (ORDER BY label)::INTEGER AS kind, documents
+    FROM (SELECT pairing_label(label, $same_label) AS label, count(*) AS documents FROM target GROUP BY ALL)
+    WHERE label IS NOT NULL
 ),
 kinds AS (
-    SELECT corpus, id, kind, count(*) OVER (PARTITION BY kind) AS documents
-    FROM (SELECT corpus, id, pairing_label(label, $same_label) AS kind FROM target)
+    SELECT t.corpus, t.id, l.kind, l.documents
+    FROM target AS t
+    JOIN labels AS l ON l.label = pairing_label(t.label, $same_label)
 ),
 -- Rounded, because the order in which links are added is not the same in every run.
 starts AS (
     SELECT t.kind, l.concept, round(sum(l.link) / t.documents, 12) AS weight
     FROM target_links AS l
     JOIN kinds AS t ON t.corpus = l.corpus AND t.id = l.id
-    WHERE t.kind IS NOT NULL
     GROUP BY t.kind, t.documents, l.concept
 ),
 examples AS (
     SELECT t.kind, l.concept, l.corpus, l.id, l.link, l.is_mention
     FROM target_links AS l
     JOIN kinds AS t ON t.corpus = l.corpus AND t.id = l.id
-    QUALIFY row_number() OVER (PARTITION BY t.kind, l.concept ORDER BY l.link DESC, l.is_mention DESC, l.corpus, l.id) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY t.kind, l.concept ORDER BY l.link DESC, l.is_mention DESC, l.corpus, l.id
+    ) = 1
 ),
 numbers AS (
     SELECT concept, row_number() OVER (ORDER BY concept)::INTEGER AS number FROM (SELECT DISTINCT concept FROM concepts)
@@ -111,55 +116,55 @@ levels AS MATERIALIZED (
         GROUP BY l.kind, s.there, l.hops
     )
 ),
-most AS (
-    SELECT kind, concept, max(weight) AS weight FROM levels GROUP BY kind, concept
-),
 reach AS MATERIALIZED (
-    SELECT l.kind, n.concept, l.concept AS number, l.weight, min(l.hops) AS hops
-    FROM levels AS l
-    JOIN most AS m ON m.kind = l.kind AND m.concept = l.concept AND m.weight = l.weight
-    JOIN numbers AS n ON n.number = l.concept
-    GROUP BY l.kind, n.concept, l.concept, l.weight
+    SELECT kind, concept AS number, best.weight, -best.fewer AS hops
+    FROM (
+        SELECT kind, concept, max({'weight': weight, 'fewer': -hops}) AS best
+        FROM levels
+        GROUP BY kind, concept
+    )
 ),
 holders AS (
     SELECT concept, count(*) AS n FROM links GROUP BY concept
 ),
 rarities AS (
-    SELECT concept, CASE WHEN $idf THEN ln(1 + (c.documents - n + 0.5) / (n + 0.5)) ELSE 1.0 END AS idf
-    FROM holders
+    SELECT n.number, h.concept, CASE WHEN $idf THEN ln(1 + (c.documents - h.n + 0.5) / (h.n + 0.5)) ELSE 1.0 END AS idf
+    FROM holders AS h
+    JOIN numbers AS n ON n.concept = h.concept
     CROSS JOIN (SELECT count(*) AS documents FROM candidates) AS c
 ),
 norms AS (
     SELECT r.kind, sqrt(sum((r.weight * i.idf) ** 2)) AS norm
     FROM reach AS r
-    JOIN rarities AS i ON i.concept = r.concept
+    JOIN rarities AS i ON i.number = r.number
     GROUP BY r.kind
 ),
 labelled AS (
-    SELECT corpus, id, pairing_label(label, $same_label) AS kind FROM candidates
+    SELECT c.corpus, c.id, l.kind, pairing_label(c.label, $same_label) IS NULL AS is_unlabelled
+    FROM candidates AS c
+    LEFT JOIN labels AS l ON l.label = pairing_label(c.label, $same_label)
 ),
 parts AS MATERIALIZED (
     SELECT
-        l.*, c.kind, l.link * i.idf AS own, l.link * i.idf * r.weight * i.idf AS shared,
+        l.*, i.number, c.kind, l.link * i.idf AS own, l.link * i.idf * r.weight * i.idf AS shared,
         row_number() OVER (PARTITION BY l.corpus, l.id ORDER BY shared DESC NULLS LAST, l.link DESC, l.concept) AS place
     FROM links AS l
     JOIN labelled AS c ON c.corpus = l.corpus AND c.id = l.id
     JOIN rarities AS i ON i.concept = l.concept
-    LEFT JOIN reach AS r ON r.kind = c.kind AND r.concept = l.concept
+    LEFT JOIN reach AS r ON r.kind = c.kind AND r.number = i.number
 ),
 sums AS (
-    SELECT corpus, id, kind, count(*) AS concepts, count(shared) AS reached, sum(shared) AS shared, sum(own ** 2) AS own
+    SELECT corpus, id, count(*) AS concepts, count(shared) AS reached, sum(shared) AS shared, sum(own ** 2) AS own
     FROM parts
-    GROUP BY corpus, id, kind
+    GROUP BY corpus, id
 ),
 scores AS (
     SELECT
-        c.corpus, c.id, c.kind, t.kind IS NOT NULL AS has_target, s.concepts, s.reached,
+        c.corpus, c.id, c.kind, c.is_unlabelled, s.concepts, s.reached,
         round(coalesce(s.shared / (sqrt(s.own) * n.norm), 0), 9) AS score
     FROM labelled AS c
     LEFT JOIN sums AS s ON s.corpus = c.corpus AND s.id = c.id
     LEFT JOIN norms AS n ON n.kind = c.kind
-    LEFT JOIN (SELECT DISTINCT kind FROM kinds) AS t ON t.kind = c.kind
 ),
 ranked AS (
     SELECT
@@ -173,16 +178,28 @@ limited AS (
     FROM ranked
 ),
 -- From the concepts that are to be named back to the target's, step by step.
+came AS MATERIALIZED (
+    SELECT l.kind, l.concept, l.hops, l.step, s.here
+    FROM levels AS l
+    LEFT JOIN steps AS s ON s.number = l.step
+),
 trails AS (
-    SELECT r.kind, r.concept, r.number AS at, r.hops, l.step, '' AS path
-    FROM (SELECT DISTINCT kind, concept FROM parts WHERE place = 1) AS p
-    JOIN reach AS r ON r.kind = p.kind AND r.concept = p.concept
-    JOIN levels AS l ON l.kind = r.kind AND l.concept = r.number AND l.hops = r.hops
+    SELECT r.kind, r.number, c.concept AS at, c.hops, c.step, c.here
+    FROM (SELECT DISTINCT kind, number FROM parts WHERE place = 1) AS p
+    JOIN reach AS r ON r.kind = p.kind AND r.number = p.number
+    JOIN came AS c ON c.kind = r.kind AND c.concept = r.number AND c.hops = r.hops
     UNION ALL
-    SELECT t.kind, t.concept, s.here AS at, l.hops, l.step, t.path || s.told AS path
+    SELECT t.kind, t.number, c.concept AS at, c.hops, c.step, c.here
     FROM trails AS t
-    JOIN steps AS s ON s.number = t.step
-    JOIN levels AS l ON l.kind = t.kind AND l.concept = s.here AND l.hops = t.hops - 1
+    JOIN came AS c ON c.kind = t.kind AND c.concept = t.here AND c.hops = t.hops - 1
+),
+paths AS (
+    SELECT
+        t.kind, t.number, string_agg(s.told, '' ORDER BY t.hops DESC) AS path,
+        any_value(t.at) FILTER (t.hops = 0) AS at
+    FROM trails AS t
+    LEFT JOIN steps AS s ON s.number = t.step
+    GROUP BY t.kind, t.number
 ),
 told AS (
     SELECT
@@ -194,7 +211,7 @@ told AS (
         CASE WHEN e.is_mention THEN 'mentions' ELSE format('is near (cosine {:.2f})', e.link) END AS target_has
     FROM limited AS s
     LEFT JOIN parts AS p ON p.corpus = s.corpus AND p.id = s.id AND p.place = 1
-    LEFT JOIN trails AS t ON t.kind = p.kind AND t.concept = p.concept AND t.hops = 0
+    LEFT JOIN paths AS t ON t.kind = p.kind AND t.number = p.number
     LEFT JOIN numbers AS o ON o.number = t.at
     LEFT JOIN examples AS e ON e.kind = t.kind AND e.concept = o.concept
 )
@@ -215,9 +232,9 @@ SELECT
     CASE WHEN reaches AND $budget IS NOT NULL THEN rank END AS rank,
     CASE
         WHEN concepts IS NULL THEN 'it mentions no concept, and no name is like it'
-        WHEN kind IS NULL THEN 'it has no label'
-        WHEN NOT has_target AND $same_label THEN 'no target document has its label'
-        WHEN NOT has_target THEN 'there is no target document'
+        WHEN is_unlabelled THEN 'it has no label'
+        WHEN kind IS NULL AND $same_label THEN 'no target document has its label'
+        WHEN kind IS NULL THEN 'there is no target document'
         WHEN partner_id IS NULL THEN format('{}: {}, which is not in reach', found, concept)
         ELSE concat(
             found, ': ', concept, path, ', which ', partner_corpus, ':', partner_id, ' ', target_has,

@@ -95,6 +95,15 @@ PLACES = {
         f"n + 1 FROM r t JOIN docs p EXACT NEAREST 1 BY SIMILARITY {IP} WHERE n < 3) SELECT id, n FROM r",
         faiss=None,
     ),
+    "a union under a recursive with that does not name itself": Query(
+        f"WITH RECURSIVE u AS (SELECT t.id, p.id AS pid {PAIRS} UNION ALL SELECT t.id, p.id AS pid {PAIRS}), "
+        "r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT * FROM u, r",
+        faiss=2,
+    ),
+    "a union under a recursive with that drops what is twice": Query(
+        f"WITH RECURSIVE u AS (SELECT t.id, p.id AS pid {PAIRS} UNION SELECT t.id, p.id AS pid {PAIRS}) FROM u",
+        faiss=2,
+    ),
     "neighbours of neighbours through ctes": Query(
         f"WITH n AS (SELECT DISTINCT p.* {PAIRS}), m AS (SELECT t.id, p.id AS pid, p.embedding FROM n t JOIN docs p "
         f"{BY}) "
