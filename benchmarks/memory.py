@@ -9,6 +9,7 @@ vectors that a person brought.
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -57,13 +58,8 @@ def peak(folder: Path, base: Path, rows: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "build", str(folder), str(base), str(rows)]
     subprocess.run(command, check=True)
     command[2] = "join"
-    anonymous = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            anonymous = max(anonymous, status(process.pid).get("RssAnon", 0))
-            time.sleep(0.01)
-        assert process.stdout is not None
-        answer = json.loads(process.stdout.read())
+    answer, anonymous = watched(command)
+    assert answer is not None
     vectors = (rows + TARGET) * Tiled.dimension * 4
     what = {"kind": folder.name, "characters": CHARACTERS[folder.name], "rows": rows, "bytes": vectors}
     return {**what, **answer, "peak_anonymous": anonymous}
@@ -95,6 +91,26 @@ def join(folder: Path, _: Path, rows: int) -> None:
     assert len(found) == rows, f"{len(found):,} pairs of {rows:,} rows"
     # VmHWM rather than getrusage, whose peak is inherited from the process that started this one
     print(json.dumps({"seconds": seconds, "before": before, "peak": status("self")["VmHWM"]}))
+
+
+def watched(command: Sequence[str], limit: float = math.inf) -> tuple[dict[str, Any] | None, int]:
+    """What a process prints as JSON, and the most memory that it had that was not a file, as seen every 10 ms.
+
+    One that is not done after ``limit`` seconds is stopped, and has no answer. Raises SystemExit where it fails.
+    """
+    most, started = 0, time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            most = max(most, status(process.pid).get("RssAnon", 0))
+            if time.perf_counter() - started > limit:
+                process.kill()
+                return None, most
+            time.sleep(0.01)
+        assert process.stdout is not None
+        answer = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return json.loads(answer), most
 
 
 def status(process: int | str) -> dict[str, int]:

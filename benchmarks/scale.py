@@ -13,10 +13,9 @@ the record's file with the same commit are not repeated.
 
 import argparse
 import json
-import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,40 +99,39 @@ def kept(path: Path) -> list[Row]:
 def watched(method: str, size: int, arguments: argparse.Namespace) -> Row:
     """One run in a process of its own: its seconds, and the most memory that was not a file, in bytes."""
     options = ["--data", str(arguments.data), "--work", str(arguments.work), "--rows", str(size), "--one", method]
-    most, started = 0, time.perf_counter()
-    with subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            most = max(most, memory.status(process.pid).get("RssAnon", 0))
-            if time.perf_counter() - started > arguments.limit:
-                process.kill()
-            time.sleep(0.02)
-        assert process.stdout is not None
-        answer = process.stdout.read()
-    if process.returncode == -signal.SIGKILL:
-        return {"method": method, "rows": size, "over": arguments.limit}
-    if process.returncode:
-        raise SystemExit(f"{method} failed at {size:,} candidates")
-    row = json.loads(answer)
-    row["memory"] = max(0, most - row.pop("before"))
+    answer, most = memory.watched([sys.executable, __file__, *options], arguments.limit)
+    row = {"over": arguments.limit} if answer is None else beyond(answer, most)
     return {"method": method, "rows": size, **row}
 
 
+def beyond(answer: Row, most: int) -> Row:
+    """An answer of ``timed``, with what memory it took beyond what the process had before."""
+    return {name: value for name, value in answer.items() if name != "before"} | {
+        "memory": max(0, most - answer["before"])
+    }
+
+
 def measured(method: str, work: Path, size: int) -> Row:
-    """Run a method once; ``before``: the bytes that the process had when everything but the method was there."""
+    """Run a method once."""
     relations = {
         name: Relation(pl.read_parquet(work / f"{name}-{size}.parquet"), vectors(work / f"{name}-{size}.npy"))
         for name in ("candidates", "target", "dev")
     }
     session = Session()
-    before = memory.status("self")["RssAnon"]
-    started = time.perf_counter()
     if method in SQL:
-        found = pl.DataFrame(rewrite(session, SQL[method], {}, Tools(relations, FUNCTIONS)).fetch()).item()
-        return {"seconds": time.perf_counter() - started, "answer": found, "before": before}
+        tools = Tools(relations, FUNCTIONS)
+        return timed(lambda: {"answer": pl.DataFrame(rewrite(session, SQL[method], {}, tools).fetch()).item()})
     settings = dict(methods()[method])
     stage = Stage.load(settings.pop("use"), Path())
-    verdicts = run(stage, stage.bind(settings, 0), relations, session).frame
-    return {"seconds": time.perf_counter() - started, "kept": int(verdicts["keep"].sum()), "before": before}
+    bound = stage.bind(settings, 0)
+    return timed(lambda: {"kept": int(run(stage, bound, relations, session).frame["keep"].sum())})
+
+
+def timed(action: Callable[[], Row]) -> Row:
+    """What an action says, with its seconds; ``before``: the bytes that the process had when it began."""
+    before, started = memory.status("self")["RssAnon"], time.perf_counter()
+    told = action()
+    return {"seconds": time.perf_counter() - started, **told, "before": before}
 
 
 def vectors(path: Path) -> Vectors:
