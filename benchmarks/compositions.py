@@ -60,6 +60,7 @@ def compositions(budget: int) -> dict[str, Stages]:
         "round_robin, any label": [{"use": "round_robin", "budget": budget, "same_label": False}],
         "tsds": [{"use": "tsds", "budget": budget}],
         "found_ratio": [{"use": "found_ratio", "budget": budget, "order": "random"}],
+        "found_ratio, by label": [{"use": "found_ratio", "budget": budget, "by": "source, label", "order": "random"}],
         "hierarchy": [{"use": "hierarchy", "budget": budget, "levels": "label", "clusters": "100, 10"}],
         "k_center": [{"use": "k_center", "budget": budget}],
         "k_center, any label": [{"use": "k_center", "budget": budget, "balanced": False}],

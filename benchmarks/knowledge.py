@@ -10,7 +10,8 @@ many are looked at as there are; the mean over draws of the target.
 
 ``cost``: the stage on bulk documents, against 1,000 others, with that graph; beside it one of 100,000 concepts and
 500,000 relations, where a concept in ten thousand has most of them, and documents that mention twelve each. The vectors
-are those of scale.py, in the same work folder: of a million documents nine tenths have those of others, with noise.
+are those of scale.py, in the same work folder: of a million documents nine tenths have those of others, with noise, and
+a tenth the texts of others.
 """
 
 import argparse
@@ -65,7 +66,6 @@ def main() -> None:
         return
     command = f"python benchmarks/knowledge.py --data DIR --work DIR --rows {arguments.rows}"
     record = circumstances(command, ("duckdb", "faiss-cpu", "numpy", "polars", "scikit-learn"))
-    record |= found(arguments.data, arguments.work)
     record["cost"] = []
     sizes = [int(size) for size in arguments.rows.split(",")]
     for size in sizes:
@@ -76,6 +76,7 @@ def main() -> None:
         row = {"graph": graph, "rows": size, **scale.beyond(answer or {}, most)}
         record["cost"].append(row)
         print(row, flush=True)
+    record |= found(arguments.data, arguments.work)
     arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
@@ -159,7 +160,8 @@ def cost(graph: str, size: int, data: Path, work: Path) -> Row:
 
 def small(size: int, data: Path, work: Path) -> dict[str, Relation]:
     texts = pl.concat(pl.read_parquet(path, columns=["text"]) for path in sorted((data / "bulk").glob("*.parquet")))
-    texts = texts.with_columns(pl.col("text").str.slice(0, 300)).sample(size + scale.TARGET, seed=0, shuffle=True)
+    texts = texts.with_columns(pl.col("text").str.slice(0, 300)).sample(fraction=1, seed=0, shuffle=True)
+    texts = pl.concat([texts] * (1 + (size + scale.TARGET) // len(texts))).head(size + scale.TARGET)
     parts = {"target": texts.head(scale.TARGET), "candidates": texts.tail(size)}
     relations = small_graph(Workspace(work / "workspace"))
     for name, part in parts.items():

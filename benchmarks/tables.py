@@ -681,6 +681,21 @@ def scale(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def knowledge(record: Row) -> str:
+    lines = ["| score | average precision | relevant among its best |", "|---|---:|---:|"]
+    for row in record["found"]:
+        cells = (f"{mean(row[key]):.3f} (sd {stdev(row[key]):.3f})" for key in ("precision", "best"))
+        lines.append(f"| {row['score']} | {' | '.join(cells)} |")
+    told = (
+        f"{record['draws']} draws of {record['target']} examples; {record['relevant']:,} of {record['candidates']:,} "
+        "candidates are relevant, and as many of the best are looked at."
+    )
+    lines += ["", told, "", "| graph | candidates | seconds | GiB |", "|---|---:|---:|---:|"]
+    for row in record["cost"]:
+        lines.append(f"| {row['graph']} | {row['rows']:,} | {row['seconds']:,.1f} | {row['memory'] / 2**30:.1f} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def _made(record: Row) -> str:
     """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
@@ -693,6 +708,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
+    "knowledge": knowledge,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,
