@@ -44,7 +44,7 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     usable = task.pool.frame["label"].is_not_null() | (task.pool.frame["serves"] == "vote")
     texts = [text for frame in (*frames[:3], task.pool.frame.filter(usable)) for text in frame["text"]]
     report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
-    if race:
+    if race and recipe.race.by == "fine-tuning":
         per_step = _seconds_per_step(recipe, task)
         runs = len(recipe.race.arms) * recipe.race.seeds
         report |= {

@@ -160,6 +160,11 @@ class Train(_Settings):
     evaluate_every: int = Field(default=20, ge=1)  # steps between looks at dev
     patience: int = Field(default=0, ge=0)  # looks without improvement before stopping; 0: run every step
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    adapter: Literal["none", "lora", "adalora", "prefix", "ia3"] = "none"  # what is trained in the place of the model
+    rank: int = Field(default=8, ge=1)  # of lora and adalora; positions of prefix
+    class_weights: Literal["none", "balanced"] = "none"  # balanced: each label has the same part of its side's loss
+    accumulate: int = Field(default=1, ge=1)  # parts in which a batch passes through the model, to save memory
+    checkpoint: float = Field(default=120.0, ge=0)  # seconds between states kept for a run that is killed
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +180,7 @@ class Race(_Settings):
     seeds: int = Field(default=5, ge=2)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
     metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+    by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
 
     @field_validator("arms")
     @classmethod

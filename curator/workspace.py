@@ -252,17 +252,21 @@ class Workspace:
 
     def race(
         self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,
-        command: str = "",
+        probe: bool = False, command: str = "",
     ) -> "Race":  # fmt: skip
         """Fine-tune on every arm of a recipe at every seed, or go on with a race that was stopped.
 
-        ``seeds`` below the recipe's makes it a smoke test, and its report says so. A name opens a finished race.
+        ``seeds`` below the recipe's makes it a smoke test, and its report says so. With ``probe`` a softmax regression
+        on the vectors takes the place of fine-tuning, in seconds, as a race of its own whose name ends in ``-probe``.
+        A name opens a finished race.
         """
         if not isinstance(source, Recipe) and Path(source).suffix != ".toml":
             return Race(self.root / "races" / str(source))
         from curator.race.run import run  # transformers takes seconds to import
 
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        if probe:
+            recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"by": "probe"})})
         smoke = None
         if seeds is not None and seeds != recipe_.race.seeds:
             if seeds < recipe_.race.seeds:
@@ -270,7 +274,7 @@ class Workspace:
             if seeds < 2:
                 raise UsageError(f"a race needs at least 2 seeds, not {seeds}")
             recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"seeds": seeds})})
-        directory = self.root / "races" / recipe_.name
+        directory = self.root / "races" / (recipe_.name + ("-probe" if recipe_.race.by == "probe" else ""))
         run(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
         return Race(directory)
 

@@ -2,11 +2,16 @@
 
 import functools
 import hashlib
+import os
 
-import numpy as np
-import pytest
+# Before numpy is there: processes that test side by side share the cores; with a thread of each for each core all wait.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _WORKERS)))
 
-from curator.vectors import Encoded
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from curator.vectors import Encoded  # noqa: E402
 
 
 class ToyEncoder:

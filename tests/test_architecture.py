@@ -30,6 +30,7 @@ ONLY_IN = {
     "vl_convert": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "peft": {"training"},
 }
 
 

@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from test_training import one_thread, tiny  # noqa: F401  fixtures
 
-from curator import Recipe, Workspace
+from curator import Recipe, Workspace, probe
 from curator.errors import DataError, RecipeError, UnknownNameError
 from curator.mix.union import StoredMix
 from curator.race import run as race_run
@@ -74,6 +75,46 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
     timeless = [{name: value for name, value in run.items() if "seconds" not in name} for run in again]
     assert timeless == [{name: run[name] for name in run if "seconds" not in name} for run in race.record["runs"]]
     assert ws.check() == []
+
+
+def test_a_race_by_probe_is_softmax_regression_on_the_vectors(tmp_path, toy, recipe, monkeypatch):
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    monkeypatch.setattr(race_run, "fine_tune", None)
+    raced = ws.race(recipe, probe=True)
+    assert raced.directory.name == "race-probe"
+    runs = {(run["arm"], run["seed"]): run for run in raced.record["runs"]}
+    assert {run["error"] for run in runs.values()} == {None}
+    assert {run["steps"] for run in runs.values()} == {0}
+    texts = {name: row["text"] for path in tmp_path.glob("*.jsonl") for name, row in lines_of(path).items()}
+    for (arm, seed), run in runs.items():
+        task = ws._workshop(None).prepare(recipe, seed)
+        mix = ws.mix(recipe) if not seed else None
+        shots, dev = task.target.frame, task.dev.frame
+        if arm == "target-only":
+            chosen = []
+        elif arm == "full":
+            chosen = [f"shop{label}{i}" for i in range(30) for label in ("good", "bad")]
+        elif arm == "mix" and mix is not None:
+            chosen = mix.frame()["id"].to_list()
+        else:
+            continue
+        names = [*shots["id"], *chosen]
+        shares = [(0.5 if chosen else 1) / len(shots)] * len(shots) + [0.5 / max(1, len(chosen))] * len(chosen)
+        codes = np.array([int("good" in name) for name in names])
+        fitted = probe.fit(toy.encode([texts[name] for name in names]).vectors, codes, np.array(shares), 2)
+        given = toy.encode([texts[name] for name in raced.record["evaluation"]["ids"]]).vectors
+        assert run["predictions"] == fitted.probabilities(given).argmax(axis=1).tolist(), arm
+        truth = np.array([int("good" in name) for name in dev["id"]])
+        losses = fitted.losses(toy.encode([texts[name] for name in dev["id"]]).vectors, truth)
+        assert run["dev"]["loss"] == pytest.approx(losses.mean(), abs=1e-6)
+    assert ws.race(recipe, probe=True).record["runs"] == raced.record["runs"]  # from their files
+    assert not (tmp_path / "work" / "races" / "race").exists()
+    assert "by probe" in raced.report().read_text("utf8")
+
+
+def lines_of(path):
+    rows = [json.loads(line) for line in path.read_text("utf8").splitlines()]
+    return {row["id"]: row for row in rows}
 
 
 def test_an_arm_that_fails_is_reported_and_the_others_finish(tmp_path, toy, recipe, monkeypatch):

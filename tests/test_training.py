@@ -2,6 +2,9 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -26,7 +29,7 @@ from curator.training.batches import Batch, draw_batches, rows_per_side, shuffle
 from curator.training.embedding import SeenEmbedding
 from curator.training.model import load_pretrained, tokenise
 from curator.training.prediction import forward, predict_logits, token_batches
-from curator.training.steps import Task, adamw, batch_loss, by_length, rate, take_step
+from curator.training.steps import Task, adamw, by_length, part_losses, rate, take_step
 
 WORDS = ["good", "bad", "fine", "poor", *(f"w{number}" for number in range(40))]
 LABELS = ("negative", "positive")
@@ -63,11 +66,11 @@ def examples(count: int, seed: int) -> Examples:
     return Examples(tuple(texts), tuple(labels))
 
 
-def tune(tiny: Path, *, seed: int = 0, selected=None, target=None, dev=None, progress=None, **changes):
+def tune(tiny: Path, *, seed: int = 0, selected=None, target=None, dev=None, progress=None, kept=None, **changes):
     target = examples(12, 1) if target is None else target
     return fine_tune(
         settings(tiny, **changes), selected=selected, target=target, dev=dev, labels=LABELS, seed=seed,
-        progress=progress,
+        progress=progress, checkpoint=kept,
     )  # fmt: skip
 
 
@@ -92,10 +95,10 @@ def test_pairing_loss_is_its_formula():
     assert pairing_loss(3.0, 5.0, 1) == 1.0  # above 0 a larger target loss makes L smaller
 
 
-def make_task(tiny: Path, lambda_: float, target: Examples, selected: Examples) -> Task:
+def make_task(tiny: Path, lambda_: float, target: Examples, selected: Examples, **changes) -> Task:
     torch_state = torch.get_rng_state()
     torch.manual_seed(3)
-    own = settings(tiny)
+    own = settings(tiny, **changes)
     model, tokenizer = load_pretrained(str(tiny), LABELS)
     torch.set_rng_state(torch_state)
     ids, _ = tokenise(tokenizer, target.texts + selected.texts, own.max_length)
@@ -104,7 +107,8 @@ def make_task(tiny: Path, lambda_: float, target: Examples, selected: Examples) 
     classes = [LABELS.index(label) for label in target.labels + selected.labels]
     own_weights = target.weighing().weights + selected.weighing().weights
     return Task(
-        model=model.train(False), tokenizer=tokenizer, embedding=embedding, precision="fp32", settings=own,
+        model=model.train(False), tokenizer=tokenizer, embedding=embedding, adapter=None, precision="fp32",
+        settings=own,
         lambda_=lambda_, ids=ids, classes=torch.tensor(classes),
         weights=torch.tensor(own_weights, dtype=torch.float64), targets=len(target),
     )  # fmt: skip
@@ -141,7 +145,7 @@ def test_batch_loss_is_the_weighted_means_of_its_sides(tiny, lambda_):
         else 0.0
     )
     expected = (1 + lambda_) * on_selected - lambda_ * on_target
-    assert batch_loss(task, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert sum(part_losses(task, batch)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_gradient_of_the_batch_loss_is_its_slope(tiny):
@@ -152,14 +156,14 @@ def test_gradient_of_the_batch_loss_is_its_slope(tiny):
         if name not in ("classifier.weight", "bert.encoder.layer.0.attention.self.value.weight"):
             continue
         task.model.zero_grad()
-        batch_loss(task, batch).backward()
+        sum(part_losses(task, batch)).backward()
         slope = parameter.grad.norm().item()
         direction = parameter.grad / slope
         ends = []
         for step in (0.01, -0.01):
             with torch.no_grad():
                 parameter += step * direction
-                ends.append(batch_loss(task, batch).item())
+                ends.append(sum(part_losses(task, batch)).item())
                 parameter -= step * direction
         assert slope > 1e-3
         assert slope == pytest.approx((ends[0] - ends[1]) / 0.02, rel=0.01), name
@@ -340,6 +344,125 @@ def test_the_best_checkpoint_is_restored(tiny):
     assert len(stopped.history) == 2 + next(
         index for index, entry in enumerate(stopped.history, 1) if entry["step"] == stopped.best_step
     )
+
+
+class KilledError(Exception):
+    """In the place of a signal."""
+
+
+COURSE = {"steps": 9, "evaluate_every": 2, "patience": 0, "learning_rate": 3e-3}
+
+
+def killed_at(step):
+    def progress(number, _):
+        if number == step:
+            raise KilledError
+
+    return progress
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9])
+def test_killed_at_any_step_it_ends_in_the_same_weights(tiny, tmp_path, every):
+    """With a state after every step, and with none: then it begins anew."""
+    common = {"selected": examples(20, 2), "dev": examples(10, 3), **COURSE, "checkpoint": every}
+    whole, kept = tune(tiny, **common), tmp_path / "state.safetensors"
+    for step in range(1, COURSE["steps"] + 1):
+        with pytest.raises(KilledError):
+            tune(tiny, **common, kept=kept, progress=killed_at(step))
+        assert kept.exists() == (every == 0 and step > 1)
+        seen = []
+        again = tune(tiny, **common, kept=kept, progress=lambda number, _: seen.append(number))  # noqa: B023
+        assert seen == list(range(step if every == 0 else 1, COURSE["steps"] + 1))
+        assert same(whole, again)
+        assert (whole.history, whole.best_step, whole.dev) == (again.history, again.best_step, again.dev)
+        assert not kept.exists()
+
+
+def test_killed_again_and_again_it_gets_there(tiny, tmp_path):
+    common = {"selected": examples(20, 2), "dev": examples(10, 3), **COURSE, "checkpoint": 0.0}
+    for step in range(1, COURSE["steps"] + 1):
+        with pytest.raises(KilledError):
+            tune(tiny, **common, kept=tmp_path / "state", progress=killed_at(step))
+    assert same(tune(tiny, **common), tune(tiny, **common, kept=tmp_path / "state"))
+
+
+def test_waiting_for_a_better_look_goes_on_where_it_was(tiny, tmp_path):
+    right = examples(30, 3)
+    dev = Examples(right.texts, tuple(LABELS[1 - LABELS.index(label)] for label in right.labels))
+    common = {"selected": examples(60, 2), "dev": dev, "learning_rate": 3e-3, "evaluate_every": 5, "steps": 40}
+    whole = tune(tiny, **common, patience=2)
+    for step in range(1, whole.steps + 1):
+        with pytest.raises(KilledError):
+            tune(tiny, **common, patience=2, kept=tmp_path / "state", checkpoint=0.0, progress=killed_at(step))
+    again = tune(tiny, **common, patience=2, kept=tmp_path / "state", checkpoint=0.0)
+    assert (again.steps, again.best_step, again.history) == (whole.steps, whole.best_step, whole.history)
+    assert same(whole, again)
+
+
+def test_a_killed_process_ends_in_the_same_weights(tiny, tmp_path):
+    """SIGKILL, in a process of its own: what is on the disk is all that there is."""
+    code = (
+        "import os, signal, sys, torch; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+        "import test_training as t; torch.set_num_threads(1); "
+        "t.tune(Path(sys.argv[2]), selected=t.examples(20, 2), dev=t.examples(10, 3), **t.COURSE, checkpoint=0.0, "
+        "kept=Path(sys.argv[3]), progress=lambda n, _: n == 6 and os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    kept = tmp_path / "state"
+    done = subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent), str(tiny), str(kept)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    common = {"selected": examples(20, 2), "dev": examples(10, 3), **COURSE}
+    seen = []
+    again = tune(tiny, **common, kept=kept, progress=lambda number, _: seen.append(number))
+    assert seen[0] == 6
+    assert same(tune(tiny, **common), again)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"selected": examples(20, 5)}, {"steps": 8}, {"dev": examples(12, 3)}])
+def test_a_state_of_another_run_is_not_gone_on_with(tiny, tmp_path, change, caplog):
+    common = {"selected": examples(20, 2), "dev": examples(10, 3), **COURSE, "checkpoint": 0.0}
+    with pytest.raises(KilledError):
+        tune(tiny, **common, kept=tmp_path / "state", progress=killed_at(4))
+    other = tune(tiny, **{**common, **change}, kept=tmp_path / "state")
+    assert "of another run" in caplog.text
+    assert same(other, tune(tiny, **{**common, **change}))
+
+
+def test_a_state_that_is_damaged_is_not_gone_on_with(tiny, tmp_path, caplog):
+    (tmp_path / "state").write_bytes(b"nothing")
+    assert same(tune(tiny, kept=tmp_path / "state"), tune(tiny))
+    assert "cannot be read" in caplog.text
+
+
+def test_a_batch_in_parts_has_the_same_gradient(tiny):
+    """Without dropout the parts add up to the batch; with as many parts as rows each passes alone."""
+    found = []
+    for parts in (1, 3, 8, 20):
+        task = make_task(tiny, -0.3, examples(8, 1), examples(8, 2), accumulate=parts)
+        task.model.train(False)
+        losses = list(part_losses(task, Batch([0, 1, 2], [1, 2, 3, 4, 5])))
+        assert len(losses) == max(2, min(parts, 8))
+        sum(losses).backward()
+        found.append([sum(losses).item(), *(value.grad.flatten() for value in task.model.parameters())])
+    for other in found[1:]:
+        assert other[0] == pytest.approx(found[0][0], rel=1e-6)
+        for one, two in zip(found[0][1:], other[1:], strict=True):
+            assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_balanced_classes_have_equal_parts():
+    some = Examples(("a", "b", "c", "d", "e"), ("x", "x", "x", "y", "z"), (1.0, 2.0, 1.0, 0.5, 4.0))
+    assert some.balanced().weights == pytest.approx((8.5 / 12, 17 / 12, 8.5 / 12, 8.5 / 3, 8.5 / 3))
+    assert Examples(("a", "b", "c"), ("x", "x", "y")).balanced().weights == pytest.approx((0.75, 0.75, 1.5))
+    assert Examples((), ()).balanced().weights == ()
+
+
+def test_balanced_classes_are_trained_on_as_weights(tiny):
+    some = examples(9, 2)
+    given = Examples(some.texts, some.labels, some.balanced().weights)
+    common = {"target": examples(12, 1), "dev": examples(10, 3)}
+    assert same(tune(tiny, selected=some, class_weights="balanced", **common), tune(tiny, selected=given, **common))
+    assert not same(tune(tiny, selected=some, **common), tune(tiny, selected=given, **common))
 
 
 def test_without_dev_the_last_step_counts(tiny):

@@ -45,6 +45,7 @@ def race(
     recipe: Annotated[str, typer.Argument(help="A recipe's .toml, or the name of a finished race.")],
     data: Data = None,
     seeds: Annotated[int | None, typer.Option(help="Fewer seeds than the recipe's make it a smoke test.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Seconds on the vectors in the place of fine-tuning.")] = False,
     report: Annotated[Path | None, typer.Option(help="Where to write the report (.html or .md).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
     as_json: Json = False,
@@ -58,8 +59,9 @@ def race(
             f"curator race {Path(recipe).name}"
             + (" --data DIR" if data else "")
             + (f" --seeds {seeds}" if seeds else "")
+            + (" --probe" if probe else "")
         )
-        finished = ws.race(recipe, data=data, seeds=seeds, command=command)
+        finished = ws.race(recipe, data=data, seeds=seeds, probe=probe, command=command)
         path = finished.report(report)
         if as_json:
             report_ = {"verdict": finished.verdict, "path": str(path)}

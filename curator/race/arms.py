@@ -13,6 +13,7 @@ from curator.mix.lock import locked_steps
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
 from curator.recipe import OF_MIX
+from curator.relation import Relation
 
 DESCRIPTIONS = {
     "target-only": "the target documents alone",
@@ -31,31 +32,35 @@ def is_selecting(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Arm:
-    """The pool documents (``MIX``) that an arm trains on beside the target; none for ``target-only``."""
+    """The pool documents (``MIX``) that an arm trains on beside the target; none for ``target-only``.
+
+    ``pool`` has them all, with their vectors; a stage may have changed a document's text since.
+    """
 
     name: str
     documents: pl.DataFrame
+    pool: Relation
 
 
 def choose(name: str, task: Task, mix: Mix) -> Arm:
     """The documents of an arm: all choose from the same cleaned, labelled pool, the selecting ones equally many."""
     chosen = mix.frame()
     if name == "mix":
-        return Arm(name, chosen)
+        return Arm(name, chosen, task.pool)
     pool = clean_pool(task, mix)
     if name == "target-only":
-        return Arm(name, pool.clear())
+        return Arm(name, pool.clear(), task.pool)
     if not len(pool):
         raise DataError(f"the arm {name!r} has nothing to choose from: no pool document carries a label of the task")
     if name == "full":
-        return Arm(name, pool)
+        return Arm(name, pool, task.pool)
     shuffled = pool.with_columns(_lottery(pool, f"{name} {task.seed}").alias("_lot")).sort("_lot", "corpus", "id")
     if name == "random-balanced":
         # One of each label in turn, so that a label which runs out leaves its place to the others.
         shuffled = shuffled.with_columns(pl.int_range(pl.len()).over("label").alias("_turn")).sort(
             "_turn", "_lot", "corpus", "id"
         )
-    return Arm(name, shuffled.head(len(chosen)).select(MIX))
+    return Arm(name, shuffled.head(len(chosen)).select(MIX), task.pool)
 
 
 def described(name: str, stored: StoredMix | None) -> dict[str, Any]:
@@ -73,7 +78,8 @@ def choose_of(stored: StoredMix, workshop: Workshop, task: Task, mix: Mix) -> Ar
     are left than the mix has: the arm would be held to another budget.
     """
     cleaning = [step for step in locked_steps(mix.lock)[:1] if step.name == DECONTAMINATE]
-    documents = build(with_mix(task, stored, workshop.corpora), cleaning, workshop.session).frame
+    of_mix = with_mix(task, stored, workshop.corpora)
+    documents = build(of_mix, cleaning, workshop.session).frame
     if len(documents) < len(mix):
         raise DataError(
             f"the mix {stored.name!r} has {len(documents):,} documents that may train here, and the race's own mix has "
@@ -81,7 +87,7 @@ def choose_of(stored: StoredMix, workshop: Workshop, task: Task, mix: Mix) -> Ar
         )
     lots = _lottery(documents, f"{OF_MIX}{stored.name} {task.seed}").alias("_lot")
     drawn = documents.with_columns(lots).sort("_lot", "corpus", "id").head(len(mix))
-    return Arm(OF_MIX + stored.name, drawn.select(MIX))
+    return Arm(OF_MIX + stored.name, drawn.select(MIX), of_mix.pool)
 
 
 def clean_pool(task: Task, mix: Mix) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
+from curator.race.probing import probed
 from curator.recipe import OF_MIX, Recipe
-from curator.training import Examples, evaluate, fine_tune
+from curator.training import Examples, code, evaluate, fine_tune
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +172,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
         seed=0,
+        checkpoint=directory / "checkpoint.safetensors",
     )
     tuned.classifier.save(directory)
     return {
@@ -196,18 +198,22 @@ def _run(
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
     started = time.perf_counter()
-    path = directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
+    path = _place(directory, arm, task)
     values: dict[str, Any] = {"arm": arm, "seed": task.seed}
     try:
         if isinstance(mix, CuratorError):
             raise mix
-        documents = chosen(mix).documents
+        one = chosen(mix)
+        documents = one.documents
         selection = _selection(arm, mix, time.perf_counter() - started)
         made_from = _inputs(arm, task, documents, evaluation)
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
-        values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
+        if task.recipe.race.by == "probe":
+            values |= probed(task, one, evaluation.ids, evaluation.truth)
+        else:
+            values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {
@@ -223,6 +229,10 @@ def _run(
     return values
 
 
+def _place(directory: Path, arm: str, task: Task) -> Path:
+    return directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
+
+
 def _train(
     arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
@@ -235,6 +245,7 @@ def _train(
         labels=task.labels,
         seed=task.seed,
         progress=step,
+        checkpoint=_place(directory, arm, task).with_suffix(".safetensors"),
     )
     if arm == "mix" and task.seed == 0:
         tuned.classifier.save(directory / "model")
@@ -276,13 +287,14 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
     hardware = decide()
     parts = [
-        _code(),
+        code(),
         json.dumps(versions()),
         hardware.device,
         hardware.precision,
         arm,
         str(task.seed),
-        task.recipe.train.model_dump_json(),
+        task.recipe.race.by,
+        task.recipe.train.model_dump_json(exclude={"checkpoint"}),
         *task.labels,
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,
@@ -290,14 +302,6 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         *evaluation.truth,
     ]
     return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
-
-
-@cache
-def _code() -> str:
-    """Hash of the code that a run's outcome depends on."""
-    package = Path(__file__).parent.parent
-    files = [package / "hardware.py", *sorted((package / "training").glob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _rows(frame: pl.DataFrame) -> str:

@@ -75,8 +75,9 @@ def plain(value: object) -> str:
 
 
 def title(record: dict[str, Any]) -> str:
-    """The race's name; a race below its stated size says so."""
-    return f"Smoke: {record['name']}" if record["smoke"] else str(record["name"])
+    """The race's name; a race below its stated size says so, and one by a probe."""
+    by_probe = record.get("recipe", {}).get("race", {}).get("by") == "probe"
+    return f"{'Smoke: ' if record['smoke'] else ''}{record['name']}{', by probe' if by_probe else ''}"
 
 
 def commit(record: dict[str, Any]) -> str:

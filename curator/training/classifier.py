@@ -16,7 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curator.errors import DataError
 from curator.hardware import precision
 from curator.recipe import Train
-from curator.training.model import load_whole, quiet, tokenise
+from curator.training.adapters import quietly, with_adapter
+from curator.training.model import load_pretrained, load_whole, quiet, tokenise
 from curator.training.prediction import BATCH_TOKENS, predict_logits
 
 FORMAT = 1
@@ -45,14 +46,16 @@ class Classifier:
     def save(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors, the tokenizer and curator.json, which comes last: it means complete.
 
-        transformers' ``AutoModelForSequenceClassification`` and ``pipeline`` load the directory as it is.
+        transformers' ``AutoModelForSequenceClassification`` and ``pipeline`` load the directory as it is. Of a model
+        with an adapter only that and the head are written, as peft's ``AutoPeftModelForSequenceClassification`` reads
+        them.
         """
         directory = Path(directory)
         if directory.exists() and not directory.is_dir():
             raise DataError(f"{directory}: a file is in the way; give a directory")
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "curator.json").unlink(missing_ok=True)
-        with quiet():
+        with quiet(), quietly():
             self.model.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
         unfinished = directory / "curator.json.part"
@@ -77,7 +80,11 @@ class Classifier:
             raise DataError(
                 f"{directory}: curator.json has format {record.get('format')!r}, this version reads {FORMAT}"
             )
-        model, tokenizer = load_whole(str(directory))
+        if settings.adapter == "none":
+            model, tokenizer = load_whole(str(directory))
+        else:
+            model, tokenizer = load_pretrained(settings.model, labels)
+            model = with_adapter(model, directory)
         own = dict(model.config.id2label or {})
         if own != dict(enumerate(labels)):
             raise DataError(f"{directory}: config.json has the labels {own}, curator.json {list(labels)}")

@@ -37,6 +37,16 @@ class Examples:
             weights=tuple(float(self.weights[row]) for row in kept) if self.weights else (1.0,) * len(self),
         )
 
+    def balanced(self) -> "Examples":
+        """With weights of which each label has the same sum, and within one the proportions; the total stays."""
+        weights = self.weights or (1.0,) * len(self)
+        sums: dict[str, float] = {}
+        for label, weight in zip(self.labels, weights, strict=True):
+            sums[label] = sums.get(label, 0.0) + weight
+        part = sum(weights) / max(len(sums), 1)
+        scaled = (weight * part / sums[label] for label, weight in zip(self.labels, weights, strict=True))
+        return Examples(self.texts, self.labels, tuple(scaled))
+
 
 def class_ids(given: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
     """Each given label's position in ``labels``. Raises DataError for one that is not there."""

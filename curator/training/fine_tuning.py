@@ -6,18 +6,21 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from curator.encoder.packed import tune_memory
 from curator.errors import CuratorWarning, DataError
 from curator.hardware import Device, decide, precision
 from curator.recipe import Train
+from curator.training.adapters import Adapter
 from curator.training.batches import draw_batches, rows_per_side
 from curator.training.classifier import Classifier, probabilities
+from curator.training.course import Best, Checkpoint, Course, digest, trained
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import Examples, class_ids, task_labels
 from curator.training.metrics import evaluate
@@ -59,6 +62,7 @@ def fine_tune(
     labels: Sequence[str],
     seed: int,
     progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
@@ -66,12 +70,16 @@ def fine_tune(
     ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
     macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
     dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
-    state is untouched. ``progress`` is called with (step, loss). Raises DataError for examples that cannot be trained
-    on, UsageError for a model that cannot be loaded and for a loss that is no longer a number.
+    state is untouched. ``progress`` is called with (step, loss). ``checkpoint`` is a file that holds the state every
+    ``settings.checkpoint`` seconds while this runs: after a kill the same call goes on from there and ends in the same
+    weights. Raises DataError for examples that cannot be trained on, UsageError for a model that cannot be loaded and
+    for a loss that is no longer a number.
     """
     started = time.perf_counter()
     labels = task_labels(labels)
     lambda_, target, selected = _sides(settings.lambda_, target, selected)
+    if settings.class_weights == "balanced":
+        target, selected = target.balanced(), selected.balanced()
     classes = class_ids(target.labels, labels, "target") + class_ids(selected.labels, labels, "selected")
     dev_classes = class_ids(dev.labels, labels, "dev") if dev else []
     device = decide().device
@@ -79,16 +87,21 @@ def fine_tune(
         tune_memory()
     with _seeded(seed, device):
         model, tokenizer = load_pretrained(settings.model, labels)
-        check_length(model, settings.max_length)
+        check_length(model, settings.max_length + (settings.rank if settings.adapter == "prefix" else 0))
         ids, cut = tokenise(tokenizer, target.texts + selected.texts, settings.max_length)
         dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length)
-        model.train()
-        embedding = SeenEmbedding(word_embedding(model), {token for row in ids + dev_ids for token in row})
-        model.set_input_embeddings(embedding)
+        embedding = adapter = None
+        if settings.adapter == "none":
+            embedding = SeenEmbedding(word_embedding(model), {token for row in ids + dev_ids for token in row})
+            model.set_input_embeddings(embedding)
+        else:
+            adapter = Adapter(model, settings)
+            model = adapter.model
         task = Task(
-            model=model,
+            model=model.train(),
             tokenizer=tokenizer,
             embedding=embedding,
+            adapter=adapter,
             precision=precision(settings.precision),
             settings=settings,
             lambda_=lambda_,
@@ -97,16 +110,20 @@ def fine_tune(
             weights=torch.tensor(target.weights + selected.weights, dtype=torch.float64, device=device),
             targets=len(target),
         )
-        looks = _train(task, _Dev(dev_ids, dev_classes, labels) if dev else None, seed, progress)
-        model.set_input_embeddings(embedding.whole())
-    best = looks.best
+        judges = _Dev(dev_ids, dev_classes, labels) if dev else None
+        kept = _checkpoint(checkpoint, task, judges, seed) if checkpoint else None
+        course = _train(task, judges, seed, progress, kept)
+        if embedding:
+            model.set_input_embeddings(embedding.whole())
+    best = course.best
+    assert best is not None  # the last step always looks, and there is at least one
     return FineTuned(
         classifier=Classifier(model.train(False), tokenizer, labels, settings, seed),
-        steps=looks.history[-1]["step"],
+        steps=course.step,
         best_step=best.step,
         dev=best.dev,
-        history=tuple(looks.history),
-        seconds=time.perf_counter() - started,
+        history=tuple(course.history),
+        seconds=course.seconds + time.perf_counter() - started,
         truncated=len(cut),
     )
 
@@ -152,53 +169,49 @@ class _Dev:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Best:
-    step: int
-    look: int
-    dev: dict[str, Any] | None
-    weights: dict[str, Tensor]
-
-    def beaten_by(self, dev: dict[str, Any] | None) -> bool:
-        if self.dev is None or dev is None:
-            return True
-        return (dev["macro_f1"], -dev["loss"]) > (self.dev["macro_f1"], -self.dev["loss"])
+def _checkpoint(path: Path, task: Task, dev: _Dev | None, seed: int) -> Checkpoint:
+    settings = task.settings.model_dump(mode="json", exclude={"checkpoint"})
+    rows = (task.ids, task.classes.tolist(), task.weights.tolist(), task.targets)
+    judges = dev and (dev.ids, dev.classes, dev.labels)
+    place = (task.precision, task.model.device.type, torch.get_num_threads(), torch.__version__)
+    inputs = digest((sorted(settings.items()), task.lambda_, seed, rows, judges, place), task.model)
+    return Checkpoint(path, inputs, task.settings.checkpoint)
 
 
-@dataclass(frozen=True)
-class _Looks:
-    best: _Best
-    history: list[dict[str, Any]]
-
-
-def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None) -> _Looks:
+def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, checkpoint: Checkpoint | None) -> Course:
     """Run the steps and leave the best weights in the model."""
     settings = task.settings
     optimizer = adamw(task.model, settings)
+    course = checkpoint.restore(task, optimizer) if checkpoint else Course()
     per_batch = rows_per_side(settings.batch_size, task.lambda_)
     batches = draw_batches(task.targets, len(task.ids) - task.targets, per_batch=per_batch, seed=seed)
-    best: _Best | None = None
-    history: list[dict[str, Any]] = []
-    losses: list[float] = []
-    for step in range(1, settings.steps + 1):
-        losses.append(take_step(task, optimizer, step, next(batches)))
-        if progress:
-            progress(step, losses[-1])
-        if step % settings.evaluate_every and step < settings.steps:
-            continue
-        score = _score(task, dev) if dev else None
-        history.append({"step": step, "loss": float(np.mean(losses)), **_summary(score)})
-        logger.debug("%s", history[-1])
-        losses.clear()
-        if best is None or best.beaten_by(score):
-            weights = {name: value.clone() for name, value in task.model.state_dict().items()} if dev else {}
-            best = _Best(step, len(history), score, weights)
-        elif settings.patience and len(history) - best.look >= settings.patience:
+    for batch in islice(batches, course.step, settings.steps):
+        if course.has_waited(settings.patience):
             break
-    assert best is not None  # the last step always looks, and there is at least one
-    if best.weights:
-        task.model.load_state_dict(best.weights)
-    return _Looks(best, history)
+        course.step += 1
+        course.losses.append(take_step(task, optimizer, course.step, batch))
+        if progress:
+            progress(course.step, course.losses[-1])
+        if course.step % settings.evaluate_every == 0 or course.step == settings.steps:
+            _look(task, dev, course)
+        if checkpoint:
+            checkpoint.save_if_due(course, task, optimizer)
+    if course.best and course.best.weights:
+        task.model.load_state_dict(course.best.weights, strict=False)
+    if checkpoint:
+        checkpoint.remove()
+    return course
+
+
+def _look(task: Task, dev: _Dev | None, course: Course) -> None:
+    """Score the weights on dev, and keep them if they are the best so far."""
+    score = _score(task, dev) if dev else None
+    course.history.append({"step": course.step, "loss": float(np.mean(course.losses)), **_summary(score)})
+    logger.debug("%s", course.history[-1])
+    course.losses.clear()
+    if course.best is None or course.best.beaten_by(score):
+        weights = {name: value.clone() for name, value in trained(task.model).items()} if dev else {}
+        course.best = Best(course.step, len(course.history), score, weights)
 
 
 def _score(task: Task, dev: _Dev) -> dict[str, Any]:

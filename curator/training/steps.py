@@ -1,7 +1,7 @@
 """One step of training: the batch's loss, its gradient, the optimiser."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curator.errors import UsageError
 from curator.hardware import Precision
 from curator.recipe import Train
+from curator.training.adapters import Adapter
 from curator.training.batches import Batch
 from curator.training.embedding import SeenEmbedding
 from curator.training.loss import pairing_loss
@@ -27,7 +28,8 @@ class Task:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    embedding: SeenEmbedding
+    embedding: SeenEmbedding | None  # the word vectors, where the whole model is trained
+    adapter: Adapter | None  # else what is
     precision: Precision
     settings: Train
     lambda_: float  # the one in force: −1 when there is nothing selected
@@ -39,8 +41,9 @@ class Task:
 
 def adamw(model: nn.Module, settings: Train) -> torch.optim.AdamW:
     """AdamW without decay on biases and norms, which are the parameters of one dimension."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    vectors = [parameter for parameter in trained if parameter.ndim < 2]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
@@ -58,29 +61,36 @@ def rate(step: int, settings: Train) -> float:
 
 def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch) -> float:
     """One optimiser step on a batch; returns its loss. Raises UsageError if that is not a finite number."""
-    loss = batch_loss(task, batch)
-    value = loss.item()
+    value = 0.0
+    for loss in part_losses(task, batch):
+        value += loss.item()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if task.adapter and (penalty := task.adapter.penalty()) is not None:
+        penalty.backward()  # type: ignore[no-untyped-call]
     if not math.isfinite(value):
         raise UsageError(
             f"the loss is {value} at step {step} of {task.settings.steps} with learning_rate = "
             f"{task.settings.learning_rate:g}; lower the learning rate, for instance to "
             f"{min(task.settings.learning_rate / 10, 5e-5):g}, or set precision to fp32"
         )
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     nn.utils.clip_grad_norm_(task.model.parameters(), MAX_GRADIENT_NORM)
     for group in optimizer.param_groups:
         group["lr"] = rate(step, task.settings)
     optimizer.step()
+    if task.adapter:
+        task.adapter.after_step(step)
     optimizer.zero_grad()
-    task.embedding.decayed(1 - rate(step, task.settings) * task.settings.weight_decay)
+    if task.embedding:
+        task.embedding.decayed(1 - rate(step, task.settings) * task.settings.weight_decay)
     return value
 
 
-def batch_loss(task: Task, batch: Batch) -> Tensor:
-    """The pairing loss of a batch, a scalar: weighted mean cross-entropies of its two sides.
+def part_losses(task: Task, batch: Batch) -> Iterator[Tensor]:
+    """The pairing loss of a batch, in parts whose sum it is: scalars of weighted mean cross-entropies of its two sides.
 
-    On a CPU the shorter and the longer half of the texts pass through the model apart, each padded to its own
-    longest, which changes the sum in nothing but rounding and which texts share a dropout stream.
+    The texts of a part are of similar length and padded to its longest: this changes the sum, and the sum of the
+    gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two parts at least,
+    as that saves padding.
     """
     rows = batch.target + [task.targets + row for row in batch.selected]
     ids = [task.ids[row] for row in rows]
@@ -88,15 +98,13 @@ def batch_loss(task: Task, batch: Batch) -> Tensor:
     of_target = torch.arange(len(rows), device=weights.device) < len(batch.target)
     sides = [weights * of_target, weights * ~of_target]
     share = torch.stack([side / side.sum().clamp(min=torch.finfo(side.dtype).tiny) for side in sides]).sum(0)
-    parts = by_length(ids, 2 if task.model.device.type == "cpu" else 1)
-    total = torch.zeros((), device=weights.device)
-    with mixed(task.model, task.precision):
-        for part in parts:
+    for part in by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1)):
+        with mixed(task.model, task.precision):
             logits = forward(task.model, task.tokenizer, [ids[row] for row in part])
             losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
             side = of_target[part]
-            total = total + pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_)
-    return total
+            loss = pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_)
+        yield loss
 
 
 def by_length(ids: Sequence[Sequence[int]], parts: int) -> list[list[int]]:

@@ -1,0 +1,199 @@
+"""Fine-tuning against transformers' own Trainer, and what makes the difference.
+
+    pip install accelerate
+    python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--out FILE]
+
+The same 2,000 documents of each of TASKS, the same model (the embedded MiniLM), batch, steps, learning rate, warm-up
+and weight decay; the Trainer pads each batch to its longest, in fp32, which is its default, and in bf16. Every engine
+trains in turn, once a repeat, each repeat with a seed of its own; the time is that of training alone, with tokenising
+and without loading the model, and the score is macro-F1 on 1,500 test documents by the same code. Our own engine runs
+without each of PARTS, too, in the same turns. The record goes to ``benchmarks/records/training.json``.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import polars as pl
+import torch
+from circumstances import circumstances
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+from curator.hardware import decide
+from curator.recipe import Train
+from curator.training import Classifier, Examples, evaluate, fine_tune, fine_tuning, steps
+from curator.training.model import load_pretrained, tokenise
+
+Row = dict[str, Any]
+
+HERE = Path(__file__).resolve().parent
+TASKS = ("intent/banking77", "sentiment/airline_tweets", "topic/ag_news", "scientific/pubmedqa_sections")
+TRAIN, TEST = 2_000, 1_500
+
+
+def main() -> None:
+    """Measure, print the figures and write the record."""
+    parser = argparse.ArgumentParser(description="Fine-tuning against transformers' Trainer.")
+    parser.add_argument("--data", type=Path, metavar="DIR", required=True)
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "records" / "training.json")
+    arguments = parser.parse_args()
+    command = f"python benchmarks/training.py --data DIR --steps {arguments.steps} --repeats {arguments.repeats}"
+    record = circumstances(command, ("torch", "transformers", "accelerate"))
+    record |= {"steps": arguments.steps, "train": TRAIN, "test": TEST, "threads": torch.get_num_threads()}
+    record |= {"precision": decide().precision, "tasks": []}
+    for task in TASKS:
+        record["tasks"].append(raced(arguments.data / f"{task}.parquet", arguments.steps, arguments.repeats))
+        arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
+
+
+def raced(path: Path, count: int, repeats: int) -> Row:
+    """Every engine in turn, and our own without each of its parts."""
+    frame = pl.read_parquet(path, columns=["text", "label"]).unique("text", maintain_order=True)
+    frame = frame.sample(TRAIN + TEST, seed=0, shuffle=True)
+    train, test = (
+        Examples(tuple(part["text"]), tuple(part["label"])) for part in (frame.head(TRAIN), frame.tail(TEST))
+    )
+    labels = tuple(sorted(set(train.labels)))
+    test = Examples(*zip(*((t, n) for t, n in zip(test.texts, test.labels, strict=True) if n in labels), strict=True))
+    settings = Train.model_validate({"steps": count, "lambda": -1})
+    engines: dict[str, Callable[[int], tuple[Classifier, float]]] = {
+        "curator": lambda seed: ours(settings, train, labels, seed),
+        "Trainer": lambda seed: theirs(settings, train, labels, seed, bf16=False),
+        "Trainer, bf16": lambda seed: theirs(settings, train, labels, seed, bf16=True),
+    }
+    for name, without in PARTS.items():
+        engines[f"curator, {name}"] = lambda seed, without=without: taken_out(without, settings, train, labels, seed)
+    found: dict[str, Row] = {name: {"engine": name, "seconds": [], "macro_f1": []} for name in engines}
+    for seed in range(repeats):
+        for name, engine in engines.items():
+            classifier, seconds = engine(seed)
+            scores = evaluate(test.labels, classifier.predict(test.texts), labels)
+            found[name]["seconds"].append(seconds)
+            found[name]["macro_f1"].append(scores["macro_f1"])
+            print(path.stem, seed, name, round(seconds, 1), round(scores["macro_f1"], 4), flush=True)
+    ids, _ = tokenise(classifier.tokenizer, train.texts, settings.max_length)
+    ratio = median(t / o for t, o in zip(found["Trainer"]["seconds"], found["curator"]["seconds"], strict=True))
+    print(path.stem, "faster by", round(ratio, 2), flush=True)
+    tokens = float(np.mean([len(row) for row in ids]))
+    return {"task": path.stem, "labels": len(labels), "tokens": tokens, "engines": list(found.values())}
+
+
+def ours(settings: Train, train: Examples, labels: tuple[str, ...], seed: int) -> tuple[Classifier, float]:
+    """Without the time of loading, which the Trainer is not charged with either."""
+    loaded, load = 0.0, fine_tuning.load_pretrained
+
+    def load_timed(*arguments: Any) -> Any:
+        nonlocal loaded
+        started = time.perf_counter()
+        found = load(*arguments)
+        loaded = time.perf_counter() - started
+        return found
+
+    with mock.patch.object(fine_tuning, "load_pretrained", load_timed):
+        tuned = fine_tune(settings, selected=None, target=train, dev=None, labels=labels, seed=seed)
+    return tuned.classifier, tuned.seconds - loaded
+
+
+def theirs(
+    settings: Train, train: Examples, labels: tuple[str, ...], seed: int, *, bf16: bool
+) -> tuple[Classifier, float]:
+    """transformers' Trainer as its documentation has it, from the same weights."""
+    torch.manual_seed(seed)
+    model, tokenizer = load_pretrained(settings.model, labels)
+    model.set_attn_implementation("sdpa")  # its default
+    started = time.perf_counter()
+    ids, _ = tokenise(tokenizer, train.texts, settings.max_length)
+    rows = [{"input_ids": row, "labels": labels.index(name)} for row, name in zip(ids, train.labels, strict=True)]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        arguments = TrainingArguments(
+            folder, max_steps=settings.steps, per_device_train_batch_size=settings.batch_size, seed=seed, bf16=bf16,
+            learning_rate=settings.learning_rate, warmup_steps=round(settings.warmup * settings.steps),
+            weight_decay=settings.weight_decay, save_strategy="no", logging_strategy="no", report_to=[],
+            disable_tqdm=True, use_cpu=decide().device == "cpu",
+        )  # fmt: skip
+        Trainer(
+            model,
+            arguments,
+            train_dataset=rows,
+            data_collator=DataCollatorWithPadding(tokenizer),  # type: ignore[arg-type]
+        ).train()
+    seconds = time.perf_counter() - started
+    return Classifier(model.train(False), tokenizer, labels, settings, seed), seconds
+
+
+class Whole(torch.nn.Module):
+    """An embedding that trains every row, as an ``nn.Embedding`` does."""
+
+    def __init__(self, original: torch.nn.Embedding, _: object) -> None:
+        super().__init__()
+        self.own = original
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.own(tokens)
+
+    def decayed(self, factor: float) -> None: ...
+
+    def whole(self) -> torch.nn.Embedding:
+        return self.own
+
+
+@contextmanager
+def fp32(settings: Train) -> Iterator[Train]:
+    yield settings.model_copy(update={"precision": "fp32"})
+
+
+@contextmanager
+def every_word(settings: Train) -> Iterator[Train]:
+    with mock.patch.object(fine_tuning, "SeenEmbedding", Whole):
+        yield settings
+
+
+@contextmanager
+def one_part(settings: Train) -> Iterator[Train]:
+    def whole(ids: list[list[int]], _: int) -> list[list[int]]:
+        return [list(range(len(ids)))]
+
+    with mock.patch.object(steps, "by_length", whole):
+        yield settings
+
+
+@contextmanager
+def sdpa(settings: Train) -> Iterator[Train]:
+    def loaded(*arguments: Any) -> Any:
+        model, tokenizer = load_pretrained(*arguments)
+        model.set_attn_implementation("sdpa")
+        return model, tokenizer
+
+    with mock.patch.object(fine_tuning, "load_pretrained", loaded):
+        yield settings
+
+
+PARTS = {
+    "in fp32": fp32,
+    "every word vector trained": every_word,
+    "a batch in one part": one_part,
+    "torch's fused attention": sdpa,
+}
+
+
+def taken_out(
+    without: Callable[[Train], Any], settings: Train, train: Examples, labels: tuple[str, ...], seed: int
+) -> tuple[Classifier, float]:
+    with without(settings) as changed:
+        return ours(changed, train, labels, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A run of a race by a probe: seconds on the vectors that there are, in the place of fine-tuning."""
+
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator import probe
+from curator.errors import DataError
+from curator.mix import Task
+from curator.probe import Codes, Probe
+from curator.race.arms import Arm
+from curator.relation import Relation
+from curator.training import evaluate
+
+
+def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, Any]:
+    """Softmax regression on the vectors of an arm's documents and of the target, under the pairing loss, and its test.
+
+    The figures are those of a training, with 0 steps. ``ids`` are test documents, ``truth`` their labels. A document
+    whose text a stage has changed is taken by the vector of the text that it had. Raises DataError where there are
+    fewer than two labels to learn from.
+    """
+    started = time.perf_counter()
+    fitted = _fitted(task, arm)
+    probabilities = fitted.probabilities(_rows(task.test, ids))
+    scores = evaluate(truth, probabilities.astype(np.float32), task.labels)
+    dev = None
+    if len(task.dev):
+        of_dev = fitted.log_probabilities(task.dev.vectors.matrix())
+        known = task.dev.frame["label"].to_list()
+        loss = -of_dev[np.arange(len(known)), _codes(known, task.labels)].mean()
+        dev = {**evaluate(known, np.exp(of_dev).astype(np.float32), task.labels), "loss": float(loss)}
+    return {
+        "steps": 0,
+        "best_step": 0,
+        "seconds": round(time.perf_counter() - started, 3),
+        "truncated": 0,
+        "predictions": [int(label) for label in probabilities.argmax(axis=1)],
+        "roc_auc": scores["roc_auc"],
+        "dev": dev,
+        "history": [],
+        "error": None,
+    }
+
+
+def _fitted(task: Task, arm: Arm) -> Probe:
+    target, documents = task.target.frame, arm.documents
+    weights = documents["weight"].cast(pl.Float64).to_numpy()
+    shares = probe.shares_of(np.ones(len(target)), weights, lambda_=task.recipe.train.lambda_)
+    keys = documents.select("corpus", "id").rows()
+    rows = np.concatenate([task.target.vectors.matrix(), _rows(arm.pool, keys)])
+    labels = _codes([*target["label"], *documents["label"]], task.labels)
+    try:
+        return probe.fit(rows[shares > 0], labels[shares > 0], shares[shares > 0], len(task.labels))
+    except ValueError as error:
+        raise DataError(f"the arm {arm.name!r}: {error}") from error
+
+
+def _rows(relation: Relation, keys: list[Any]) -> probe.Rows:
+    """The vectors of documents by id, or by corpus and id, in their order."""
+    columns = ["corpus", "id"] if keys and isinstance(keys[0], tuple) else ["id"]
+    known = relation.select(columns).rows()
+    places = dict(zip(known if len(columns) > 1 else (name for (name,) in known), range(len(known)), strict=True))
+    matrix: probe.Rows = relation.vectors_of(np.array([places[key] for key in keys], np.int64)).matrix()
+    return matrix
+
+
+def _codes(labels: list[str], names: tuple[str, ...]) -> Codes:
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place[label] for label in labels], np.int64)
