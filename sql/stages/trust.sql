@@ -10,7 +10,7 @@
 WITH trusted AS (
     SELECT
         source, trust, if(trust < $min_trust, $min_trust, trust) AS worth,
-        $min_trust - $z * (high - low) / (2 * 1.959963984540054) AS threshold
+        $min_trust - coalesce($z * (high - low) / (2 * 1.959963984540054), 0) AS threshold
     FROM trust('target', 'candidates', k := $k)
 ),
 decided AS (
