@@ -1,13 +1,17 @@
 """Fine-tuning against transformers' own Trainer, and what makes the difference.
 
-    pip install accelerate
+    pip install accelerate peft
     python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--out FILE]
 
 The same 2,000 documents of each of TASKS, the same model (the embedded MiniLM), batch, steps, learning rate, warm-up
 and weight decay; the Trainer pads each batch to its longest, in fp32, which is its default, and in bf16. Every engine
 trains in turn, once a repeat, each repeat with a seed of its own; the time is that of training alone, with tokenising
 and without loading the model, and the score is macro-F1 on 1,500 test documents by the same code. Our own engine runs
-without each of PARTS, too, in the same turns. The record goes to ``benchmarks/records/training.json``.
+without each of PARTS, too, in the same turns.
+
+``adapters``: the same documents of ADAPTED, a quarter of them as dev; each adapter at each of RATES with one seed, then
+with that of the best macro-F1 on dev over the repeats, on the test documents, beside the whole model at its own rate;
+how many weights are trained, and how large what is saved is. The record goes to ``benchmarks/records/training.json``.
 """
 
 import argparse
@@ -30,7 +34,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from curator.hardware import decide
 from curator.recipe import Train
-from curator.training import Classifier, Examples, evaluate, fine_tune, fine_tuning, steps
+from curator.training import Classifier, Examples, FineTuned, evaluate, fine_tune, fine_tuning, steps
 from curator.training.model import load_pretrained, tokenise
 
 Row = dict[str, Any]
@@ -38,6 +42,14 @@ Row = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 TASKS = ("intent/banking77", "sentiment/airline_tweets", "topic/ag_news", "scientific/pubmedqa_sections")
 TRAIN, TEST = 2_000, 1_500
+ADAPTED = ("intent/banking77", "sentiment/airline_tweets")
+RATES: dict[str, tuple[float, ...]] = {
+    "none": (2e-4,),
+    "lora": (1e-3, 3e-3),
+    "adalora": (3e-3, 1e-2),
+    "prefix": (3e-3, 1e-2),
+    "ia3": (3e-3, 1e-2),
+}
 
 
 def main() -> None:
@@ -54,6 +66,10 @@ def main() -> None:
     record |= {"precision": decide().precision, "tasks": []}
     for task in TASKS:
         record["tasks"].append(raced(arguments.data / f"{task}.parquet", arguments.steps, arguments.repeats))
+        arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
+    record["adapters"] = []
+    for task in ADAPTED:
+        record["adapters"] += adapted(arguments.data / f"{task}.parquet", arguments.steps, arguments.repeats)
         arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
@@ -87,6 +103,44 @@ def raced(path: Path, count: int, repeats: int) -> Row:
     print(path.stem, "faster by", round(ratio, 2), flush=True)
     tokens = float(np.mean([len(row) for row in ids]))
     return {"task": path.stem, "labels": len(labels), "tokens": tokens, "engines": list(found.values())}
+
+
+def split(path: Path) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Training and test documents and the labels of the former."""
+    frame = pl.read_parquet(path, columns=["text", "label"]).unique("text", maintain_order=True)
+    frame = frame.sample(TRAIN + TEST, seed=0, shuffle=True)
+    known = frame.head(TRAIN)["label"].unique().sort()
+    train, test = (
+        Examples(tuple(part["text"]), tuple(part["label"]))
+        for part in (frame.head(TRAIN), frame.tail(TEST).filter(pl.col("label").is_in(known.implode())))
+    )
+    return train, test, tuple(known)
+
+
+def adapted(path: Path, count: int, repeats: int) -> list[Row]:
+    """Each adapter at the rate that dev likes best."""
+    train, test, labels = split(path)
+    place = 3 * len(train) // 4
+    shown, dev = (Examples(train.texts[part], train.labels[part]) for part in (slice(place), slice(place, None)))
+
+    def tuned(kind: str, rate: float, seed: int) -> FineTuned:
+        settings = Train.model_validate({"steps": count, "lambda": -1, "adapter": kind, "learning_rate": rate})
+        return fine_tune(settings, selected=None, target=shown, dev=dev, labels=labels, seed=seed)
+
+    rows = []
+    for kind, rates in RATES.items():
+        on_dev = {rate: tuned(kind, rate, 100).dev for rate in rates if len(rates) > 1}
+        best = max(rates, key=lambda rate: (on_dev[rate] or {})["macro_f1"]) if on_dev else rates[0]
+        found = [tuned(kind, best, seed) for seed in range(repeats)]
+        scores = [evaluate(test.labels, one.classifier.predict(test.texts), labels)["macro_f1"] for one in found]
+        trained = sum(value.numel() for value in found[0].classifier.model.parameters() if value.requires_grad)
+        with tempfile.TemporaryDirectory() as folder:
+            found[0].classifier.save(folder)
+            size = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+        row = {"task": path.stem, "adapter": kind, "learning_rate": best, "macro_f1": scores, "trained": trained}
+        rows.append({**row, "bytes": size, "seconds": [one.seconds for one in found]})
+        print(rows[-1], flush=True)
+    return rows
 
 
 def ours(settings: Train, train: Examples, labels: tuple[str, ...], seed: int) -> tuple[Classifier, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from curator.results import Added, Race
 from curator.session import Session
 from curator.statements import Ran, Statements
 from curator.vectors import Encoder, Texts, Vectors
+
+if TYPE_CHECKING:
+    from curator.training import Classifier
 
 
 class Workspace:
@@ -300,10 +303,7 @@ class Workspace:
 
         ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced.
         """
-        from curator.training import Classifier
-
-        named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
-        classifier = Classifier.load(next((path for path in named if path.is_dir()), Path(model)))
+        classifier = self._classifier(model)
         batches = list(read(origin, corpus="input", columns=Columns(text=text)))
         frame = pl.concat([batch.frame.select("id", "text") for batch in batches])
         rejected = [reject for batch in batches for reject in batch.rejects]
@@ -318,6 +318,23 @@ class Workspace:
             pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
             pl.Series("probability", probabilities[np.arange(len(best)), best]),
         ).select("id", "label", "probability", "text")
+
+    def export_model(self, model: str | Path, directory: str | Path) -> dict[str, Any]:
+        """A saved model as ``model.onnx`` with its tokenizer and labels, checked against the model by onnxruntime.
+
+        Returns ``model``, ``bytes``, ``texts`` and the largest ``difference`` of a probability.
+        """
+        from curator.training import export_onnx
+
+        self.last_report = export_onnx(self._classifier(model), directory)
+        return self.last_report
+
+    def _classifier(self, model: str | Path) -> "Classifier":
+        """That of a directory, or of a recipe's name: one that was trained, else one that was raced."""
+        from curator.training import Classifier  # transformers takes seconds to import
+
+        named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
+        return Classifier.load(next((path for path in named if path.is_dir()), Path(model)))
 
     # Upkeep
 

@@ -31,6 +31,7 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli"},
     "peft": {"training"},
+    "onnxruntime": {"training"},
 }
 
 

@@ -40,6 +40,17 @@ def predict(
         print_rows(rows, ws.last_report, as_json)
 
 
+@app.command("export-model")
+def export_model(
+    model: Annotated[Path, typer.Argument(help="A model's directory, or its name in the workspace.")],
+    directory: Annotated[Path, typer.Argument(help="Where model.onnx, the tokenizer and labels.json go.")],
+    as_json: Json = False,
+) -> None:
+    """Write a model as ONNX, checked against the model itself by onnxruntime."""
+    with open_workspace() as ws:
+        print_report(ws.export_model(model, directory), as_json)
+
+
 @app.command()
 def race(
     recipe: Annotated[str, typer.Argument(help="A recipe's .toml, or the name of a finished race.")],
