@@ -16,7 +16,7 @@ from test_training import (  # noqa: F401  the fixtures
 from transformers import AutoTokenizer
 
 from curator.errors import MissingExtraError, UsageError
-from curator.training import Classifier
+from curator.training import Classifier, adapters
 from curator.training.adapters import Adapter
 from curator.training.model import load_pretrained
 
@@ -106,6 +106,19 @@ def test_adaloras_penalty_is_what_peft_adds(tiny):  # noqa: F811
     plain = torch.nn.functional.cross_entropy(adapter.model(**given).logits, labels)
     assert adapter.penalty().item() == pytest.approx((whole - plain).item(), rel=1e-4)
     assert adapter.penalty().item() > 0
+
+
+def test_adaloras_penalty_is_trained_on(tiny, monkeypatch):  # noqa: F811
+    def matrices():
+        result = tune(tiny, selected=examples(20, 2), adapter="adalora", rank=2, steps=12, learning_rate=1e-2)
+        return [value for name, value in trained_of(result).items() if "lora_A" in name]
+
+    def distance(values):
+        return sum(torch.linalg.norm(value @ value.T - torch.eye(len(value))).item() for value in values)
+
+    with_it = distance(matrices())
+    monkeypatch.setattr(adapters, "ORTHOGONAL", 0.0)
+    assert with_it < 0.9 * distance(matrices())
 
 
 def test_adalora_ends_with_the_ranks_that_were_asked_for(tiny):  # noqa: F811

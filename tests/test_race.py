@@ -78,7 +78,10 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
 
 
 def test_a_race_by_probe_is_softmax_regression_on_the_vectors(tmp_path, toy, recipe, monkeypatch):
+    twice = StageUse.model_validate({"use": "ratio", "budget": 80, "max_repeats": 2})
+    recipe = recipe.model_copy(update={"stage": [twice]})
     ws = Workspace(tmp_path / "work", encoder=toy)
+    assert sorted(set(ws.mix(recipe).frame()["weight"])) == [1, 2]
     monkeypatch.setattr(race_run, "fine_tune", None)
     raced = ws.race(recipe, probe=True)
     assert raced.directory.name == "race-probe"
@@ -99,7 +102,8 @@ def test_a_race_by_probe_is_softmax_regression_on_the_vectors(tmp_path, toy, rec
         else:
             continue
         names = [*shots["id"], *chosen]
-        shares = [(0.5 if chosen else 1) / len(shots)] * len(shots) + [0.5 / max(1, len(chosen))] * len(chosen)
+        weights = mix.frame()["weight"].to_list() if arm == "mix" else [1] * len(chosen)
+        shares = [(0.5 if chosen else 1) / len(shots)] * len(shots) + [0.5 * w / sum(weights) for w in weights]
         codes = np.array([int("good" in name) for name in names])
         fitted = probe.fit(toy.encode([texts[name] for name in names]).vectors, codes, np.array(shares), 2)
         given = toy.encode([texts[name] for name in raced.record["evaluation"]["ids"]]).vectors
