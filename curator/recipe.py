@@ -157,6 +157,7 @@ class Train(_Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     max_length: int = Field(default=128, ge=8)  # tokens
     lambda_: float = Field(default=-0.5, ge=-1, alias="lambda")
+    lambda_to: float | None = Field(default=None, ge=-1)  # that of the last step, approached in a straight line
     evaluate_every: int = Field(default=20, ge=1)  # steps between looks at dev
     patience: int = Field(default=0, ge=0)  # looks without improvement before stopping; 0: run every step
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -165,6 +166,11 @@ class Train(_Settings):
     class_weights: Literal["none", "balanced"] = "none"  # balanced: each label has the same part of its side's loss
     accumulate: int = Field(default=1, ge=1)  # parts in which a batch passes through the model, to save memory
     checkpoint: float = Field(default=120.0, ge=0)  # seconds between states kept for a run that is killed
+
+    @property
+    def lambdas(self) -> tuple[float, float]:
+        """λ of the first and of the last step."""
+        return self.lambda_, self.lambda_ if self.lambda_to is None else self.lambda_to
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def make_task(tiny: Path, lambda_: float, target: Examples, selected: Examples, 
     return Task(
         model=model.train(False), tokenizer=tokenizer, embedding=embedding, adapter=None, precision="fp32",
         settings=own,
-        lambda_=lambda_, ids=ids, classes=torch.tensor(classes),
+        lambdas=(lambda_, lambda_), ids=ids, classes=torch.tensor(classes),
         weights=torch.tensor(own_weights, dtype=torch.float64), targets=len(target),
     )  # fmt: skip
 
@@ -145,7 +146,32 @@ def test_batch_loss_is_the_weighted_means_of_its_sides(tiny, lambda_):
         else 0.0
     )
     expected = (1 + lambda_) * on_selected - lambda_ * on_target
-    assert sum(part_losses(task, batch)).item() == pytest.approx(expected, rel=1e-5)
+    assert sum(part_losses(task, batch, 1)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_lambda_goes_in_a_straight_line(tiny):
+    """Against the losses of the two ends, between which the pairing loss is linear."""
+    batch = Batch([0, 2], [1, 3, 0])
+    losses = [
+        sum(part_losses(make_task(tiny, end, examples(4, 1), examples(4, 2)), batch, 1)).item() for end in (-0.9, -0.1)
+    ]
+    task = replace(make_task(tiny, -0.5, examples(4, 1), examples(4, 2), steps=5), lambdas=(-0.9, -0.1))
+    found = [sum(part_losses(task, batch, step)).item() for step in range(1, 6)]
+    assert found == pytest.approx(np.linspace(*losses, 5), rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_scheduled_lambda_needs_both_sides(tiny):
+    ends = {"lambda": -1, "lambda_to": 0}
+    both = tune(tiny, selected=examples(20, 2), **ends)
+    assert not same(both, tune(tiny, selected=examples(20, 2), **{"lambda": -1}))
+    assert not same(both, tune(tiny, selected=examples(20, 2), **{"lambda": 0}))
+    assert same(tune(tiny, selected=None, **ends), tune(tiny, selected=None))
+    with pytest.raises(DataError, match="no selected example"):
+        tune(tiny, selected=Examples((), ()), **ends)
+    with pytest.raises(DataError, match="no target example"):
+        tune(tiny, selected=examples(20, 2), target=Examples((), ()), **{"lambda": 0, "lambda_to": -1})
+    assert same(tune(tiny, selected=examples(9, 2), lambda_to=-0.5), tune(tiny, selected=examples(9, 2)))
 
 
 def test_gradient_of_the_batch_loss_is_its_slope(tiny):
@@ -156,14 +182,14 @@ def test_gradient_of_the_batch_loss_is_its_slope(tiny):
         if name not in ("classifier.weight", "bert.encoder.layer.0.attention.self.value.weight"):
             continue
         task.model.zero_grad()
-        sum(part_losses(task, batch)).backward()
+        sum(part_losses(task, batch, 1)).backward()
         slope = parameter.grad.norm().item()
         direction = parameter.grad / slope
         ends = []
         for step in (0.01, -0.01):
             with torch.no_grad():
                 parameter += step * direction
-                ends.append(sum(part_losses(task, batch)).item())
+                ends.append(sum(part_losses(task, batch, 1)).item())
                 parameter -= step * direction
         assert slope > 1e-3
         assert slope == pytest.approx((ends[0] - ends[1]) / 0.02, rel=0.01), name
@@ -440,7 +466,7 @@ def test_a_batch_in_parts_has_the_same_gradient(tiny):
     for parts in (1, 3, 8, 20):
         task = make_task(tiny, -0.3, examples(8, 1), examples(8, 2), accumulate=parts)
         task.model.train(False)
-        losses = list(part_losses(task, Batch([0, 1, 2], [1, 2, 3, 4, 5])))
+        losses = list(part_losses(task, Batch([0, 1, 2], [1, 2, 3, 4, 5]), 1))
         assert len(losses) == max(2, min(parts, 8))
         sum(losses).backward()
         found.append([sum(losses).item(), *(value.grad.flatten() for value in task.model.parameters())])

@@ -19,8 +19,8 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
     """Softmax regression on the vectors of an arm's documents and of the target, under the pairing loss, and its test.
 
     The figures are those of a training, with 0 steps. ``ids`` are test documents, ``truth`` their labels. A document
-    whose text a stage has changed is taken by the vector of the text that it had. Raises DataError where there are
-    fewer than two labels to learn from.
+    whose text a stage has changed is taken by the vector of the text that it had; of a λ that is scheduled the mean
+    counts. Raises DataError where there are fewer than two labels to learn from.
     """
     started = time.perf_counter()
     fitted = _fitted(task, arm)
@@ -48,7 +48,7 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
 def _fitted(task: Task, arm: Arm) -> Probe:
     target, documents = task.target.frame, arm.documents
     weights = documents["weight"].cast(pl.Float64).to_numpy()
-    shares = probe.shares_of(np.ones(len(target)), weights, lambda_=task.recipe.train.lambda_)
+    shares = probe.shares_of(np.ones(len(target)), weights, lambda_=sum(task.recipe.train.lambdas) / 2)
     keys = documents.select("corpus", "id").rows()
     rows = np.concatenate([task.target.vectors.matrix(), _rows(arm.pool, keys)])
     labels = _codes([*target["label"], *documents["label"]], task.labels)

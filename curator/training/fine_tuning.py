@@ -66,7 +66,8 @@ def fine_tune(
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
-    Without ``selected``, or at λ = −1, only the target is trained on; at λ = 0 only ``selected``. Exactly
+    Without ``selected``, or at λ = −1, only the target is trained on; at λ = 0 only ``selected``. With ``lambda_to``
+    λ goes there from ``lambda`` in a straight line, and the rows of a batch are those of the mean of the two. Exactly
     ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
     macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
     dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
@@ -77,7 +78,7 @@ def fine_tune(
     """
     started = time.perf_counter()
     labels = task_labels(labels)
-    lambda_, target, selected = _sides(settings.lambda_, target, selected)
+    lambdas, target, selected = _sides(settings.lambdas, target, selected)
     if settings.class_weights == "balanced":
         target, selected = target.balanced(), selected.balanced()
     classes = class_ids(target.labels, labels, "target") + class_ids(selected.labels, labels, "selected")
@@ -104,7 +105,7 @@ def fine_tune(
             adapter=adapter,
             precision=precision(settings.precision),
             settings=settings,
-            lambda_=lambda_,
+            lambdas=lambdas,
             ids=ids,
             classes=torch.tensor(classes, device=device),
             weights=torch.tensor(target.weights + selected.weights, dtype=torch.float64, device=device),
@@ -128,28 +129,30 @@ def fine_tune(
     )
 
 
-def _sides(lambda_: float, target: Examples, selected: Examples | None) -> tuple[float, Examples, Examples]:
-    """λ in force and the examples that it looks at. Raises DataError if a side that counts is empty."""
-    if selected is None or lambda_ == -1:
-        lambda_, selected = -1.0, NOTHING
-    elif lambda_ == 0:
+def _sides(
+    lambdas: tuple[float, float], target: Examples, selected: Examples | None
+) -> tuple[tuple[float, float], Examples, Examples]:
+    """λ in force, first and last, and the examples it looks at. Raises DataError if a side that counts is empty."""
+    if selected is None or lambdas == (-1, -1):
+        lambdas, selected = (-1.0, -1.0), NOTHING
+    elif lambdas == (0, 0):
         target = NOTHING
-    elif lambda_ > 0:
+    elif max(lambdas) > 0:
         warnings.warn(
-            f"lambda = {lambda_:g} is above 0: training raises the loss on the target documents; between -1 and 0 "
+            f"lambda = {max(lambdas):g} is above 0: training raises the loss on the target documents; between -1 and 0 "
             "it weighs target and selection",
             CuratorWarning,
             stacklevel=3,
         )
     target, selected = target.weighing(), selected.weighing()
-    if lambda_ != 0 and not len(target):
-        raise DataError(f"no target example has a weight above 0, and lambda = {lambda_:g} trains on them")
-    if lambda_ != -1 and not len(selected):
+    if lambdas != (0, 0) and not len(target):
+        raise DataError(f"no target example has a weight above 0, and lambda = {lambdas[0]:g} trains on them")
+    if lambdas != (-1, -1) and not len(selected):
         raise DataError(
-            f"no selected example has a weight above 0, and lambda = {lambda_:g} trains on them; "
+            f"no selected example has a weight above 0, and lambda = {lambdas[0]:g} trains on them; "
             "to train on the target alone pass selected=None"
         )
-    return lambda_, target, selected
+    return lambdas, target, selected
 
 
 @contextmanager
@@ -174,7 +177,7 @@ def _checkpoint(path: Path, task: Task, dev: _Dev | None, seed: int) -> Checkpoi
     rows = (task.ids, task.classes.tolist(), task.weights.tolist(), task.targets)
     judges = dev and (dev.ids, dev.classes, dev.labels)
     place = (task.precision, task.model.device.type, torch.get_num_threads(), torch.__version__)
-    inputs = digest((sorted(settings.items()), task.lambda_, seed, rows, judges, place), task.model)
+    inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
 
 
@@ -183,7 +186,7 @@ def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, c
     settings = task.settings
     optimizer = adamw(task.model, settings)
     course = checkpoint.restore(task, optimizer) if checkpoint else Course()
-    per_batch = rows_per_side(settings.batch_size, task.lambda_)
+    per_batch = rows_per_side(settings.batch_size, sum(task.lambdas) / 2)
     batches = draw_batches(task.targets, len(task.ids) - task.targets, per_batch=per_batch, seed=seed)
     for batch in islice(batches, course.step, settings.steps):
         if course.has_waited(settings.patience):

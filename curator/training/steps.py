@@ -32,11 +32,16 @@ class Task:
     adapter: Adapter | None  # else what is
     precision: Precision
     settings: Train
-    lambda_: float  # the one in force: −1 when there is nothing selected
+    lambdas: tuple[float, float]  # those in force at the first and the last step: −1 when there is nothing selected
     ids: list[list[int]]
     classes: Tensor  # (rows,) int64
     weights: Tensor  # (rows,) float64, > 0
     targets: int
+
+    def lambda_at(self, step: int) -> float:
+        """λ of ``step`` = 1 … steps."""
+        first, last = self.lambdas
+        return first + (last - first) * (step - 1) / max(1, self.settings.steps - 1)
 
 
 def adamw(model: nn.Module, settings: Train) -> torch.optim.AdamW:
@@ -62,7 +67,7 @@ def rate(step: int, settings: Train) -> float:
 def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch) -> float:
     """One optimiser step on a batch; returns its loss. Raises UsageError if that is not a finite number."""
     value = 0.0
-    for loss in part_losses(task, batch):
+    for loss in part_losses(task, batch, step):
         value += loss.item()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     if task.adapter and (penalty := task.adapter.penalty()) is not None:
@@ -85,8 +90,8 @@ def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch)
     return value
 
 
-def part_losses(task: Task, batch: Batch) -> Iterator[Tensor]:
-    """The pairing loss of a batch, in parts whose sum it is: scalars of weighted mean cross-entropies of its two sides.
+def part_losses(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
+    """The pairing loss of a batch at a step, in parts whose sum it is: weighted mean cross-entropies of its two sides.
 
     The texts of a part are of similar length and padded to its longest: this changes the sum, and the sum of the
     gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two parts at least,
@@ -103,7 +108,7 @@ def part_losses(task: Task, batch: Batch) -> Iterator[Tensor]:
             logits = forward(task.model, task.tokenizer, [ids[row] for row in part])
             losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
             side = of_target[part]
-            loss = pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_)
+            loss = pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_at(step))
         yield loss
 
 
