@@ -72,6 +72,8 @@ def compositions(budget: int) -> dict[str, Stages]:
         "dpp, any label": [{"use": "dpp", "budget": budget, "theta": 3.0, "balanced": False}],
         "knn_shapley": [{"use": "knn_shapley", "on": "both", "min_value": -1.0}, balanced],
         "influence": [{"use": "influence", "min_score": -4.0}, balanced],
+        "knowledge": [{"use": "knowledge", "min_score": 0.0}, balanced],
+        "knowledge, same label": [{"use": "knowledge", "min_score": 0.0, "same_label": True}, balanced],
         "label_noise": [{"use": "label_noise"}, at_random],
         "trust": [{"use": "trust"}, at_random],
         "trust, weights": [{"use": "trust", "action": "weight"}, at_random],
@@ -159,7 +161,8 @@ class Race:
         files = {name: {"path": str(self.folder / f"{name}.parquet")} for name in self.sources}
         ends = {role: str(self.folder / f"{role}.parquet") for role in ("target", "test")}
         task = {**ends, "shots": shots, "decontaminate": decontaminate}
-        return Recipe.parse({"name": self.name, "task": task, "pool": files, "stage": stages})
+        graph = {of: {"path": str(HERE / "knowledge" / f"{self.name}-{of}.csv")} for of in ("concepts", "relations")}
+        return Recipe.parse({"name": self.name, "task": task, "pool": files, "stage": stages, "knowledge": graph})
 
     def cell(self, shots: int, draw: int, names: Collection[str]) -> Iterator[Row]:
         """Some compositions for one draw of the examples."""

@@ -4,9 +4,9 @@
 
 ``found``: the target is 48 questions of banking77, the candidates are clinc150, hwu64 and 100,000 bulk documents, and
 relevant are clinc150's documents of its domains banking and credit cards, 30 of its 150 intents. The graph of
-``benchmarks/knowledge/`` was written by hand and not changed after a look at any score: 39 concepts with 119 names, 5
-of other domains, and 36 relations. Each score's average precision, and what share of its best are relevant, where as
-many are looked at as there are; the mean over draws of the target.
+``benchmarks/knowledge/banking-*.csv`` was written by hand and not changed after a look at any score: 39 concepts with
+119 names, 5 of other domains, and 36 relations. Each score's average precision, and what share of its best are
+relevant, where as many are looked at as there are; the mean over draws of the target.
 
 ``cost``: the stage on bulk documents, against 1,000 others, with that graph; beside it one of 100,000 concepts and
 500,000 relations, where a concept in ten thousand has most of them, and documents that mention twelve each. The vectors
@@ -82,9 +82,9 @@ def main() -> None:
 
 def small_graph(ws: Workspace) -> dict[str, Relation]:
     """The concepts with the vectors of their names, and the relations."""
-    names = pl.read_csv(HERE / "knowledge" / "concepts.csv")
+    names = pl.read_csv(HERE / "knowledge" / "banking-concepts.csv")
     ws.add("names", names.select(pl.col("name").alias("text")))
-    relations = pl.read_csv(HERE / "knowledge" / "relations.csv").with_columns(weight=1.0)
+    relations = pl.read_csv(HERE / "knowledge" / "banking-relations.csv").with_columns(weight=1.0)
     return {"concepts": Relation(names, embedded(ws, "names")), "relations": Relation(relations)}
 
 

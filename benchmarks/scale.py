@@ -44,7 +44,12 @@ LABELS, SOURCES = 4, 10
 BASE = 100_000
 NOISE = 0.04  # per component: copies of a document are alike, and no near-duplicates
 CUTS = {"ratio"}  # what comes after a stage that only scores
-APART = ("random", "label_noise")  # the latter compares all with all, and has a record of its own
+APART = (
+    "random",
+    "label_noise",
+    "knowledge",
+    "knowledge, same label",
+)  # which have records of their own, but the first
 ALIKE = (", any label", ", weights")  # cost what the same without it does
 SQL = {
     "coverage": "SELECT count(*) FILTER (hole) FROM coverage('target', 'candidates', min_score := 0.5)",

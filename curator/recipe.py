@@ -229,6 +229,10 @@ class Recipe(_Settings):
                 raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
         return self
 
+    def by_probe(self) -> Self:
+        """The same recipe with a race by a probe."""
+        return self.model_copy(update={"race": self.race.model_copy(update={"by": "probe"})})
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a recipe from a TOML file. Errors name the file and the key."""

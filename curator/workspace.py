@@ -269,7 +269,7 @@ class Workspace:
 
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         if probe:
-            recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"by": "probe"})})
+            recipe_ = recipe_.by_probe()
         smoke = None
         if seeds is not None and seeds != recipe_.race.seeds:
             if seeds < recipe_.race.seeds:
@@ -334,7 +334,7 @@ class Workspace:
         from curator.training import Classifier  # transformers takes seconds to import
 
         named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
-        return Classifier.load(next((path for path in named if path.is_dir()), Path(model)))
+        return Classifier.load(next((path for path in named if (path / "curator.json").is_file()), Path(model)))
 
     # Upkeep
 

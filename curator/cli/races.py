@@ -10,6 +10,7 @@ import typer
 
 from curator.cli.app import Data, Json, app, open_workspace
 from curator.cli.terminal import print_report, print_rows, print_verdict, write_out
+from curator.recipe import Recipe
 
 
 @app.command()
@@ -64,7 +65,8 @@ def race(
     """Race a mix against baselines at equal budget, and report whether it was worth it."""
     with open_workspace() as ws:
         if dry_run:
-            print_report(ws.estimate_recipe(recipe, data=data, race=True), as_json)
+            asked = Recipe.load(recipe).by_probe() if probe else recipe
+            print_report(ws.estimate_recipe(asked, data=data, race=True), as_json)
             return
         command = (
             f"curator race {Path(recipe).name}"

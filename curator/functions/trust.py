@@ -3,12 +3,13 @@
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from scipy.stats import t
 
 from curator import neighbours
 from curator.functions._documents import check_encoder, labelled
 from curator.functions._labelled import source_of
 from curator.functions._results import check_whole_number
-from curator.functions._shrunk import NORMAL_95, shrunk
+from curator.functions._shrunk import shrunk
 from curator.probe import Floats
 from curator.relation import Relation
 from curator.vectors import Rows
@@ -29,7 +30,8 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     ``standard_error`` takes the documents that have the same nearest target document for one group (Liang and Zeger
     1986): a source of many documents near a few target documents is not known better for being large. ``trust`` is the
     reliability drawn towards the mean of the sources as far as their differences may be chance (empirical Bayes);
-    ``low`` and ``high`` are its 95 % interval. A source whose documents all have one nearest target document has no
+    ``low`` and ``high`` are its 95 % interval, by Student's t with one degree of freedom less than there are groups. A
+    source whose documents all have one nearest target document has no
     error, and no trust.
 
     Returns a row per source (the column ``source``, else ``corpus``), in order: ``source``, ``documents`` (that have a
@@ -57,7 +59,7 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     for source in every:
         own = np.flatnonzero(sources.eq_missing(pl.Series([source], dtype=pl.String)).to_numpy())
         rows.append((source, len(own), *_reliability(votes[own], labels[own], nearest[own])))
-    names_of = ("source", "documents", "agreement", "chance", "reliability", "standard_error")
+    names_of = ("source", "documents", "agreement", "chance", "reliability", "standard_error", "groups")
     schema = dict.fromkeys(names_of, pl.Float64) | {"source": pl.String, "documents": pl.Int64}
     table: pa.Table = _shrunk(pl.DataFrame(rows, schema=schema, orient="row")).to_arrow(
         compat_level=pl.CompatLevel.newest()
@@ -66,18 +68,20 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
 
 
 def _reliability(votes: Floats, labels: Rows, nearest: Rows) -> tuple[float | None, ...]:
-    """Agreement, chance, reliability and its standard error of one source's documents; None for what is not known.
+    """Agreement, chance, reliability, its standard error and the groups that it is from, of one source's documents.
+
+    None for what is not known.
 
     ``votes``: (n, labels), the shares of a document's neighbours.
     """
     n = len(labels)
     if not n:
-        return None, None, None, None
+        return None, None, None, None, None
     agreement = votes[np.arange(n), labels]
     shares = np.bincount(labels, minlength=votes.shape[1]) / n
     chance = float(shares @ votes.mean(axis=0))
     if shares.max() == 1 or np.ptp(votes, axis=0).max() == 0:
-        return float(agreement.mean()), chance, None, None
+        return float(agreement.mean()), chance, None, None, None
     reliability = (agreement.mean() - chance) / (1 - chance)
     # Each document's part in it: its agreement, less that of its label and of its neighbours with the others.
     expected = (votes @ shares + votes.mean(axis=0)[labels]) - 2 * chance
@@ -86,7 +90,7 @@ def _reliability(votes: Floats, labels: Rows, nearest: Rows) -> tuple[float | No
     sums = np.bincount(group, parts)
     m = len(sums)
     error = float(np.sqrt(m / (m - 1) * (sums**2).sum()) / n / (1 - chance)) if m > 1 else None
-    return float(agreement.mean()), chance, float(reliability), error
+    return float(agreement.mean()), chance, float(reliability), error, float(m)
 
 
 def _shrunk(found: pl.DataFrame) -> pl.DataFrame:
@@ -94,5 +98,8 @@ def _shrunk(found: pl.DataFrame) -> pl.DataFrame:
     middle, deviation = np.full((2, len(found)), np.nan)
     values, errors = (found[name].to_numpy()[known] for name in ("reliability", "standard_error"))
     middle[known], deviation[known] = shrunk(values, errors)
-    columns = {"trust": middle, "low": middle - NORMAL_95 * deviation, "high": middle + NORMAL_95 * deviation}
-    return found.with_columns(pl.Series(name, column).fill_nan(None) for name, column in columns.items())
+    half = np.full(len(found), np.nan)
+    half[known] = deviation[known] * t.ppf(0.975, found["groups"].to_numpy()[known] - 1)
+    columns = {"trust": middle, "low": middle - half, "high": middle + half}
+    told = found.with_columns(pl.Series(name, column).fill_nan(None) for name, column in columns.items())
+    return told.drop("groups")

@@ -76,6 +76,7 @@ class Planner:
         self.query(node["left"], ctes)
         if not mentions(node["right"], node["cte_name"]):
             self.query(node["right"], ctes)
+            self.saturation.of_set_operation(node, ctes)
             return
         for join in walk(node["right"]):
             if join.get("ref_type") == "NEAREST":

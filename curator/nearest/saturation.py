@@ -65,12 +65,12 @@ class Saturation:
 
     def of_set_operation(self, node: Node, ctes: list[Node]) -> None:
         """Note the scores of a UNION: its columns are those of its parts, by place or by name."""
-        parts = children(node)
+        parts, kind = children(node), node.get("setop_type", "UNION")  # a union under WITH RECURSIVE has none
         known = [self._scores.get(id(part), {}) for part in parts]
-        if node["setop_type"] == "UNION" and any(known):
+        if kind == "UNION" and any(known):
             names = [self._names(part, ctes) for part in parts]
             known = [_renamed(scores, own, names[0]) for scores, own in zip(known, names, strict=True)]
-        elif not node["setop_type"].startswith("UNION"):  # EXCEPT, INTERSECT
+        elif not kind.startswith("UNION"):  # EXCEPT, INTERSECT
             known = known[:1]
         merged: dict[str, list[Scored]] = {}
         for scores in known:

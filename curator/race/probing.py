@@ -1,5 +1,6 @@
 """A run of a race by a probe: seconds on the vectors that there are, in the place of fine-tuning."""
 
+import hashlib
 import time
 from typing import Any
 
@@ -45,13 +46,30 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
     }
 
 
+def vectors_digest(task: Task, arm: Arm, ids: list[str]) -> str:
+    """Of every vector that the figures come from: another encoder gives others."""
+    found = hashlib.sha256()
+    keys = arm.documents.select("corpus", "id").rows()
+    for matrix in (
+        task.target.vectors.matrix(),
+        task.dev.vectors.matrix(),
+        _rows(arm.pool, keys),
+        _rows(task.test, ids),
+    ):
+        found.update(np.ascontiguousarray(matrix).tobytes())
+    return found.hexdigest()
+
+
 def _fitted(task: Task, arm: Arm) -> Probe:
-    target, documents = task.target.frame, arm.documents
-    weights = documents["weight"].cast(pl.Float64).to_numpy()
-    shares = probe.shares_of(np.ones(len(target)), weights, lambda_=sum(task.recipe.train.lambdas) / 2)
+    target, documents, settings = task.target.frame, arm.documents, task.recipe.train
+    sides = [_codes(list(side["label"]), task.labels) for side in (target, documents)]
+    weights = [np.ones(len(target)), documents["weight"].cast(pl.Float64).to_numpy()]
+    if settings.class_weights == "balanced":
+        weights = [probe.balanced(*side) for side in zip(sides, weights, strict=True)]
+    shares = probe.shares_of(weights[0], weights[1], lambda_=sum(settings.lambdas) / 2)
     keys = documents.select("corpus", "id").rows()
     rows = np.concatenate([task.target.vectors.matrix(), _rows(arm.pool, keys)])
-    labels = _codes([*target["label"], *documents["label"]], task.labels)
+    labels = np.concatenate(sides)
     try:
         return probe.fit(rows[shares > 0], labels[shares > 0], shares[shares > 0], len(task.labels))
     except ValueError as error:

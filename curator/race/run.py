@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from curator.corpora import Progress
-from curator.errors import CuratorError, DataError
+from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
@@ -26,9 +26,12 @@ from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
-from curator.race.probing import probed
+from curator.race.probing import probed, vectors_digest
 from curator.recipe import OF_MIX, Recipe
 from curator.training import Examples, code, evaluate, fine_tune
+
+CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
+CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,11 @@ def run(
 
     An arm that fails is reported in the record, and the others finish.
     """
+    if recipe.race.by == "probe" and max(recipe.train.lambdas) > 0:
+        raise UsageError(
+            f"a probe takes lambda from -1 to 0, and the recipe has {max(recipe.train.lambdas):g}: above 0 its loss "
+            "has no least value; lower it, or race by fine-tuning"
+        )
     with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
         record = _record(recipe, workshop, directory, progress)
         record |= {"command": command, "smoke": smoke}
@@ -79,7 +87,8 @@ class _Course:
 def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
     """Every arm at every seed."""
     runs: list[dict[str, Any]] = []
-    steps = recipe.train.steps
+    by_probe = recipe.race.by == "probe"
+    steps = 1 if by_probe else recipe.train.steps
     total = recipe.race.seeds * len(recipe.race.arms) * steps
     first = workshop.prepare(recipe, 0)
     evaluation = _evaluation(recipe, workshop, first)
@@ -93,7 +102,7 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         mix = _mix(recipe, workshop, task)
         summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
-            what, done = f"training {arm}, seed {seed}", len(runs) * steps
+            what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 
             def step(number: int, _: float, what: str = what, done: int = done) -> None:
                 if progress:
@@ -172,9 +181,10 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
         seed=0,
-        checkpoint=directory / "checkpoint.safetensors",
+        checkpoint=directory / CHECKPOINT,
     )
     tuned.classifier.save(directory)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
     return {
         "model": str(directory),
         "documents": len(mix),
@@ -207,6 +217,8 @@ def _run(
         documents = one.documents
         selection = _selection(arm, mix, time.perf_counter() - started)
         made_from = _inputs(arm, task, documents, evaluation)
+        if task.recipe.race.by == "probe":
+            made_from += vectors_digest(task, one, evaluation.ids)
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
@@ -226,6 +238,7 @@ def _run(
         }
         return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
     write_sealed(path, values)
+    path.with_suffix(CHECKPOINTS).unlink(missing_ok=True)
     return values
 
 
@@ -245,7 +258,7 @@ def _train(
         labels=task.labels,
         seed=task.seed,
         progress=step,
-        checkpoint=_place(directory, arm, task).with_suffix(".safetensors"),
+        checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
     )
     if arm == "mix" and task.seed == 0:
         tuned.classifier.save(directory / "model")

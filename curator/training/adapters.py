@@ -1,5 +1,6 @@
 """Adapters: a few trained weights beside a model that stays as it is. The only importer of peft."""
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from curator.errors import MissingExtraError, UsageError
+from curator.errors import DataError, MissingExtraError, UsageError
 from curator.recipe import Train
 
 ALPHA = 2  # of LoRA's scale, in ranks
@@ -29,6 +30,7 @@ class Adapter:
 
     def __init__(self, model: PreTrainedModel, settings: Train) -> None:
         peft = _peft(settings.adapter)
+        self.base = base_digest(model)
         try:
             with quietly():
                 self.model: Any = peft.get_peft_model(model, _configuration(peft, settings))
@@ -42,6 +44,10 @@ class Adapter:
         """Between the optimiser's step and the next gradient: AdaLoRA takes ranks from where they matter least."""
         if self._allocates:
             self.model.base_model.update_and_allocate(step)
+
+    def is_settled(self, step: int) -> bool:
+        """Whether the ranks after a step are the last ones: AdaLoRA's weights of before are not what would be saved."""
+        return not self._allocates or step >= self._configured.total_step - self._configured.tfinal
 
     def penalty(self) -> Tensor | None:
         """AdaLoRA's: how far its matrices are from orthogonal; peft adds it to a loss of its own alone."""
@@ -87,8 +93,22 @@ class Adapter:
         return self.model.peft_config[self.model.active_adapter]
 
 
-def with_adapter(model: PreTrainedModel, directory: Path) -> PreTrainedModel:
-    """A model with an adapter and a head that were saved beside no model."""
+def base_digest(model: PreTrainedModel) -> str:
+    """Of the weights below the head: an adapter is of use on them alone."""
+    found = hashlib.sha256()
+    for name, value in sorted(model.base_model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def with_adapter(model: PreTrainedModel, directory: Path, base: str, name: str) -> PreTrainedModel:
+    """A model with an adapter and a head that were saved beside no model. Raises DataError if it is not ``base``."""
+    if base_digest(model) != base:
+        raise DataError(
+            f"{directory}: its adapter was trained on other weights than those of the model {name!r} now; bring the "
+            "model back as it was, or train again"
+        )
     peft = _peft("a saved adapter")
     with quietly():
         wrapped: PreTrainedModel = peft.PeftModel.from_pretrained(model, str(directory))

@@ -15,17 +15,19 @@ class Batch:
     selected: list[int]
 
 
-def rows_per_side(batch_size: int, lambda_: float) -> tuple[int, int]:
-    """How many (target, selected) rows a batch holds under λ; they sum to ``batch_size``.
+def rows_per_side(batch_size: int, lambdas: tuple[float, float]) -> tuple[int, int]:
+    """How many (target, selected) rows a batch holds under the first and the last λ; they sum to ``batch_size``.
 
-    The target's share of the rows follows its share −λ of the loss, but no side that counts is left without a row.
-    The loss does not depend on these counts (each side enters by its mean); they set how noisy each mean is.
+    The target's share of the rows follows its share −λ of the loss, in the mean of the two (above 0 it is half), but no
+    side that counts at either end is left without a row. The loss does not depend on these counts (each side enters by
+    its mean); they set how noisy each mean is.
     """
-    if lambda_ == -1:
+    if lambdas == (-1, -1):
         return batch_size, 0
-    if lambda_ == 0:
+    if lambdas == (0, 0):
         return 0, batch_size
-    target = batch_size // 2 if lambda_ > 0 else min(max(round(batch_size * -lambda_), 1), batch_size - 1)
+    shares = [0.5 if lambda_ > 0 else -lambda_ for lambda_ in lambdas]
+    target = min(max(int(batch_size * sum(shares) / 2 + 0.5), 1), batch_size - 1)
     return target, batch_size - target
 
 

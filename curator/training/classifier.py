@@ -32,6 +32,7 @@ class Classifier:
     labels: tuple[str, ...]
     settings: Train
     seed: int
+    base: str = ""  # digest of the weights that an adapter was trained on
 
     def predict(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
         """Probabilities (n, len(labels)) float32, rows sum to 1, in the order of ``texts``.
@@ -84,11 +85,11 @@ class Classifier:
             model, tokenizer = load_whole(str(directory))
         else:
             model, tokenizer = load_pretrained(settings.model, labels)
-            model = with_adapter(model, directory)
+            model = with_adapter(model, directory, str(record.get("base")), settings.model)
         own = dict(model.config.id2label or {})
         if own != dict(enumerate(labels)):
             raise DataError(f"{directory}: config.json has the labels {own}, curator.json {list(labels)}")
-        return cls(model.train(False), tokenizer, labels, settings, seed)
+        return cls(model.train(False), tokenizer, labels, settings, seed, record.get("base", ""))
 
     def _record(self) -> dict[str, Any]:
         return {
@@ -97,6 +98,7 @@ class Classifier:
             "max_length": self.settings.max_length,
             "settings": self.settings.model_dump(mode="json", by_alias=True),
             "seed": self.seed,
+            **({"base": self.base} if self.base else {}),
             "versions": {name: _version(name) for name in ("curator", "torch", "transformers")},
         }
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from curator.files import write_bytes
+from curator.files import sweep, write_bytes
 from curator.training.steps import Task
 
 FORMAT = 1
@@ -94,16 +95,18 @@ class Checkpoint:
 
     def restore(self, task: Task, optimizer: torch.optim.Optimizer) -> Course:
         """The state that is on disk, put into model, optimiser and torch's generators; else the beginning."""
+        sweep(self.path.parent)
         if not self.path.exists():
             return Course()
         try:
             with safe_open(self.path, "pt") as file:
-                told = json.loads(file.metadata()["course"])
+                told = json.loads((file.metadata() or {})["course"])
+                is_this_run = (told["format"], told["inputs"]) == (FORMAT, self.inputs)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         except (SafetensorError, KeyError, ValueError) as error:
             log.warning("%s cannot be read, training begins anew: %s", self.path, error)
             return Course()
-        if (told["format"], told["inputs"]) != (FORMAT, self.inputs):
+        if not is_this_run:
             log.warning("%s is of another run, training begins anew", self.path)
             return Course()
         task.model.load_state_dict(_below("model/", tensors), strict=False)
@@ -120,9 +123,6 @@ class Checkpoint:
         weights = {name: value.to(task.model.device) for name, value in _below("best/", tensors).items()}
         best = told["best"] and Best(**told["best"], weights=weights)
         return Course(told["step"], told["history"], told["losses"], best, told["seconds"])
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
 
 
 def trained(model: PreTrainedModel) -> dict[str, Tensor]:
@@ -144,10 +144,19 @@ def digest(parts: Iterable[object], model: PreTrainedModel) -> str:
 
 @cache
 def code() -> str:
-    """Hash of the code that a run's outcome depends on."""
+    """Hash of the code and the libraries that a run's outcome depends on."""
     package = Path(__file__).parent.parent
-    files = [package / "hardware.py", *sorted((package / "training").glob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    files = [package / "hardware.py", package / "probe.py", *sorted((package / "training").glob("*.py"))]
+    files += sorted((package / "race").glob("*.py"))
+    versions = [f"{name} {_version(name)}" for name in ("torch", "transformers", "peft", "scikit-learn", "scipy")]
+    return hashlib.sha256(b"".join([*(path.read_bytes() for path in files), *map(str.encode, versions)])).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # peft is an extra
+        return None
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

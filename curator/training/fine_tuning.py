@@ -71,10 +71,10 @@ def fine_tune(
     ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
     macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
     dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
-    state is untouched. ``progress`` is called with (step, loss). ``checkpoint`` is a file that holds the state every
+    state is untouched. ``progress`` is called with (step, loss). ``checkpoint`` is a file that gets the state every
     ``settings.checkpoint`` seconds while this runs: after a kill the same call goes on from there and ends in the same
-    weights. Raises DataError for examples that cannot be trained on, UsageError for a model that cannot be loaded and
-    for a loss that is no longer a number.
+    weights. It is the caller's to remove, once what came of the run is kept. Raises DataError for examples that cannot
+    be trained on, UsageError for a model that cannot be loaded and for a loss that is no longer a number.
     """
     started = time.perf_counter()
     labels = task_labels(labels)
@@ -119,7 +119,7 @@ def fine_tune(
     best = course.best
     assert best is not None  # the last step always looks, and there is at least one
     return FineTuned(
-        classifier=Classifier(model.train(False), tokenizer, labels, settings, seed),
+        classifier=Classifier(model.train(False), tokenizer, labels, settings, seed, adapter.base if adapter else ""),
         steps=course.step,
         best_step=best.step,
         dev=best.dev,
@@ -145,11 +145,12 @@ def _sides(
             stacklevel=3,
         )
     target, selected = target.weighing(), selected.weighing()
+    told = " to ".join(f"{one:g}" for one in dict.fromkeys(lambdas))
     if lambdas != (0, 0) and not len(target):
-        raise DataError(f"no target example has a weight above 0, and lambda = {lambdas[0]:g} trains on them")
+        raise DataError(f"no target example has a weight above 0, and lambda = {told} trains on them")
     if lambdas != (-1, -1) and not len(selected):
         raise DataError(
-            f"no selected example has a weight above 0, and lambda = {lambdas[0]:g} trains on them; "
+            f"no selected example has a weight above 0, and lambda = {told} trains on them; "
             "to train on the target alone pass selected=None"
         )
     return lambdas, target, selected
@@ -176,7 +177,7 @@ def _checkpoint(path: Path, task: Task, dev: _Dev | None, seed: int) -> Checkpoi
     settings = task.settings.model_dump(mode="json", exclude={"checkpoint"})
     rows = (task.ids, task.classes.tolist(), task.weights.tolist(), task.targets)
     judges = dev and (dev.ids, dev.classes, dev.labels)
-    place = (task.precision, task.model.device.type, torch.get_num_threads(), torch.__version__)
+    place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
     inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
 
@@ -186,7 +187,7 @@ def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, c
     settings = task.settings
     optimizer = adamw(task.model, settings)
     course = checkpoint.restore(task, optimizer) if checkpoint else Course()
-    per_batch = rows_per_side(settings.batch_size, sum(task.lambdas) / 2)
+    per_batch = rows_per_side(settings.batch_size, task.lambdas)
     batches = draw_batches(task.targets, len(task.ids) - task.targets, per_batch=per_batch, seed=seed)
     for batch in islice(batches, course.step, settings.steps):
         if course.has_waited(settings.patience):
@@ -201,8 +202,6 @@ def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, c
             checkpoint.save_if_due(course, task, optimizer)
     if course.best and course.best.weights:
         task.model.load_state_dict(course.best.weights, strict=False)
-    if checkpoint:
-        checkpoint.remove()
     return course
 
 
@@ -212,6 +211,8 @@ def _look(task: Task, dev: _Dev | None, course: Course) -> None:
     course.history.append({"step": course.step, "loss": float(np.mean(course.losses)), **_summary(score)})
     logger.debug("%s", course.history[-1])
     course.losses.clear()
+    if task.adapter and not task.adapter.is_settled(course.step):
+        return
     if course.best is None or course.best.beaten_by(score):
         weights = {name: value.clone() for name, value in trained(task.model).items()} if dev else {}
         course.best = Best(course.step, len(course.history), score, weights)

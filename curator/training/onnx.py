@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from curator.errors import CuratorError, DataError, MissingExtraError, UsageError
 from curator.training.classifier import Classifier, probabilities
 from curator.training.model import quiet, tokenise
-from curator.training.prediction import padded
+from curator.training.prediction import padded, predict_logits
 
 MODEL = "model.onnx"
 TOLERANCE = 1e-4  # of a probability; rounding of fp32 is about 1e-6
@@ -57,30 +57,32 @@ def export_onnx(classifier: Classifier, directory: str | Path, texts: Sequence[s
     tokens, mask = padded(classifier.tokenizer, ids)
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     path = directory / MODEL
+    beside = directory / f".{MODEL}"
     with quiet(), warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the exporter, on its own ways
         torch.onnx.export(
-            _Logits(model), (tokens, mask), str(path), dynamo=True, opset_version=OPSET, verbose=False,
+            _Logits(model), (tokens, mask), str(beside), dynamo=True, opset_version=OPSET, verbose=False,
             input_names=["input_ids", "attention_mask"], output_names=["logits"], external_data=False,
             dynamic_shapes={"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}},
         )  # fmt: skip
-    classifier.tokenizer.save_pretrained(directory)
-    labels = {"labels": list(classifier.labels), "max_length": classifier.settings.max_length}
-    (directory / "labels.json").write_text(json.dumps(labels, ensure_ascii=False, indent=1) + "\n", "utf8")
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    ours = probabilities(predict_logits(classifier.model, classifier.tokenizer, ids, "fp32"))
+    session = runtime.InferenceSession(str(beside), providers=["CPUExecutionProvider"])
     difference = 0.0
     for part in (*(slice(row, row + 1) for row in range(len(ids))), slice(None)):
         own_tokens, own_mask = padded(classifier.tokenizer, ids[part])
         given = {"input_ids": own_tokens.numpy(), "attention_mask": own_mask.numpy()}
-        with torch.inference_mode():
-            ours = _Logits(model)(own_tokens, own_mask).numpy()
-        theirs = session.run(["logits"], given)[0]
-        difference = max(difference, float(np.abs(probabilities(ours) - probabilities(theirs)).max()))
+        theirs = probabilities(session.run(["logits"], given)[0])
+        difference = max(difference, float(np.abs(ours[part] - theirs).max()))
     if not difference <= TOLERANCE:
+        beside.unlink()
         raise CuratorError(
             f"{path}: onnxruntime gives probabilities that are {difference:.2g} away from the model's, more than "
-            f"{TOLERANCE:g}; the file is not what was exported, do not use it"
+            f"{TOLERANCE:g}; nothing was written"
         )
+    beside.replace(path)
+    classifier.tokenizer.save_pretrained(directory)
+    labels = {"labels": list(classifier.labels), "max_length": classifier.settings.max_length}
+    (directory / "labels.json").write_text(json.dumps(labels, ensure_ascii=False, indent=1) + "\n", "utf8")
     return {"model": str(path), "bytes": path.stat().st_size, "texts": len(texts), "difference": difference}
 
 

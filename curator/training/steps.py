@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -38,6 +39,12 @@ class Task:
     weights: Tensor  # (rows,) float64, > 0
     targets: int
 
+    @cached_property
+    def means(self) -> tuple[float, float]:
+        """The mean weight of the target documents and of the selected ones; 1 for none."""
+        sides = (self.weights[: self.targets], self.weights[self.targets :])
+        return tuple(float(side.mean()) if len(side) else 1.0 for side in sides)  # type: ignore[return-value]
+
     def lambda_at(self, step: int) -> float:
         """λ of ``step`` = 1 … steps."""
         first, last = self.lambdas
@@ -45,10 +52,10 @@ class Task:
 
 
 def adamw(model: nn.Module, settings: Train) -> torch.optim.AdamW:
-    """AdamW without decay on biases and norms, which are the parameters of one dimension."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
-    vectors = [parameter for parameter in trained if parameter.ndim < 2]
+    """AdamW without decay on biases and norms, which are the parameters of one dimension, and on IA3's scales."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    vectors = [parameter for name, parameter in trained.items() if parameter.ndim < 2 or "ia3_" in name]
+    matrices = [parameter for name, parameter in trained.items() if not (parameter.ndim < 2 or "ia3_" in name)]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
@@ -93,6 +100,8 @@ def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch)
 def part_losses(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
     """The pairing loss of a batch at a step, in parts whose sum it is: weighted mean cross-entropies of its two sides.
 
+    A weight counts against the mean weight of its whole side, not of the batch: over many batches each document has its
+    share of the side's loss, however seldom such weights come together.
     The texts of a part are of similar length and padded to its longest: this changes the sum, and the sum of the
     gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two parts at least,
     as that saves padding.
@@ -101,15 +110,15 @@ def part_losses(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
     ids = [task.ids[row] for row in rows]
     classes, weights = task.classes[rows], task.weights[rows]
     of_target = torch.arange(len(rows), device=weights.device) < len(batch.target)
-    sides = [weights * of_target, weights * ~of_target]
-    share = torch.stack([side / side.sum().clamp(min=torch.finfo(side.dtype).tiny) for side in sides]).sum(0)
-    for part in by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1)):
-        with mixed(task.model, task.precision):
+    sizes = torch.where(of_target, len(batch.target) * task.means[0], len(batch.selected) * task.means[1])
+    share = weights / sizes
+    parts = by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1))
+    with mixed(task.model, task.precision):  # one for all parts: it casts each weight once
+        for part in parts:
             logits = forward(task.model, task.tokenizer, [ids[row] for row in part])
             losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
             side = of_target[part]
-            loss = pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_at(step))
-        yield loss
+            yield pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_at(step))
 
 
 def by_length(ids: Sequence[Sequence[int]], parts: int) -> list[list[int]]:

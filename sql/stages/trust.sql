@@ -1,16 +1,15 @@
 -- Drop the sources whose labels cannot be relied on for this target, or weigh all by how far they can: how often the
 -- labels of the nearest target documents agree with a source's own, beyond chance (Cohen's kappa), drawn towards the mean
--- of the sources as far as their differences may be chance. A source goes only where its trust is below min_trust by
--- more than z standard deviations, so few target documents seldom drop one. It does not look at a document's own label:
+-- of the sources as far as their differences may be chance. A source goes only where the whole 95 % interval of its
+-- trust is below min_trust, which is wide where few target documents judge. It does not look at a document's own label:
 -- label_noise does. Documents without a label are kept.
 -- :action     VARCHAR  'drop'  drop|weight  what cannot be relied on, or in addition weigh the others by their trust
 -- :min_trust  FLOAT    0.05    (0, 1]  trust to reach: 0 is labels dealt out at random, 1 those of the neighbours
--- :z          FLOAT    1.645   [0, inf)  deviations below it at which a source is dropped: 1.645 errs in one of 20
 -- :k          INTEGER  5       [1, inf)  nearest target documents whose labels count
 WITH trusted AS (
     SELECT
         source, trust, if(trust < $min_trust, $min_trust, trust) AS worth,
-        $min_trust - coalesce($z * (high - low) / (2 * 1.959963984540054), 0) AS threshold
+        $min_trust - coalesce(high - trust, 0) AS threshold
     FROM trust('target', 'candidates', k := $k)
 ),
 decided AS (
