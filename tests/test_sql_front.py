@@ -79,6 +79,7 @@ def test_saturated_lists_are_counted_and_told_apart(ws):
         f"WITH n AS (SELECT t.id, {IP} AS s {PAIRS}), m AS (SELECT s AS r, id FROM n) FROM m WHERE r >= $least",
         f"SELECT * FROM (SELECT 'x' AS id, -99 AS s UNION ALL SELECT t.id, {IP} {PAIRS}) WHERE s >= $least",
         f"FROM ((SELECT t.id, {IP} AS s {PAIRS}) UNION SELECT 'x', 0) AS u(i, r) WHERE r >= $least",
+        f"WITH RECURSIVE u AS (SELECT t.id, {IP} AS s {PAIRS} UNION ALL SELECT 'x', 0) FROM u WHERE s >= $least",
         f"FROM (SELECT 0 AS r, 'x' AS id UNION ALL BY NAME SELECT t.id, {IP} AS s {PAIRS}) WHERE s >= $least",
         f"FROM (SELECT t.id, {IP} AS s {PAIRS} EXCEPT SELECT 'x', 0) WHERE s >= $least",
         f"SELECT t.id, 1 - {IP} AS d {PAIRS} WHERE d <= 1 - $least",
