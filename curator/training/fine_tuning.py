@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from curator.encoder.packed import tune_memory
 from curator.errors import CuratorWarning, DataError
@@ -88,18 +89,12 @@ def fine_tune(
         tune_memory()
     with _seeded(seed, device):
         model, tokenizer = load_pretrained(settings.model, labels)
-        check_length(model, settings.max_length + (settings.rank if settings.adapter == "prefix" else 0))
+        check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, target.texts + selected.texts, settings.max_length)
         dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length)
-        embedding = adapter = None
-        if settings.adapter == "none":
-            embedding = SeenEmbedding(word_embedding(model), {token for row in ids + dev_ids for token in row})
-            model.set_input_embeddings(embedding)
-        else:
-            adapter = Adapter(model, settings)
-            model = adapter.model
+        embedding, adapter = _trained(model, settings, {token for row in ids + dev_ids for token in row})
         task = Task(
-            model=model.train(),
+            model=(adapter.model if adapter else model).train(),
             tokenizer=tokenizer,
             embedding=embedding,
             adapter=adapter,
@@ -118,8 +113,9 @@ def fine_tune(
             model.set_input_embeddings(embedding.whole())
     best = course.best
     assert best is not None  # the last step always looks, and there is at least one
+    base = adapter.base if adapter else ""
     return FineTuned(
-        classifier=Classifier(model.train(False), tokenizer, labels, settings, seed, adapter.base if adapter else ""),
+        classifier=Classifier(task.model.train(False), tokenizer, labels, settings, seed, base),
         steps=course.step,
         best_step=best.step,
         dev=best.dev,
@@ -127,6 +123,17 @@ def fine_tune(
         seconds=course.seconds + time.perf_counter() - started,
         truncated=len(cut),
     )
+
+
+def _trained(
+    model: PreTrainedModel, settings: Train, tokens: set[int]
+) -> tuple[SeenEmbedding, None] | tuple[None, Adapter]:
+    """What stands in the place of the word vectors, where the whole model is trained, or the adapter that is."""
+    if settings.adapter != "none":
+        return None, Adapter(model, settings)
+    embedding = SeenEmbedding(word_embedding(model), tokens)
+    model.set_input_embeddings(embedding)
+    return embedding, None
 
 
 def _sides(

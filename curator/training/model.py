@@ -113,11 +113,14 @@ def word_embedding(model: PreTrainedModel) -> nn.Embedding:
     return embedding
 
 
-def check_length(model: PreTrainedModel, max_length: int) -> None:
-    """Raise UsageError if texts of ``max_length`` tokens are longer than the model has positions for."""
+def check_length(model: PreTrainedModel, max_length: int, prefix: int = 0) -> None:
+    """Raise UsageError if texts of ``max_length`` tokens and a prefix are more than the model has positions for."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and max_length > positions:
-        raise UsageError(f"max_length = {max_length} is more than the {positions} tokens the model takes; lower it")
+    if positions is not None and max_length + prefix > positions:
+        told = f", {prefix} of them the prefix's" if prefix else ""
+        raise UsageError(
+            f"max_length = {max_length} is more than the {positions} tokens the model takes{told}; lower it"
+        )
 
 
 def _check_directory(directory: Path) -> None:
