@@ -5,12 +5,13 @@
 Each task of pools.py, at 4, 16 and 64 examples a label, over ``--draws`` draws of the examples: every composition of
 COMPOSITIONS picks ``--budget`` (1,500) documents of the same decontaminated pool, and the probe (``curator.probe``) is
 trained on them and the examples, half of the loss each. Told is macro-F1 on up to 2,000 test documents, the same for
-all, and the seconds that the stages took. A mix whose stages leave no document is scored as the target alone. ``target
-only`` and ``full`` are outside the budget. The pools are those of pools.py: ``clean`` ones of related sources, and
-``real`` ones with one label in eight wrong, irrelevant text that carries a label by chance, and repeats. No choice was
-made on these test sets: parameters are defaults or what the method's paper says, but for what the budget sets; the four
-of ONCE are run on the first draw alone. A run that was stopped goes on where it was, as long as the commit is the same,
-or one of ``--same``; each row has its own.
+all, and the seconds that the stages took. A mix whose stages leave no document is scored as the target alone.
+``target only`` and ``full`` are outside the budget. The pools are those of pools.py: ``clean`` ones of related
+sources, and ``real`` ones with one label in eight wrong, irrelevant text that carries a label by chance, and repeats.
+Parameters are defaults or what the method's paper says, but for what the budget sets; README.md says which defaults
+were settled after a look at these test sets. The graphs of ``knowledge/``, by which ``knowledge`` goes, were written
+by hand. The four of ONCE are run on the first draw alone. A run that was stopped goes on where it was, as long as the
+commit is the same, or one of ``--same``; each row has its own.
 """
 
 import argparse

@@ -31,8 +31,7 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     1986): a source of many documents near a few target documents is not known better for being large. ``trust`` is the
     reliability drawn towards the mean of the sources as far as their differences may be chance (empirical Bayes);
     ``low`` and ``high`` are its 95 % interval, by Student's t with one degree of freedom less than there are groups. A
-    source whose documents all have one nearest target document has no
-    error, and no trust.
+    source whose documents all have one nearest target document has no error, and no trust.
 
     Returns a row per source (the column ``source``, else ``corpus``), in order: ``source``, ``documents`` (that have a
     label of the target and a direction) and these. NULL where there is none; a source of one label, or whose documents

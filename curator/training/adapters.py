@@ -1,6 +1,5 @@
 """Adapters: a few trained weights beside a model that stays as it is. The only importer of peft."""
 
-import hashlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from transformers import PreTrainedModel
 
 from curator.errors import DataError, MissingExtraError, UsageError
 from curator.recipe import Train
+from curator.training.model import weights_digest
 
 ALPHA = 2  # of LoRA's scale, in ranks
 FEWEST = 10  # steps of AdaLoRA
@@ -30,7 +30,7 @@ class Adapter:
 
     def __init__(self, model: PreTrainedModel, settings: Train) -> None:
         peft = _peft(settings.adapter)
-        self.base = base_digest(model)
+        self.base = weights_digest(model.base_model)  # without the head: an adapter is of use on these alone
         try:
             with quietly():
                 self.model: Any = peft.get_peft_model(model, _configuration(peft, settings))
@@ -93,18 +93,9 @@ class Adapter:
         return self.model.peft_config[self.model.active_adapter]
 
 
-def base_digest(model: PreTrainedModel) -> str:
-    """Of the weights below the head: an adapter is of use on them alone."""
-    found = hashlib.sha256()
-    for name, value in sorted(model.base_model.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
 def with_adapter(model: PreTrainedModel, directory: Path, base: str, name: str) -> PreTrainedModel:
     """A model with an adapter and a head that were saved beside no model. Raises DataError if it is not ``base``."""
-    if base_digest(model) != base:
+    if weights_digest(model.base_model) != base:
         raise DataError(
             f"{directory}: its adapter was trained on other weights than those of the model {name!r} now; bring the "
             "model back as it was, or train again"

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from curator.files import sweep, write_bytes
+from curator.training.model import weights_digest
 from curator.training.steps import Task
 
 FORMAT = 1
@@ -136,9 +137,7 @@ def digest(parts: Iterable[object], model: PreTrainedModel) -> str:
     found = hashlib.sha256(code().encode())
     for part in parts:
         found.update(repr(part).encode("utf8", "surrogatepass"))
-    for name, value in model.state_dict().items():
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    found.update(weights_digest(model).encode())
     return found.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Models and tokenizers, from the embedded MiniLM, a directory or the hub. Weights are safetensors or refused."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,15 @@ def word_embedding(model: PreTrainedModel) -> nn.Embedding:
     if not isinstance(embedding, nn.Embedding):
         raise UsageError(f"a {type(model).__name__} has no plain word embedding to train; give a model such as BERT")
     return embedding
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Of all weights and their names."""
+    found = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def check_length(model: PreTrainedModel, max_length: int, prefix: int = 0) -> None:
