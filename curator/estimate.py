@@ -8,6 +8,7 @@ import numpy as np
 from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
+from curator.mix.build import is_usable
 from curator.recipe import Recipe
 from curator.vectors import Texts
 
@@ -41,7 +42,7 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     """The same for a recipe's mix and, with ``race``, for its trainings. Its sources are read (and kept) for that."""
     task = workshop.prepare(recipe, 0)
     frames = [relation.frame for relation in task.relations.values()]
-    usable = task.pool.frame["label"].is_not_null() | (task.pool.frame["serves"] == "vote")
+    usable = task.pool.frame.select(is_usable()).to_series()
     texts = [text for frame in (*frames[:3], task.pool.frame.filter(usable)) for text in frame["text"]]
     report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
     if race and recipe.race.by == "fine-tuning":

@@ -15,6 +15,9 @@ from curator.errors import RecipeError
 
 ARMS = ("target-only", "random", "random-balanced", "full", "mix")
 OF_MIX = "mix:"  # before the name of a stored mix that is an arm
+AS = "-as-"  # between an arm and what its documents serve as there
+USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
+Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 
 
@@ -42,10 +45,12 @@ class Pool(Source):
     """One corpus to choose from, or the documents of stored mixes. ``serves`` says what its documents are for.
 
     ``labels``: they train under their own label, once that is one of the target's (after ``labels`` is applied);
-    the others are counted and set aside. ``vote``: they get the label of their nearest target documents.
+    the others are counted and set aside. ``vote``: they get the label of their nearest target documents. ``text``:
+    their text alone, for continued pre-training. ``auxiliary``: a task of their own, with the labels that they have in
+    their source. ``teacher``: they get the labels of a model that was trained on the rest. See ``Train``.
     """
 
-    serves: Literal["labels", "vote"] = "labels"
+    serves: Serves = "labels"
     sample: int | None = Field(default=None, ge=1)  # a seeded sample of at most this many documents
     licence: str | None = Field(default=None, min_length=1)  # such as "CC-BY-4.0"; else what the corpus was added with
     mix: list[str] | None = Field(default=None, min_length=1)  # one name or several: a document of several comes once
@@ -146,6 +151,46 @@ class Encoder(_Settings):
     storage: Literal["float32", "float16"] = Field(default="float32", exclude_if=lambda storage: storage == "float32")
 
 
+class Text(_Settings):
+    """Continued pre-training on the documents that serve as text, before anything else is trained.
+
+    ``mlm``: masked words are told from the others (Devlin et al. 2019; on a task's own field: Gururangan et al. 2020).
+    ``simcse``: a text is told from the others of its batch under two draws of dropout (Gao et al. 2021).
+    """
+
+    objective: Literal["mlm", "simcse"] = "mlm"
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: float | None = Field(default=None, gt=0)  # None: that of [train]
+    mask: float = Field(default=0.15, gt=0, lt=1)  # share of the words that mlm hides
+    temperature: float = Field(default=0.05, gt=0)  # of simcse
+
+
+class Auxiliary(_Settings):
+    """The tasks of the documents that serve as auxiliary, one for each of their sources, on the model's body.
+
+    ``before``: a stage of its own, before the target's (Phang et al. 2018). ``beside``: in the same batches, for a
+    ``share`` of the loss and of the rows, on further outputs of the head, which are dropped afterwards.
+    """
+
+    place: Literal["before", "beside"] = "before"
+    steps: int = Field(default=200, ge=1)  # of the stage before
+    learning_rate: float | None = Field(default=None, gt=0)  # of the stage before; None: that of [train]
+    share: float = Field(default=0.5, gt=0, lt=1)  # of what is beside
+
+
+class Teacher(_Settings):
+    """A model that was trained on the target gives the documents that serve as teacher their labels.
+
+    Those count of which its largest probability is ``confidence`` at least, as selected documents with its
+    probabilities as soft labels; a model trained with them is the next round's teacher (Xie et al. 2020).
+    """
+
+    confidence: float = Field(default=0.7, ge=0, le=1)
+    rounds: int = Field(default=1, ge=1)
+    labels: Literal["soft", "hard"] = "soft"
+
+
 class Train(_Settings):
     """Fine-tuning. ``lambda`` weighs the pairing loss L = (1+λ)·L_S − λ·L_T (DESIGN: −1 target only, 0 mix only)."""
 
@@ -166,6 +211,9 @@ class Train(_Settings):
     class_weights: Literal["none", "balanced"] = "none"  # balanced: each label has the same part of its side's loss
     accumulate: int = Field(default=1, ge=1)  # parts in which a batch passes through the model, to save memory
     checkpoint: float = Field(default=120.0, ge=0)  # seconds between states kept for a run that is killed
+    text: Text = Text()
+    auxiliary: Auxiliary = Auxiliary()
+    teacher: Teacher = Teacher()
 
     @property
     def lambdas(self) -> tuple[float, float]:
@@ -192,10 +240,12 @@ class Race(_Settings):
     @classmethod
     def _known(cls, arms: list[str]) -> list[str]:
         stored = re.compile(f"{OF_MIX}{NAME[1:]}")
-        unknown = [arm for arm in arms if arm not in ARMS and not stored.match(arm)]
+        used = re.compile(f"({'|'.join(ARMS[1:])}){AS}({'|'.join(USES)})$")
+        unknown = [arm for arm in arms if not (arm in ARMS or stored.match(arm) or used.match(arm))]
         if unknown:
             raise ValueError(
-                f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}, and {OF_MIX}NAME, a stored mix"
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}, each but the first also with "
+                f"{', '.join(AS + use for use in USES)}, such as mix{AS}text, and {OF_MIX}NAME, a stored mix"
             )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from test_training import one_thread, tiny  # noqa: F401  fixtures
 
@@ -235,3 +236,118 @@ def test_an_arm_that_is_no_stored_mix_is_refused_before_anything_is_trained(tmp_
     for wrong in ("mix:", "mix:1", "mix:a b", "mixed"):
         with pytest.raises(RecipeError, match="a stored mix"):
             Recipe.parse({**recipe.model_dump(by_alias=True), "race": {"arms": [wrong]}})
+
+
+# Documents that serve without a label of the task
+
+
+@pytest.fixture
+def serving(tmp_path, recipe):
+    """The same with a second source of other labels, and a third without any."""
+    for name, labels in (("others", ["p", "q", None]), ("plain", [None])):
+        rows = [
+            {"id": f"{name}{label}{i}", "text": f"{name} {label} thing {i}"} | ({"label": label} if label else {})
+            for i in range(12)
+            for label in labels
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pools = {
+        "shop": {"path": "shop.jsonl"},
+        "others": {"path": "others.jsonl", "serves": "auxiliary"},
+        "plain": {"path": "plain.jsonl", "serves": "text"},
+    }
+    values = recipe.model_dump(by_alias=True, exclude_none=True)
+    values |= {"pool": pools, "stage": [{"use": "ratio", "budget": 96, "by": "corpus"}]}
+    brief = {"text": {"steps": 2, "batch_size": 4}, "auxiliary": {"steps": 2}, "teacher": {"confidence": 0.0}}
+    values["train"] |= brief
+    return Recipe.parse(values, folder=tmp_path)
+
+
+def test_a_mix_keeps_what_serves_without_a_label_and_says_as_what(tmp_path, toy, serving):
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    mix = ws.mix(serving)
+    frame = mix.frame()
+    assert frame.columns == ["corpus", "id", "text", "label", "source", "weight", "serves", "source_label"]
+    counts = dict(frame.group_by("corpus").len().iter_rows())
+    assert counts["others"] == 24  # those without a label of their own are no task
+    assert counts["plain"] == 12
+    assert set(frame.filter(corpus="others")["source_label"]) == {"p", "q"}
+    assert frame.filter(pl.col("corpus") != "shop")["label"].null_count() == 36
+    ledger = mix.ledger().filter((pl.col("corpus") == "others") & (pl.col("position") == 0) & ~pl.col("keep"))
+    assert set(ledger["reason"]) == {"it has no label"}
+    assert len(ledger) == 12
+    assert mix.verify().documents == 96
+    alone = ws.mix(serving.model_copy(update={"pool": {"shop": serving.pool["shop"]}, "name": "alone"}))
+    assert alone.frame().columns == ["corpus", "id", "text", "label", "source", "weight"]
+
+
+def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch):
+    seen, fine_tune = {}, race_run.fine_tune
+
+    def watched(*settings, **rest):
+        seen[len(seen)] = (rest["selected"], rest["served"])
+        return fine_tune(*settings, **rest)
+
+    monkeypatch.setattr(race_run, "fine_tune", watched)
+    arms = ["mix", "mix-as-text", "random-as-auxiliary", "full-as-teacher", "target-only"]
+    race = serving.model_copy(update={"race": serving.race.model_copy(update={"arms": arms})})
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    record = ws.race(race, seeds=2).record
+    assert {run["error"] for run in record["runs"]} == {None}
+    frame = ws.mix(race).frame()
+    own = {name: frame.filter(corpus=name) for name in ("shop", "others", "plain")}
+    selected, served = seen[0]
+    assert selected.texts == tuple(own["shop"]["text"])
+    assert selected.labels == tuple(own["shop"]["label"])
+    assert (served.text, served.teacher) == (tuple(own["plain"]["text"]), ())
+    assert (served.auxiliary.texts, served.auxiliary.labels) == (
+        tuple(own["others"]["text"]),
+        tuple(own["others"]["source_label"]),
+    )
+    assert set(served.sources) == {"others"}
+    assert seen[1] == (None, race_run.Served(text=tuple(frame["text"])))
+    selected, served = seen[2]
+    assert selected is None
+    assert (served.text, served.teacher) == ((), ())
+    assert set(zip(served.sources, served.auxiliary.labels, strict=True)) <= {
+        ("shop", "good"), ("shop", "bad"), ("others", "p"), ("others", "q"),
+    }  # fmt: skip
+    selected, served = seen[3]
+    assert selected is None
+    assert len(served.teacher) == 60 + 24 + 12
+    assert seen[4] == (None, race_run.Served())
+    runs = {run["arm"]: run for run in record["runs"] if run["seed"] == 0}
+    assert {arm: sorted(runs[arm]["uses"]) for arm in arms} == {
+        "mix": ["auxiliary", "text"],
+        "mix-as-text": ["text"],
+        "random-as-auxiliary": ["auxiliary"],
+        "full-as-teacher": ["teacher"],
+        "target-only": [],
+    }
+    told = {arm["name"]: arm for arm in record["arms"]}
+    assert told["mix-as-text"]["description"].endswith("their text alone, for continued pre-training")
+    assert [told[arm]["selecting"] for arm in arms] == [True, True, True, False, False]
+    assert list((tmp_path / "work" / "races" / "race" / "runs").glob("*.safetensors")) == []
+
+
+def test_a_model_is_trained_on_what_serves(tmp_path, toy, serving):
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    report = ws.train(serving)
+    assert report["uses"]["text"]["documents"] == 12
+    assert report["uses"]["auxiliary"]["sources"] == {"others": {"documents": 24, "labels": 2}}
+    assert list((tmp_path / "work" / "models").rglob("checkpoint*")) == []
+
+
+def test_a_probe_has_no_use_for_other_uses(tmp_path, toy, serving):
+    arms = ["mix", "mix-as-text"]
+    race = serving.model_copy(update={"race": serving.race.model_copy(update={"arms": arms})})
+    runs = Workspace(tmp_path / "work", encoder=toy).race(race, probe=True).record["runs"]
+    errors = {run["arm"]: run["error"] for run in runs}
+    assert errors["mix"] is None
+    assert "a probe knows no use of documents but their labels" in errors["mix-as-text"]
+
+
+@pytest.mark.parametrize("arm", ["target-only-as-text", "mix-as-labels", "mix:x-as-what?", "mix-as-"])
+def test_an_arm_that_is_none_is_refused(tmp_path, recipe, arm):
+    with pytest.raises(RecipeError, match=r"unknown arm .*mix-as-text"):
+        Recipe.parse({**recipe.model_dump(by_alias=True, exclude_none=True), "race": {"arms": [arm]}})

@@ -32,7 +32,7 @@ from curator.training.batches import Batch, draw_batches, rows_per_side, shuffle
 from curator.training.embedding import SeenEmbedding
 from curator.training.model import load_pretrained, tokenise
 from curator.training.prediction import forward, predict_logits, token_batches
-from curator.training.steps import Task, adamw, by_length, part_losses, rate, take_step
+from curator.training.steps import Task, adamw, by_length, rate, take_step
 
 WORDS = ["good", "bad", "fine", "poor", *(f"w{number}" for number in range(40))]
 LABELS = ("negative", "positive")
@@ -145,17 +145,15 @@ def test_batch_loss_is_the_weighted_means_of_its_sides(tiny, lambda_):
     # By the mean weight of the whole side, 4.5: this is what makes the mean over batches that of the side.
     on_selected = np.mean([loss_of(selected, row) * selected.weights[row] / 4.5 for row in rows]) if rows else 0.0
     expected = (1 + lambda_) * on_selected - lambda_ * on_target
-    assert sum(part_losses(task, batch, 1)).item() == pytest.approx(expected, rel=1e-5)
+    assert sum(task.losses(batch, 1)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_lambda_goes_in_a_straight_line(tiny):
     """Against the losses of the two ends, between which the pairing loss is linear."""
     batch = Batch([0, 2], [1, 3, 0])
-    losses = [
-        sum(part_losses(make_task(tiny, end, examples(4, 1), examples(4, 2)), batch, 1)).item() for end in (-0.9, -0.1)
-    ]
+    losses = [sum(make_task(tiny, end, examples(4, 1), examples(4, 2)).losses(batch, 1)).item() for end in (-0.9, -0.1)]
     task = replace(make_task(tiny, -0.5, examples(4, 1), examples(4, 2), steps=5), lambdas=(-0.9, -0.1))
-    found = [sum(part_losses(task, batch, step)).item() for step in range(1, 6)]
+    found = [sum(task.losses(batch, step)).item() for step in range(1, 6)]
     assert found == pytest.approx(np.linspace(*losses, 5), rel=1e-5)
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
@@ -181,14 +179,14 @@ def test_gradient_of_the_batch_loss_is_its_slope(tiny):
         if name not in ("classifier.weight", "bert.encoder.layer.0.attention.self.value.weight"):
             continue
         task.model.zero_grad()
-        sum(part_losses(task, batch, 1)).backward()
+        sum(task.losses(batch, 1)).backward()
         slope = parameter.grad.norm().item()
         direction = parameter.grad / slope
         ends = []
         for step in (0.01, -0.01):
             with torch.no_grad():
                 parameter += step * direction
-                ends.append(sum(part_losses(task, batch, 1)).item())
+                ends.append(sum(task.losses(batch, 1)).item())
                 parameter -= step * direction
         assert slope > 1e-3
         assert slope == pytest.approx((ends[0] - ends[1]) / 0.02, rel=0.01), name
@@ -203,9 +201,9 @@ def test_over_an_epoch_each_weight_has_its_share_of_the_loss(tiny):
     task = make_task(tiny, -1.0, rows.balanced(), Examples((), ()))
     halves = dict.fromkeys(LABELS, 0.0)
     for row in range(30):
-        halves[rows.labels[row]] += sum(part_losses(task, Batch([row], []), 1)).item() / 30
+        halves[rows.labels[row]] += sum(task.losses(Batch([row], []), 1)).item() / 30
     plain = make_task(tiny, -1.0, rows, Examples((), ()))
-    alone = [sum(part_losses(plain, Batch([row], []), 1)).item() for row in range(30)]
+    alone = [sum(plain.losses(Batch([row], []), 1)).item() for row in range(30)]
     for label in LABELS:
         own = [loss for loss, name in zip(alone, rows.labels, strict=True) if name == label]
         assert halves[label] == pytest.approx(np.mean(own) / 2, rel=1e-5)
@@ -502,7 +500,7 @@ def test_a_batch_in_parts_has_the_same_gradient(tiny):
     for parts in (1, 3, 8, 20):
         task = make_task(tiny, -0.3, examples(8, 1), examples(8, 2), accumulate=parts)
         task.model.train(False)
-        losses = list(part_losses(task, Batch([0, 1, 2], [1, 2, 3, 4, 5]), 1))
+        losses = list(task.losses(Batch([0, 1, 2], [1, 2, 3, 4, 5]), 1))
         assert len(losses) == max(2, min(parts, 8))
         sum(losses).backward()
         found.append([sum(losses).item(), *(value.grad.flatten() for value in task.model.parameters())])

@@ -165,7 +165,11 @@ class Mix:
             return retag(home, add, remove)
 
     def frame(self) -> pl.DataFrame:
-        """The documents: ``corpus, id, text, label, source, weight``, in the pool's order."""
+        """The documents: ``corpus, id, text, label, source, weight``, in the pool's order.
+
+        Where some serve without a label of the task, as text, for a teacher or as a task of their own, ``serves`` and
+        ``source_label`` come after these.
+        """
         return pl.read_parquet(self._directory / "mix.parquet")
 
     def ledger(self) -> pl.DataFrame:

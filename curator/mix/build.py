@@ -20,7 +20,7 @@ from curator.mix.judging import judge
 from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
-from curator.recipe import Recipe, StageUse
+from curator.recipe import USES, Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import LEDGER, VERDICT, Stage, shipped
@@ -33,6 +33,7 @@ CLASSIFIER, DSIR, PII = "classifier", "dsir", "pii"
 
 TEXTS = {"corpus": pl.String, "id": pl.String, "text": pl.String}
 MIX = ("corpus", "id", "text", "label", "source", "weight")
+SERVING = ("serves", "source_label")  # columns of a mix where a document serves without a label of the task
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,20 @@ def _stages(recipe: Recipe) -> list[StageUse]:
     return list(recipe.stage) if DECONTAMINATE in named else [StageUse(use=DECONTAMINATE), *recipe.stage]
 
 
+def is_usable() -> pl.Expr:
+    """Whether a pool document has a label of the task, or serves without one. A task of its own needs a label, too."""
+    alone = pl.col("serves").is_in(["vote", "text", "teacher"])
+    return (
+        pl.col("label").is_not_null()
+        | alone
+        | ((pl.col("serves") == "auxiliary") & pl.col("source_label").is_not_null())
+    )
+
+
 def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
-    """The candidates before any stage, and the ledger's first rows: documents whose label serves, or will be voted."""
+    """The candidates before any stage, and the ledger's first rows: documents that can be what they are to serve as."""
     frame = task.pool.frame
-    keep = frame["label"].is_not_null() | (frame["serves"] == "vote")
+    keep = frame.select(is_usable()).to_series()
     if not task.mixes:
         frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in (MIXES, CONFLICT))
     told = (
@@ -235,14 +246,17 @@ def build(
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         reductions += _reductions(step, task, relations["candidates"], candidates)
-    unlabelled = candidates.frame.filter(~pl.col("label").is_in(list(task.labels)).fill_null(value=False))
+    is_labelled = pl.col("label").is_in(list(task.labels)).fill_null(value=False)
+    serves_without = pl.col("serves").is_in(list(USES))
+    unlabelled = candidates.frame.filter(~is_labelled & ~serves_without)
     if len(unlabelled):
         first_id = f"{unlabelled['corpus'][0]}:{unlabelled['id'][0]}"
         raise DataError(
             f"{len(unlabelled):,} documents would be in the mix without a label of the task, {first_id} among them; "
             "sources that serve as 'vote' get theirs in the stage 'pairing'"
         )
-    frame, decided = candidates.frame.select(MIX), _decided(pl.concat(ledger))
+    columns = (*MIX, *SERVING) if candidates.frame.select(serves_without.any()).item() else MIX
+    frame, decided = candidates.frame.select(columns), _decided(pl.concat(ledger))
     return Built(
         frame,
         decided,

@@ -17,6 +17,7 @@ from curator.mix.members import members
 from curator.relation import Relation
 
 KEY = ["corpus", "id"]
+DOCUMENT = [*KEY, "text", "label", "source", "weight"]
 DOCUMENTS = "mix.parquet"
 MIXES, CONFLICT = "mixes", "conflict"  # columns: which mixes have a document, and what labels where they disagree
 
@@ -70,7 +71,7 @@ def union(
                     "the same version"
                 )
     every = pl.concat(
-        mix.frame.with_columns(pl.lit(mix.name).alias("_mix"), pl.col("weight") * weight)
+        mix.frame.select(DOCUMENT).with_columns(pl.lit(mix.name).alias("_mix"), pl.col("weight") * weight)
         for mix, weight in zip(mixes, weights, strict=True)
     )
     relation = members(every.select(KEY).unique(maintain_order=True), entries.values(), corpora)

@@ -8,11 +8,11 @@ import polars as pl
 
 from curator.errors import DataError
 from curator.mix import Mix, Task, Workshop
-from curator.mix.build import DECONTAMINATE, MIX, build
+from curator.mix.build import DECONTAMINATE, MIX, SERVING, build, is_usable
 from curator.mix.lock import locked_steps
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
-from curator.recipe import OF_MIX
+from curator.recipe import AS, OF_MIX
 from curator.relation import Relation
 
 DESCRIPTIONS = {
@@ -22,12 +22,17 @@ DESCRIPTIONS = {
     "full": "every usable pool document",
     "mix": "the documents the stages chose",
 }
+SERVED = {
+    "auxiliary": "with their sources' own labels, as other tasks",
+    "text": "their text alone, for continued pre-training",
+    "teacher": "with the labels of a model that was trained on the target",
+}
 SELECTING = frozenset({"random", "random-balanced", "mix"})
 
 
 def is_selecting(name: str) -> bool:
     """Whether an arm is held to the mix's number of documents."""
-    return name in SELECTING or name.startswith(OF_MIX)
+    return name.partition(AS)[0] in SELECTING or name.startswith(OF_MIX)
 
 
 @dataclass(frozen=True)
@@ -44,29 +49,51 @@ class Arm:
 
 def choose(name: str, task: Task, mix: Mix) -> Arm:
     """The documents of an arm: all choose from the same cleaned, labelled pool, the selecting ones equally many."""
-    chosen = mix.frame()
+    name, _, use = name.partition(AS)
+    if use:
+        return _serving(choose(name, task, mix), use)
+    chosen = _as_served(mix.frame(), task)
     if name == "mix":
         return Arm(name, chosen, task.pool)
     pool = clean_pool(task, mix)
     if name == "target-only":
         return Arm(name, pool.clear(), task.pool)
     if not len(pool):
-        raise DataError(f"the arm {name!r} has nothing to choose from: no pool document carries a label of the task")
+        raise DataError(f"the arm {name!r} has nothing to choose from: no pool document is of use for the task")
     if name == "full":
         return Arm(name, pool, task.pool)
     shuffled = pool.with_columns(_lottery(pool, f"{name} {task.seed}").alias("_lot")).sort("_lot", "corpus", "id")
     if name == "random-balanced":
         # One of each label in turn, so that a label which runs out leaves its place to the others.
-        shuffled = shuffled.with_columns(pl.int_range(pl.len()).over("label").alias("_turn")).sort(
-            "_turn", "_lot", "corpus", "id"
-        )
-    return Arm(name, shuffled.head(len(chosen)).select(MIX), task.pool)
+        turn = pl.int_range(pl.len()).over(pl.coalesce("label", "source_label")).alias("_turn")
+        shuffled = shuffled.with_columns(turn).sort("_turn", "_lot", "corpus", "id")
+    return Arm(name, shuffled.head(len(chosen)).select(pool.columns), task.pool)
+
+
+def _serving(arm: Arm, use: str) -> Arm:
+    """The same documents, serving as ``use`` alone. Raises DataError where none can."""
+    documents = arm.documents.with_columns(pl.lit(use).alias("serves"))
+    if use == "auxiliary":
+        documents = documents.filter(pl.col("source_label").is_not_null())
+    if not len(documents):
+        raise DataError(f"the arm {arm.name + AS + use!r} has no document with a label of its own")
+    return Arm(f"{arm.name}{AS}{use}", documents, arm.pool)
+
+
+def _as_served(documents: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Documents of a mix with ``serves`` and ``source_label``, which a mix has only where they tell something."""
+    if set(SERVING) <= set(documents.columns):
+        return documents
+    known = task.pool.frame.select("corpus", "id", *SERVING)
+    return documents.join(known, on=["corpus", "id"], how="left", maintain_order="left")
 
 
 def described(name: str, stored: StoredMix | None) -> dict[str, Any]:
     """What a record says of an arm; of a stored mix which version it is, too."""
     if stored is None:
-        return {"name": name, "selecting": is_selecting(name), "description": DESCRIPTIONS[name]}
+        base, _, use = name.partition(AS)
+        told = DESCRIPTIONS[base] + (f", {SERVED[use]}" if use else "")
+        return {"name": name, "selecting": is_selecting(name), "description": told}
     told = f"as many documents as the mix, at random, of the stored mix {stored.name} (version {stored.version})"
     return {"name": name, "selecting": True, "description": told, "mix": stored.told()}
 
@@ -86,17 +113,21 @@ def choose_of(stored: StoredMix, workshop: Workshop, task: Task, mix: Mix) -> Ar
             f"{len(mix):,}; give that a budget of at most {len(documents):,}"
         )
     lots = _lottery(documents, f"{OF_MIX}{stored.name} {task.seed}").alias("_lot")
-    drawn = documents.with_columns(lots).sort("_lot", "corpus", "id").head(len(mix))
-    return Arm(OF_MIX + stored.name, drawn.select(MIX), of_mix.pool)
+    drawn = documents.with_columns(lots).sort("_lot", "corpus", "id").head(len(mix)).select(MIX)
+    return Arm(OF_MIX + stored.name, _as_served(drawn, of_mix), of_mix.pool)
 
 
 def clean_pool(task: Task, mix: Mix) -> pl.DataFrame:
-    """Pool documents with a label of the task that decontamination let through, with the texts that the mix has."""
+    """Usable pool documents that decontamination let through, with the texts that the mix has.
+
+    Not those that are to be voted on: they get a label in a stage of the mix, and here they have none.
+    """
     ledger = mix.ledger()
     cleaning = (pl.col("position") == 0) | ((pl.col("position") == 1) & (pl.col("stage") == DECONTAMINATE))
     out = ledger.filter(cleaning & ~pl.col("keep")).select("corpus", "id")
-    pool = task.pool.frame.filter(pl.col("label").is_not_null())
-    return mix.as_changed(pool.join(out, on=["corpus", "id"], how="anti", maintain_order="left").select(MIX))
+    pool = task.pool.frame.filter(is_usable() & ((pl.col("serves") != "vote") | pl.col("label").is_not_null()))
+    columns = (*MIX, *SERVING)
+    return mix.as_changed(pool.join(out, on=["corpus", "id"], how="anti", maintain_order="left").select(columns))
 
 
 def _lottery(pool: pl.DataFrame, salt: str) -> pl.Series:

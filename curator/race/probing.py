@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from curator.errors import DataError
 from curator.mix import Task
 from curator.probe import Codes, Probe
 from curator.race.arms import Arm
+from curator.recipe import USES
 from curator.relation import Relation
 from curator.training import evaluate
 
@@ -21,10 +23,17 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
 
     The figures are those of a training, with 0 steps. ``ids`` are test documents, ``truth`` their labels. A document
     whose text a stage has changed is taken by the vector of the text that it had; of a λ that is scheduled the mean
-    counts. Raises DataError where there are fewer than two labels to learn from.
+    counts. Documents that serve without a label of the task do not take part. Raises DataError where there are no
+    others, and where there are fewer than two labels to learn from.
     """
     started = time.perf_counter()
-    fitted = _fitted(task, arm)
+    labelled = arm.documents.filter(~pl.col("serves").is_in(list(USES)))
+    if len(arm.documents) and not len(labelled):
+        raise DataError(
+            f"the arm {arm.name!r}: a probe knows no use of documents but their labels; race by fine-tuning, or leave "
+            "the arm out"
+        )
+    fitted = _fitted(task, replace(arm, documents=labelled))
     probabilities = fitted.probabilities(_rows(task.test, ids))
     scores = evaluate(truth, probabilities.astype(np.float32), task.labels)
     dev = None

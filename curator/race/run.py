@@ -27,8 +27,8 @@ from curator.mix.union import StoredMix
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import probed, vectors_digest
-from curator.recipe import OF_MIX, Recipe
-from curator.training import Examples, code, evaluate, fine_tune
+from curator.recipe import OF_MIX, USES, Recipe
+from curator.training import Examples, Served, code, evaluate, fine_tune, forget, planned
 
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
@@ -174,17 +174,19 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
     """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model."""
     task = workshop.prepare(recipe, 0)
     mix = make(recipe, workshop, task=task)
+    labelled = examples(mix.frame())
     tuned = fine_tune(
         recipe.train,
-        selected=examples(mix.frame()),
+        selected=labelled if len(labelled) else None,
         target=examples(task.target.frame),
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
         seed=0,
+        served=served(mix.frame()),
         checkpoint=directory / CHECKPOINT,
     )
     tuned.classifier.save(directory)
-    (directory / CHECKPOINT).unlink(missing_ok=True)
+    forget(directory / CHECKPOINT)
     return {
         "model": str(directory),
         "documents": len(mix),
@@ -192,6 +194,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         "best_step": tuned.best_step,
         "dev": tuned.dev and tuned.dev["macro_f1"],
         "truncated": tuned.truncated,
+        **({"uses": tuned.uses} if tuned.uses else {}),
         "seconds": round(tuned.seconds, 1),
     }
 
@@ -238,7 +241,7 @@ def _run(
         }
         return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
     write_sealed(path, values)
-    path.with_suffix(CHECKPOINTS).unlink(missing_ok=True)
+    forget(path.with_suffix(CHECKPOINTS))
     return values
 
 
@@ -250,14 +253,21 @@ def _train(
     arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
+    labelled, others = examples(documents), served(documents)
+    of = planned(settings, others)
+
+    def part_of(number: int, loss: float) -> None:
+        step(number * settings.steps // of, loss)
+
     tuned = fine_tune(
         settings,
-        selected=examples(documents) if len(documents) else None,
+        selected=labelled if len(labelled) else None,
         target=examples(task.target.frame),
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
         seed=task.seed,
-        progress=step,
+        served=others,
+        progress=part_of,
         checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
     )
     if arm == "mix" and task.seed == 0:
@@ -273,14 +283,27 @@ def _train(
         "roc_auc": scores["roc_auc"],
         "dev": tuned.dev,
         "history": list(tuned.history),
+        "uses": tuned.uses,
         "error": None,
     }
 
 
 def examples(frame: pl.DataFrame) -> Examples:
-    """Documents as training examples, with their weights where they have any."""
+    """Documents as training examples, with their weights where they have any; not those that serve without a label."""
+    if "serves" in frame.columns:
+        frame = frame.filter(~pl.col("serves").is_in(list(USES)))
     weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
     return Examples(tuple(frame["text"].to_list()), tuple(frame["label"].to_list()), weights)
+
+
+def served(frame: pl.DataFrame) -> Served:
+    """The documents that serve without a label of the task."""
+    if "serves" not in frame.columns:
+        return Served()
+    texts = {use: tuple(frame.filter(serves=use)["text"]) for use in USES}
+    own = frame.filter(serves="auxiliary")
+    auxiliary = Examples(texts["auxiliary"], tuple(own["source_label"]))
+    return Served(texts["text"], auxiliary, tuple(own["corpus"]), texts["teacher"])
 
 
 def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
@@ -318,5 +341,6 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
 
 
 def _rows(frame: pl.DataFrame) -> str:
-    columns = [name for name in ("text", "label", "weight") if name in frame.columns]
+    known = ("text", "label", "weight", "serves", "source_label", "corpus")
+    columns = [name for name in known if name in frame.columns]
     return json.dumps(frame.select(columns).rows())

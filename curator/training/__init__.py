@@ -3,20 +3,22 @@
 Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
 tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
 prediction (batched inference), classifier (what comes out), onnx (the same for another runtime), scoring (any other
-classifier), metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), fine_tuning
-(the loop that puts them together).
+classifier), metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the
+steps of one part of a run), preparation (what a body learns before), teaching (labels from a model), sides (the rows of
+a model), fine_tuning (all of it in order).
 """
 
 from curator.training.classifier import Classifier
-from curator.training.course import code
-from curator.training.examples import Examples
+from curator.training.course import code, forget
+from curator.training.examples import Examples, Served
 from curator.training.fine_tuning import FineTuned, fine_tune
 from curator.training.loss import pairing_loss
 from curator.training.metrics import evaluate
 from curator.training.onnx import export_onnx
+from curator.training.preparation import planned
 from curator.training.scoring import Scorer, scorer
 
 __all__ = [
-    "Classifier", "Examples", "FineTuned", "Scorer", "code", "evaluate", "export_onnx", "fine_tune", "pairing_loss",
-    "scorer",
+    "Classifier", "Examples", "FineTuned", "Scorer", "Served", "code", "evaluate", "export_onnx", "fine_tune", "forget",
+    "pairing_loss", "planned", "scorer",
 ]  # fmt: skip

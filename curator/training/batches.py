@@ -1,10 +1,12 @@
 """Which rows sit in which batch: decided by the seed alone, before any model is seen."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+
+from curator.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,7 @@ class Batch:
 
     target: list[int]
     selected: list[int]
+    auxiliary: list[int] = field(default_factory=list)
 
 
 def rows_per_side(batch_size: int, lambdas: tuple[float, float]) -> tuple[int, int]:
@@ -31,6 +34,20 @@ def rows_per_side(batch_size: int, lambdas: tuple[float, float]) -> tuple[int, i
     return target, batch_size - target
 
 
+def rows_per_batch(batch_size: int, lambdas: tuple[float, float], share: float) -> tuple[int, int, int]:
+    """How many (target, selected, auxiliary) rows a batch holds: those of other tasks by their ``share`` of the loss.
+
+    Raises UsageError where a side that counts would be left without a row.
+    """
+    sides = 2 - (lambdas in ((-1, -1), (0, 0)))
+    auxiliary = max(1, int(batch_size * share + 0.5)) if share else 0
+    if batch_size - auxiliary < sides:
+        auxiliary = batch_size - sides
+    if share and auxiliary < 1:
+        raise UsageError(f"batch_size = {batch_size} has no room for {sides + 1} kinds of documents; raise it")
+    return *rows_per_side(batch_size - auxiliary, lambdas), auxiliary
+
+
 def shuffled_epochs(count: int, seed: list[int]) -> Iterator[int]:
     """0 … count−1 in a new random order each time round, for ever; no row comes back before its epoch is over."""
     rng = np.random.default_rng(seed)
@@ -38,11 +55,13 @@ def shuffled_epochs(count: int, seed: list[int]) -> Iterator[int]:
         yield from rng.permutation(count).tolist()
 
 
-def draw_batches(target: int, selected: int, *, per_batch: tuple[int, int], seed: int) -> Iterator[Batch]:
-    """Endless batches of ``per_batch`` (target, selected) rows out of ``target`` and ``selected`` many.
+def draw_batches(
+    target: int, selected: int, auxiliary: int = 0, *, per_batch: tuple[int, ...], seed: int
+) -> Iterator[Batch]:
+    """Endless batches of ``per_batch`` (target, selected, auxiliary) rows out of so many of each.
 
-    The two sides have random streams of their own, so the target is drawn alike whatever it is paired with.
+    The sides have random streams of their own, so the target is drawn alike whatever it is paired with.
     """
-    from_target, from_selected = shuffled_epochs(target, [seed, 0]), shuffled_epochs(selected, [seed, 1])
+    streams = [shuffled_epochs(count, [seed, side]) for side, count in enumerate((target, selected, auxiliary))]
     while True:
-        yield Batch(list(islice(from_target, per_batch[0])), list(islice(from_selected, per_batch[1])))
+        yield Batch(*(list(islice(stream, rows)) for stream, rows in zip(streams, per_batch, strict=False)))

@@ -1,5 +1,6 @@
 """How far a training run is, in memory and on disk: one that was killed goes on and ends in the same weights."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -69,8 +70,11 @@ class Checkpoint:
 
     def save_if_due(self, course: Course, task: Task, optimizer: torch.optim.Optimizer) -> None:
         """Write the state after a step, if the last writing is long enough ago."""
-        if time.monotonic() - self.written < self.every:
-            return
+        if time.monotonic() - self.written >= self.every:
+            self.save(course, task, optimizer)
+
+    def save(self, course: Course, task: Task, optimizer: torch.optim.Optimizer) -> None:
+        """Write the state after a step."""
         tensors = {f"model/{name}": value for name, value in trained(task.model).items()}
         if task.adapter:
             tensors |= {f"adapter/{name}": value for name, value in task.adapter.state().items()}
@@ -124,6 +128,17 @@ class Checkpoint:
         weights = {name: value.to(task.model.device) for name, value in _below("best/", tensors).items()}
         best = told["best"] and Best(**told["best"], weights=weights)
         return Course(told["step"], told["history"], told["losses"], best, told["seconds"])
+
+
+def phase(path: Path | None, name: str) -> Path | None:
+    """The file for one part of a run whose own is ``path``."""
+    return path and path.with_suffix(f".{name}{path.suffix}")
+
+
+def forget(path: Path) -> None:
+    """Remove the files of a run and of its parts."""
+    for file in (path, *path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}")):
+        file.unlink(missing_ok=True)
 
 
 def trained(model: PreTrainedModel) -> dict[str, Tensor]:

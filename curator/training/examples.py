@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curator.errors import DataError
 
@@ -46,6 +46,41 @@ class Examples:
         part = sum(weights) / max(len(sums), 1)
         scaled = (weight * part / sums[label] for label, weight in zip(self.labels, weights, strict=True))
         return Examples(self.texts, self.labels, tuple(scaled))
+
+
+@dataclass(frozen=True)
+class Served:
+    """Documents that serve a run without a label of its task.
+
+    ``text``: for continued pre-training. ``auxiliary``: with the labels of ``sources``, one for each document, which
+    are tasks of their own. ``teacher``: to be labelled by a model. Raises DataError if sizes do not fit.
+    """
+
+    text: tuple[str, ...] = ()
+    auxiliary: Examples = Examples((), ())
+    sources: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.sources) != len(self.auxiliary):
+            raise DataError(f"{len(self.auxiliary)} auxiliary documents but {len(self.sources)} sources; give one each")
+
+    def with_choice(self) -> "Served":
+        """Without auxiliary sources of a single label, from which there is nothing to learn."""
+        labels: dict[str, set[str]] = {}
+        for source, label in zip(self.sources, self.auxiliary.labels, strict=True):
+            labels.setdefault(source, set()).add(label)
+        kept = [row for row, source in enumerate(self.sources) if len(labels[source]) > 1]
+        if self.sources and not kept:
+            told = ", ".join(f"{source} ({next(iter(own))!r})" for source, own in sorted(labels.items()))
+            raise DataError(f"each auxiliary source has a single label, from which nothing can be learned: {told}")
+        texts, own = ([values[row] for row in kept] for values in (self.auxiliary.texts, self.auxiliary.labels))
+        return replace(
+            self, auxiliary=Examples(tuple(texts), tuple(own)), sources=tuple(self.sources[row] for row in kept)
+        )
+
+
+NOTHING_SERVED = Served()
 
 
 def class_ids(given: Sequence[str], labels: Sequence[str], where: str) -> list[int]:

@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from curator.errors import DataError, UsageError
@@ -47,7 +53,29 @@ def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, 
         problem_type="single_label_classification",
         ignore_mismatched_sizes=True,  # a head for other labels is replaced; anything else is refused below
     )
-    # A body that does not get its weights would be trained from noise without a word. A pooler many checkpoints lack.
+    _check_body(name, model, info)
+    return model, load_tokenizer(name, model)
+
+
+def load_masked(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
+    """A model that tells hidden words, its tokenizer, and whether the head for it came with the weights.
+
+    A new head is drawn from torch's generator, but for its matrix, which is that of the word vectors. ``name`` and
+    errors are as for ``load_pretrained``.
+    """
+    if name == "embedded":
+        from curator.encoder import embedded_model
+
+        name = str(embedded_model())
+    if Path(name).is_dir():
+        _check_directory(Path(name))
+    model, info = _from_pretrained(name, AutoModelForMaskedLM)
+    _check_body(name, model, info)
+    return model, load_tokenizer(name, model), not info["missing_keys"]
+
+
+def _check_body(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """A body that does not get its weights would be trained from noise without a word. A pooler many models lack."""
     missing = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
     body = sorted(key for key in missing if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
     if body:
@@ -55,7 +83,6 @@ def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, 
             f"{name}: {len(body)} of the weights of {type(model).__name__} are missing or of another shape, "
             f"such as {body[0]!r}; config.json and the weights do not belong together"
         )
-    return model, load_tokenizer(name, model)
 
 
 def load_whole(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -69,6 +96,26 @@ def load_whole(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             "save it again"
         )
     return model, load_tokenizer(name, model)
+
+
+def narrow(model: PreTrainedModel, labels: Sequence[str]) -> None:
+    """Leave a classifier the first outputs of its head alone, which are those of ``labels``."""
+    wide = int(model.config.num_labels or 0)
+    body = set(model.base_model.modules())
+    linear = [child for child in model.modules() if isinstance(child, nn.Linear) and child not in body]
+    heads = [child for child in linear if child.out_features == wide]
+    if len(heads) != 1:
+        raise UsageError(
+            f"the head of a {type(model).__name__} is not one layer of {wide} outputs, and cannot be shared by tasks; "
+            "give [train.auxiliary] place = 'before'"
+        )
+    (head,) = heads
+    head.weight = nn.Parameter(head.weight.detach()[: len(labels)].clone())
+    if head.bias is not None:
+        head.bias = nn.Parameter(head.bias.detach()[: len(labels)].clone())
+    head.out_features = len(labels)
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: index for index, label in enumerate(labels)}
 
 
 def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase:
@@ -144,11 +191,13 @@ def _check_directory(directory: Path) -> None:
     raise DataError(f"{directory}: the model has no weights; there should be a model.safetensors beside config.json")
 
 
-def _from_pretrained(name: str, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _from_pretrained(
+    name: str, kind: Any = AutoModelForSequenceClassification, **settings: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     device = decide().device
     with quiet():
         try:
-            model, info = AutoModelForSequenceClassification.from_pretrained(
+            model, info = kind.from_pretrained(
                 name,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -171,12 +220,12 @@ def _from_pretrained(name: str, **settings: Any) -> tuple[PreTrainedModel, dict[
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the table of newly initialised weights (a new head is the point; the rest is checked) and its bar."""
+    """Without what is said of newly initialised weights (a new head is the point; the rest is checked) and the bar."""
     logger = logging.getLogger("transformers.modeling_utils")
     bar = transformers_logging.is_progress_bar_enabled()
 
     def wanted(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
+        return not any(told in record.getMessage() for told in ("LOAD REPORT", "tied weights mapping"))
 
     logger.addFilter(wanted)
     if bar:

@@ -21,6 +21,7 @@ from curator.training.loss import pairing_loss
 from curator.training.prediction import forward, mixed
 
 MAX_GRADIENT_NORM = 1.0
+OTHER_TASK = -1e4  # logit of a label of another task: a probability of 0, and no NaN where a teacher has it at 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +36,58 @@ class Task:
     settings: Train
     lambdas: tuple[float, float]  # those in force at the first and the last step: −1 when there is nothing selected
     ids: list[list[int]]
-    classes: Tensor  # (rows,) int64
+    classes: Tensor  # (rows,) int64, or (rows, labels) float32 probabilities where some are a teacher's
     weights: Tensor  # (rows,) float64, > 0
     targets: int
+    auxiliary: int = 0  # rows at the end that are of other tasks
+    share: float = 0.0  # of the loss that is theirs
+    tasks: tuple[Tensor, Tensor] | None = None  # (rows,) and (labels,) int64: the task of each; None: all are of one
 
     @cached_property
-    def means(self) -> tuple[float, float]:
-        """The mean weight of the target documents and of the selected ones; 1 for none."""
-        sides = (self.weights[: self.targets], self.weights[self.targets :])
+    def sides(self) -> tuple[int, int, int]:
+        """How many rows are of the target, selected, and of other tasks."""
+        return self.targets, len(self.ids) - self.targets - self.auxiliary, self.auxiliary
+
+    @cached_property
+    def means(self) -> tuple[float, float, float]:
+        """The mean weight of the target documents, of the selected and of the auxiliary ones; 1 for none."""
+        sides = torch.split(self.weights, list(self.sides))
         return tuple(float(side.mean()) if len(side) else 1.0 for side in sides)  # type: ignore[return-value]
 
     def lambda_at(self, step: int) -> float:
         """λ of ``step`` = 1 … steps."""
         first, last = self.lambdas
         return first + (last - first) * (step - 1) / max(1, self.settings.steps - 1)
+
+    def losses(self, batch: Batch, step: int) -> Iterator[Tensor]:
+        """The loss of a batch at a step, in parts whose sum it is: (1 − share)·pairing loss + share·auxiliary loss.
+
+        Each side enters by its weighted mean cross-entropy. A weight counts against the mean weight of its whole side,
+        not of the batch: over many batches each document has its share of the side's loss, however seldom such weights
+        come together. The texts of a part are of similar length and padded to its longest: this changes the sum, and
+        the sum of the gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two
+        parts at least, as that saves padding.
+        """
+        target, selected, auxiliary = batch.target, batch.selected, batch.auxiliary
+        starts = (0, self.targets, len(self.ids) - self.auxiliary)
+        rows = [start + row for start, side in zip(starts, (target, selected, auxiliary), strict=True) for row in side]
+        ids = [self.ids[row] for row in rows]
+        classes, weights = self.classes[rows], self.weights[rows]
+        counts = torch.tensor([len(target), len(selected), len(auxiliary)])
+        of_side = torch.arange(3).repeat_interleave(counts).to(weights.device)
+        share = weights / (counts * torch.tensor(self.means, dtype=torch.float64)).to(weights.device)[of_side]
+        with mixed(self.model, self.precision):  # one for all parts: it casts each weight once
+            for part in parts_of(ids, self):
+                logits = forward(self.model, self.tokenizer, [ids[row] for row in part])
+                if self.tasks:
+                    of_row, of_label = self.tasks
+                    own = of_row[[rows[row] for row in part]].unsqueeze(1) == of_label
+                    logits = logits.masked_fill(~own, OTHER_TASK)
+                losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
+                side = of_side[part]
+                of_target, of_selected, of_others = (losses[side == number].sum() for number in range(3))
+                loss = pairing_loss(of_selected, of_target, self.lambda_at(step))
+                yield (1 - self.share) * loss + self.share * of_others if self.share else loss
 
 
 def adamw(model: nn.Module, settings: Train) -> torch.optim.AdamW:
@@ -74,7 +113,7 @@ def rate(step: int, settings: Train) -> float:
 def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch) -> float:
     """One optimiser step on a batch; returns its loss. Raises UsageError if that is not a finite number."""
     value = 0.0
-    for loss in part_losses(task, batch, step):
+    for loss in task.losses(batch, step):
         value += loss.item()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     if task.adapter and (penalty := task.adapter.penalty()) is not None:
@@ -97,28 +136,9 @@ def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch)
     return value
 
 
-def part_losses(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
-    """The pairing loss of a batch at a step, in parts whose sum it is: weighted mean cross-entropies of its two sides.
-
-    A weight counts against the mean weight of its whole side, not of the batch: over many batches each document has its
-    share of the side's loss, however seldom such weights come together.
-    The texts of a part are of similar length and padded to its longest: this changes the sum, and the sum of the
-    gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two parts at least,
-    as that saves padding.
-    """
-    rows = batch.target + [task.targets + row for row in batch.selected]
-    ids = [task.ids[row] for row in rows]
-    classes, weights = task.classes[rows], task.weights[rows]
-    of_target = torch.arange(len(rows), device=weights.device) < len(batch.target)
-    sizes = torch.where(of_target, len(batch.target) * task.means[0], len(batch.selected) * task.means[1])
-    share = weights / sizes
-    parts = by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1))
-    with mixed(task.model, task.precision):  # one for all parts: it casts each weight once
-        for part in parts:
-            logits = forward(task.model, task.tokenizer, [ids[row] for row in part])
-            losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
-            side = of_target[part]
-            yield pairing_loss(losses[~side].sum(), losses[side].sum(), task.lambda_at(step))
+def parts_of(ids: Sequence[Sequence[int]], task: Task) -> list[list[int]]:
+    """The rows of a batch as they pass through the model, part by part."""
+    return by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1))
 
 
 def by_length(ids: Sequence[Sequence[int]], parts: int) -> list[list[int]]:

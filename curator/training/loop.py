@@ -1,0 +1,114 @@
+"""The training loop: draws, steps, looks at dev, keeps the best."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from curator.hardware import Device
+from curator.training.batches import draw_batches, rows_per_batch
+from curator.training.classifier import probabilities
+from curator.training.course import Best, Checkpoint, Course, digest, trained
+from curator.training.metrics import evaluate
+from curator.training.prediction import predict_logits
+from curator.training.steps import Task, adamw, take_step
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, float], None]
+
+
+def after(progress: Progress | None, done: int) -> Progress | None:
+    """The same, for a part of a run before which ``done`` steps were."""
+    return progress and (lambda step, loss: progress(done + step, loss))
+
+
+@contextmanager
+def seeded(seed: int, device: Device) -> Iterator[None]:
+    """torch's generators of this device start from ``seed`` inside, and go on as if nothing had been outside."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class Dev:
+    """What the weights are chosen by."""
+
+    ids: list[list[int]]
+    classes: list[int]
+    labels: tuple[str, ...]
+
+
+def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
+    """The file that keeps the state of a run of ``task``."""
+    settings = task.settings.model_dump(mode="json", exclude={"checkpoint"})
+    tasks = task.tasks and [one.tolist() for one in task.tasks]
+    rows = (type(task).__name__, task.ids, task.classes.tolist(), task.weights.tolist(), task.sides, task.share, tasks)
+    judges = dev and (dev.ids, dev.classes, dev.labels)
+    place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
+    inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place), task.model)
+    return Checkpoint(path, inputs, task.settings.checkpoint)
+
+
+def run_steps(
+    task: Task, dev: Dev | None, seed: int, progress: Progress | None, checkpoint: Checkpoint | None, *, last: bool
+) -> Course:
+    """Run the steps of a task and leave the best weights in its model.
+
+    Unless this is the ``last`` part of a run, the checkpoint is there at the end, for the parts after it to go on from.
+    """
+    settings = task.settings
+    optimizer = adamw(task.model, settings)
+    course = checkpoint.restore(task, optimizer) if checkpoint else Course()
+    per_batch = rows_per_batch(settings.batch_size, task.lambdas, task.share)
+    batches = draw_batches(*task.sides, per_batch=per_batch, seed=seed)
+    for batch in islice(batches, course.step, settings.steps):
+        if course.has_waited(settings.patience):
+            break
+        course.step += 1
+        course.losses.append(take_step(task, optimizer, course.step, batch))
+        if progress:
+            progress(course.step, course.losses[-1])
+        if course.step % settings.evaluate_every == 0 or course.step == settings.steps:
+            _look(task, dev, course)
+        if checkpoint:
+            checkpoint.save_if_due(course, task, optimizer)
+    if checkpoint and not last:
+        checkpoint.save(course, task, optimizer)
+    if course.best and course.best.weights:
+        task.model.load_state_dict(course.best.weights, strict=False)
+    return course
+
+
+def _look(task: Task, dev: Dev | None, course: Course) -> None:
+    """Score the weights on dev, and keep them if they are the best so far."""
+    score = _score(task, dev) if dev else None
+    course.history.append({"step": course.step, "loss": float(np.mean(course.losses)), **_summary(score)})
+    logger.debug("%s", course.history[-1])
+    course.losses.clear()
+    if task.adapter and not task.adapter.is_settled(course.step):
+        return
+    if course.best is None or course.best.beaten_by(score):
+        weights = {name: value.clone() for name, value in trained(task.model).items()} if dev else {}
+        course.best = Best(course.step, len(course.history), score, weights)
+
+
+def _score(task: Task, dev: Dev) -> dict[str, Any]:
+    logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)[:, : len(dev.labels)]
+    truth = torch.tensor(dev.classes)
+    scores = evaluate([dev.labels[index] for index in dev.classes], probabilities(logits), dev.labels)
+    return {**scores, "loss": float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth))}
+
+
+def _summary(dev: dict[str, Any] | None) -> dict[str, float | None]:
+    names = {"dev_macro_f1": "macro_f1", "dev_accuracy": "accuracy", "dev_loss": "loss"}
+    return {name: dev[key] if dev else None for name, key in names.items()}

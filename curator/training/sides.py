@@ -1,0 +1,95 @@
+"""The rows that a model is trained on: the target's, the selected, those of other tasks."""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from curator.errors import CuratorWarning, DataError
+from curator.recipe import Train
+from curator.training.examples import Examples, Served, class_ids
+from curator.training.preparation import others
+from curator.training.teaching import Taught
+
+NOTHING = Examples((), ())
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Target documents first, then the selected ones, those of a teacher at their end, then those of other tasks."""
+
+    lambdas: tuple[float, float]  # in force at the first and the last step
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]  # of the task, then of the others
+    classes: Tensor  # (rows,) int64, or (rows, labels) float32 where there is a teacher
+    weights: Tensor  # (rows,) float64
+    targets: int
+    tasks: tuple[Tensor, Tensor] | None  # (rows,) and (labels,) int64; None: all are of one
+
+
+def sides_of(
+    settings: Train, target: Examples, selected: Examples | None, taught: Taught | None, beside: Served,
+    labels: tuple[str, ...],
+) -> Sides:  # fmt: skip
+    """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty."""
+    own = class_ids(target.labels, labels, "target")
+    own += class_ids(selected.labels, labels, "selected") if selected else []
+    if taught and len(taught.examples):
+        selected = _joined(selected, taught.examples)
+    lambdas, target, selected = _weighing(settings.lambdas, target, selected)
+    if settings.class_weights == "balanced":
+        target, selected = target.balanced(), selected.balanced()
+    names, codes, tasks = others(beside)
+    every = target.labels + selected.labels
+    classes = torch.tensor(class_ids(every, labels, "training") + [len(labels) + code for code in codes])
+    if taught and len(selected) and len(taught.examples):
+        classes = torch.nn.functional.one_hot(classes, len(labels) + len(names)).float()
+        place = len(every) - len(taught.examples)
+        classes[place : len(every), : len(labels)] = torch.from_numpy(taught.probabilities)
+    of_label = torch.cat([torch.zeros(len(labels), dtype=torch.long), 1 + tasks])
+    of_row = torch.cat([torch.zeros(len(every), dtype=torch.long), 1 + tasks[codes]])
+    return Sides(
+        lambdas,
+        target.texts + selected.texts + beside.auxiliary.texts,
+        labels + names,
+        classes,
+        torch.tensor(target.weights + selected.weights + (1.0,) * len(codes), dtype=torch.float64),
+        len(target),
+        (of_row, of_label) if names else None,
+    )
+
+
+def _joined(selected: Examples | None, taught: Examples) -> Examples:
+    """``taught`` at the end, with the weight of one document each."""
+    first = (selected or NOTHING).weighing()
+    return Examples(
+        first.texts + taught.texts, first.labels + taught.labels, first.weights + (1.0,) * len(taught)
+    )  # fmt: skip
+
+
+def _weighing(
+    lambdas: tuple[float, float], target: Examples, selected: Examples | None
+) -> tuple[tuple[float, float], Examples, Examples]:
+    """λ in force, first and last, and the examples it looks at. Raises DataError if a side that counts is empty."""
+    if selected is None or lambdas == (-1, -1):
+        lambdas, selected = (-1.0, -1.0), NOTHING
+    elif lambdas == (0, 0):
+        target = NOTHING
+    elif max(lambdas) > 0:
+        warnings.warn(
+            f"lambda = {max(lambdas):g} is above 0: training raises the loss on the target documents; between -1 and 0 "
+            "it weighs target and selection",
+            CuratorWarning,
+            stacklevel=3,
+        )
+    target, selected = target.weighing(), selected.weighing()
+    told = " to ".join(f"{one:g}" for one in dict.fromkeys(lambdas))
+    if lambdas != (0, 0) and not len(target):
+        raise DataError(f"no target example has a weight above 0, and lambda = {told} trains on them")
+    if lambdas != (-1, -1) and not len(selected):
+        raise DataError(
+            f"no selected example has a weight above 0, and lambda = {told} trains on them; "
+            "to train on the target alone pass selected=None"
+        )
+    return lambdas, target, selected
