@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from curator.errors import RecipeError
 
 ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+ZERO_SHOT = "zero-shot"  # an arm that learns nothing: the label whose name is nearest
 OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 AS = "-as-"  # between an arm and what its documents serve as there
 USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
@@ -118,6 +119,8 @@ class Task(_Settings):
     split: Split | None = None
     kind: Literal["single"] = "single"
     shots: int | None = Field(default=None, ge=1)  # target documents drawn per label, by seed
+    # What labels are called, for the arm zero-shot; of the others the name is their label's, with spaces for _ and -.
+    names: dict[str, str] = Field(default_factory=dict, exclude_if=lambda names: not names)
     decontaminate: bool = True  # keep test documents and their near copies out; false says in writing: do not
 
     @field_validator("target", "test", "dev", mode="before")
@@ -241,11 +244,12 @@ class Race(_Settings):
     def _known(cls, arms: list[str]) -> list[str]:
         stored = re.compile(f"{OF_MIX}{NAME[1:]}")
         used = re.compile(f"({'|'.join(ARMS[1:])}){AS}({'|'.join(USES)})$")
-        unknown = [arm for arm in arms if not (arm in ARMS or stored.match(arm) or used.match(arm))]
+        known = (*ARMS, ZERO_SHOT)
+        unknown = [arm for arm in arms if not (arm in known or stored.match(arm) or used.match(arm))]
         if unknown:
             raise ValueError(
-                f"unknown arm {unknown[0]!r}; there are: {', '.join(ARMS)}, each but the first also with "
-                f"{', '.join(AS + use for use in USES)}, such as mix{AS}text, and {OF_MIX}NAME, a stored mix"
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(ARMS[1:])} also with "
+                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix"
             )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")

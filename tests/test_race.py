@@ -351,3 +351,29 @@ def test_a_probe_has_no_use_for_other_uses(tmp_path, toy, serving):
 def test_an_arm_that_is_none_is_refused(tmp_path, recipe, arm):
     with pytest.raises(RecipeError, match=r"unknown arm .*mix-as-text"):
         Recipe.parse({**recipe.model_dump(by_alias=True, exclude_none=True), "race": {"arms": [arm]}})
+
+
+def test_zero_shot_is_the_nearest_name(tmp_path, toy, recipe):
+    """Oracle: cosines of the encoder's own vectors; learned from nothing, and the same with a probe."""
+    values = recipe.model_dump(by_alias=True, exclude_none=True)
+    values["task"] |= {"names": {"bad": "the bad words"}}
+    values["race"] |= {"arms": ["target-only", "zero-shot"]}
+    named = Recipe.parse(values, folder=tmp_path)
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    record = ws.race(named).record
+    rows = {row["id"]: row["text"] for row in map(json.loads, (tmp_path / "test.jsonl").read_text().splitlines())}
+    texts, names = ([toy.encode([text]).vectors[0] for text in of] for of in (
+        [rows[name] for name in record["evaluation"]["ids"]], ["the bad words", "good"],
+    ))  # fmt: skip
+    expected = [int(np.argmax([name @ text for name in names])) for text in texts]
+    assert set(expected) == {0, 1}
+    runs = [run for run in record["runs"] if run["arm"] == "zero-shot"]
+    assert [run["predictions"] for run in runs] == [expected] * 2
+    assert {(run["documents"], run["steps"], run["error"]) for run in runs} == {(0, 0, None)}
+    by_probe = ws.race(named, probe=True).record["runs"]
+    assert [run["predictions"] for run in by_probe if run["arm"] == "zero-shot"] == [expected] * 2
+    again = Recipe.parse(
+        {**values, "task": {**values["task"], "names": {"bad": "good", "good": "bad"}}}, folder=tmp_path
+    )
+    swapped = [run["predictions"] for run in ws.race(again).record["runs"] if run["arm"] == "zero-shot"]
+    assert swapped != [expected] * 2

@@ -12,13 +12,14 @@ from curator.mix.build import DECONTAMINATE, MIX, SERVING, build, is_usable
 from curator.mix.lock import locked_steps
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
-from curator.recipe import AS, OF_MIX
+from curator.recipe import AS, OF_MIX, ZERO_SHOT
 from curator.relation import Relation
 
 DESCRIPTIONS = {
     "target-only": "the target documents alone",
     "random": "as many pool documents as the mix, at random",
     "random-balanced": "as many pool documents as the mix, at random, the same number of each label",
+    ZERO_SHOT: "no document: the label whose name has the nearest vector",
     "full": "every usable pool document",
     "mix": "the documents the stages chose",
 }
@@ -37,7 +38,7 @@ def is_selecting(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Arm:
-    """The pool documents (``MIX``) that an arm trains on beside the target; none for ``target-only``.
+    """The pool documents (``MIX``) that an arm trains on beside the target, if any.
 
     ``pool`` has them all, with their vectors; a stage may have changed a document's text since.
     """
@@ -56,7 +57,7 @@ def choose(name: str, task: Task, mix: Mix) -> Arm:
     if name == "mix":
         return Arm(name, chosen, task.pool)
     pool = clean_pool(task, mix)
-    if name == "target-only":
+    if name in ("target-only", ZERO_SHOT):
         return Arm(name, pool.clear(), task.pool)
     if not len(pool):
         raise DataError(f"the arm {name!r} has nothing to choose from: no pool document is of use for the task")

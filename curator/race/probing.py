@@ -1,21 +1,26 @@
-"""A run of a race by a probe: seconds on the vectors that there are, in the place of fine-tuning."""
+"""Runs of a race that take the vectors that there are: by a probe, and by the names of the labels."""
 
 import hashlib
+import re
 import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import softmax
 
 from curator import probe
-from curator.errors import DataError
+from curator.corpora import Corpora
+from curator.errors import DataError, UsageError
 from curator.mix import Task
 from curator.probe import Codes, Probe
 from curator.race.arms import Arm
 from curator.recipe import USES
 from curator.relation import Relation
 from curator.training import evaluate
+
+SCALE = 20.0  # of cosines: what encoders of sentences are trained with
 
 
 def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, Any]:
@@ -35,13 +40,39 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
         )
     fitted = _fitted(task, replace(arm, documents=labelled))
     probabilities = fitted.probabilities(_rows(task.test, ids))
-    scores = evaluate(truth, probabilities.astype(np.float32), task.labels)
     dev = None
     if len(task.dev):
         of_dev = fitted.log_probabilities(task.dev.vectors.matrix())
         known = task.dev.frame["label"].to_list()
         loss = -of_dev[np.arange(len(known)), _codes(known, task.labels)].mean()
         dev = {**evaluate(known, np.exp(of_dev).astype(np.float32), task.labels), "loss": float(loss)}
+    return _as_run(started, probabilities, truth, task, dev)
+
+
+def zero_shot(task: Task, corpora: Corpora, ids: list[str], truth: list[str]) -> dict[str, Any]:
+    """The label whose name has the largest cosine with a document's vector, for test documents ``ids``.
+
+    Names are embedded as queries; the figures are those of a training, with 0 steps, and probabilities the softmax of
+    ``SCALE`` times the cosines. Raises UsageError where the documents came with vectors of their own.
+    """
+    started = time.perf_counter()
+    if own := next((use.corpus.name for use in task.used if use.corpus.has_own_vectors), None):
+        raise UsageError(f"{own!r} came with vectors of its own, and curator cannot embed the names of labels to match")
+    names = np.stack([corpora.embed_query(name_of(label, task)) for label in task.labels]).astype(np.float32)
+    names /= np.linalg.norm(names, axis=1, keepdims=True)
+    cosines = np.asarray(_rows(task.test, ids), np.float32) @ names.T
+    return _as_run(started, softmax(SCALE * cosines, axis=1), truth, task, None)
+
+
+def name_of(label: str, task: Task) -> str:
+    """What a label is called."""
+    return task.recipe.task.names.get(label, re.sub("[_-]+", " ", label).strip() or label)
+
+
+def _as_run(
+    started: float, probabilities: Any, truth: list[str], task: Task, dev: dict[str, Any] | None
+) -> dict[str, Any]:
+    scores = evaluate(truth, probabilities.astype(np.float32), task.labels)
     return {
         "steps": 0,
         "best_step": 0,

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from curator.corpora import Progress
+from curator.corpora import Corpora, Progress
 from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_sealed
 from curator.hardware import decide
@@ -26,8 +26,8 @@ from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
-from curator.race.probing import probed, vectors_digest
-from curator.recipe import OF_MIX, USES, Recipe
+from curator.race.probing import name_of, probed, vectors_digest, zero_shot
+from curator.recipe import OF_MIX, USES, ZERO_SHOT, Recipe
 from curator.training import Examples, Served, code, evaluate, fine_tune, forget, planned
 
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
@@ -110,7 +110,9 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
 
             step(0, 0.0)
             chosen = partial(choose_of, stored[arm], workshop, task) if arm in stored else partial(choose, arm, task)
-            ran = _run(arm, task, mix, chosen, evaluation=evaluation, directory=directory, step=step)
+            ran = _run(
+                arm, task, mix, chosen, corpora=workshop.corpora, evaluation=evaluation, directory=directory, step=step
+            )
             runs.append(ran)
     if progress:
         progress("training", total, total)
@@ -205,6 +207,7 @@ def _run(
     mix: Mix | CuratorError,
     chosen: Callable[[Mix], Arm],
     *,
+    corpora: Corpora,
     evaluation: Evaluation,
     directory: Path,
     step: Step,
@@ -220,12 +223,17 @@ def _run(
         documents = one.documents
         selection = _selection(arm, mix, time.perf_counter() - started)
         made_from = _inputs(arm, task, documents, evaluation)
-        if task.recipe.race.by == "probe":
+        by_vectors = task.recipe.race.by == "probe" or arm == ZERO_SHOT
+        if by_vectors:
             made_from += vectors_digest(task, one, evaluation.ids)
+        if arm == ZERO_SHOT:
+            made_from += json.dumps([name_of(label, task) for label in task.labels])
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
-        if task.recipe.race.by == "probe":
+        if arm == ZERO_SHOT:
+            values |= zero_shot(task, corpora, evaluation.ids, evaluation.truth)
+        elif by_vectors:
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
             values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
