@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.hardware import Precision
+from curator.training.first_token import first_token_alone
 
 STEP = 8  # of widths: each new shape of a product costs oneDNN 4 to 14 ms, and so there are few
 BATCH_TOKENS = 2048  # on a CPU 1024 and 2048 are alike, 4096 is 10 % slower (cache)
@@ -18,7 +19,8 @@ BATCH_TOKENS = 2048  # on a CPU 1024 and 2048 are alike, 4096 is 10 % slower (ca
 def forward(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> Tensor:
     """Logits (len(ids), labels) float32 of token ids padded to their own longest."""
     tokens, mask = padded(tokenizer, ids)
-    output = model(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device))
+    with first_token_alone(model):
+        output = model(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device))
     logits: Tensor = output.logits
     return logits.float()
 

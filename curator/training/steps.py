@@ -113,7 +113,7 @@ def rate(step: int, settings: Train) -> float:
 def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch) -> float:
     """One optimiser step on a batch; returns its loss. Raises UsageError if that is not a finite number."""
     value = 0.0
-    for loss in task.losses(batch, step):
+    for loss in _passes(task, batch, step):
         value += loss.item()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     if task.adapter and (penalty := task.adapter.penalty()) is not None:
@@ -124,7 +124,10 @@ def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch)
             f"{task.settings.learning_rate:g}; lower the learning rate, for instance to "
             f"{min(task.settings.learning_rate / 10, 5e-5):g}, or set precision to fp32"
         )
-    nn.utils.clip_grad_norm_(task.model.parameters(), MAX_GRADIENT_NORM)
+    gradients = [parameter.grad for parameter in task.model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    # The optimiser divides by this: gradients are clipped in the same pass. torch does not declare it.
+    optimizer.grad_scale = (norm / MAX_GRADIENT_NORM).clamp(min=1)  # type: ignore[attr-defined]
     for group in optimizer.param_groups:
         group["lr"] = rate(step, task.settings)
     optimizer.step()
@@ -134,6 +137,17 @@ def take_step(task: Task, optimizer: torch.optim.AdamW, step: int, batch: Batch)
     if task.embedding:
         task.embedding.decayed(1 - rate(step, task.settings) * task.settings.weight_decay)
     return value
+
+
+def _passes(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
+    """What gradients are taken of, one after the other: a batch as a whole, unless it is to be taken in parts.
+
+    Of its parts' sum, as each gradient of a weight is then cast and added to the others' once and not for each part.
+    """
+    if task.settings.accumulate > 1:
+        yield from task.losses(batch, step)
+    else:
+        yield torch.stack(list(task.losses(batch, step))).sum()
 
 
 def parts_of(ids: Sequence[Sequence[int]], task: Task) -> list[list[int]]:
