@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 # Whose heads read the first token, and whose layers are attention, then feed-forward, as in BERT (Devlin et al. 2019).
@@ -20,7 +20,7 @@ LAYERS = frozenset(f"{family}Layer" for family in FAMILIES)
 
 
 @contextmanager
-def first_token_alone(model: nn.Module) -> Iterator[None]:
+def first_token_alone(model: Any) -> Iterator[None]:
     """Inside, the last layer of a model of FAMILIES gives the first token's vector alone; another is as it is."""
     layer = last_layer(model)
     if layer is None:
@@ -34,9 +34,9 @@ def first_token_alone(model: nn.Module) -> Iterator[None]:
         del layer.forward  # the instance's; the class's is there again
 
 
-def last_layer(model: nn.Module) -> Any:
+def last_layer(model: Any) -> Any:
     """That of a model of FAMILIES, with an adapter or without; None for any other."""
-    bare: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # without an adapter's wrapper
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model  # without an adapter's wrapper
     if type(bare).__name__ not in MODELS:
         return None
     layer = bare.base_model.encoder.layer[-1]
