@@ -171,6 +171,10 @@ def test_a_known_temperature_is_found_again(known):
     assert fit(logits * known, truth) == pytest.approx(known, rel=0.03)
 
 
+def test_the_temperature_of_a_calibrated_model_is_one():
+    assert fit(sure([0.75] * 4), np.array([0, 0, 0, 1])) == 1
+
+
 @given(st.integers(0, 10_000), st.floats(0.05, 20))
 @settings(max_examples=40, deadline=None)
 def test_the_likelihood_of_the_fitted_half_is_never_worse(seed, scale):
@@ -281,6 +285,9 @@ def test_words_are_dropped_at_the_rate_and_one_stays():
 
 def test_seeds_and_names_draw_apart():
     mixed, swap, *_ = perturbations(0.2, 0.2)
+    replace = Perturbation("replace", lambda text, rng: mistyped(text, rng, rate=0.2, kinds=("replace",)))
+    places = {tuple(letter == "f" for letter in replace("f" * 40 + end, 0)[:40]) for end in "abcd"}
+    assert len(places) == 4  # texts of one length are not hit in the same places
     assert mixed(TEXT, 0) != mixed(TEXT, 1)
     assert mixed(TEXT, 0) != swap(TEXT, 0)
     with pytest.raises(UsageError, match=r"typos = 0\b.* above 0"):
