@@ -1,7 +1,6 @@
 """The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -19,8 +18,8 @@ from curator.calibration import Calibration, calibrate
 from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
-from curator.documents import Columns, Origin, read
-from curator.errors import CuratorWarning, UsageError
+from curator.documents import Columns, Origin, whole
+from curator.errors import UnknownNameError, UsageError
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, StoredMix, Workshop, combine, listed, make
 from curator.nearest import Tools
@@ -32,6 +31,7 @@ from curator.statements import Ran, Statements
 from curator.vectors import Encoder, Texts, Vectors
 
 if TYPE_CHECKING:
+    from curator.assessment import Assessment
     from curator.training import Classifier
 
 
@@ -304,20 +304,52 @@ class Workspace:
         ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced.
         """
         classifier = self._classifier(model)
-        batches = list(read(origin, corpus="input", columns=Columns(text=text)))
-        frame = pl.concat([batch.frame.select("id", "text") for batch in batches])
-        rejected = [reject for batch in batches for reject in batch.rejects]
-        if rejected:
-            first = rejected[0]
-            told = f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}"
-            warnings.warn(told, CuratorWarning, stacklevel=2)
+        frame, rejects = whole(origin, text=text)
         probabilities = classifier.predict(frame["text"].to_list())
         best = probabilities.argmax(axis=1)
-        self.last_report = {"documents": len(frame), "rejects": len(rejected), "labels": list(classifier.labels)}
+        self.last_report = {"documents": len(frame), "rejects": rejects, "labels": list(classifier.labels)}
         return frame.with_columns(
             pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
             pl.Series("probability", probabilities[np.arange(len(best)), best]),
         ).select("id", "label", "probability", "text")
+
+    def assess(
+        self,
+        model: str | Path,
+        origin: Origin,
+        *,
+        text: str | None = None,
+        label: str | None = None,
+        by: Sequence[str] = (),
+        out_of_domain: "Origin | None" = None,
+        robustness: bool = True,
+        typos: float = 0.05,
+        words: float = 0.2,
+        seed: int = 0,
+        resamples: int = 2000,
+    ) -> "Assessment":
+        """How good a saved model is on labelled documents, how far its probabilities can be trusted, how robust it is.
+
+        Scores with 95 % intervals, by label and by the columns ``by``; calibration; the same documents with ``typos``
+        per letter, in other cases, and without a share of their ``words``; and with a second file ``out_of_domain``
+        (of the same column names; it needs no labels), whether the model is less sure there. What is drawn is drawn
+        by ``seed``, intervals are of ``resamples`` draws of the documents, and the order of the documents makes no
+        difference. Those without a label, or with one that the model lacks, are left out and counted.
+        """
+        from curator import assessment
+
+        if resamples < 100:
+            raise UsageError(f"resamples = {resamples}: at least 100 are needed for an interval")
+        under = assessment.perturbations(typos, words) if robustness else ()
+        classifier = self._classifier(model)
+        documents, rejects = whole(origin, text=text, label=label, others=by, needs_label=True)
+        other = None if out_of_domain is None else whole(out_of_domain, text=text, label=label)
+        found = assessment.assess(
+            classifier.logits, classifier.labels, documents, by=by, out_of_domain=other and other[0], under=under,
+            seed=seed, resamples=resamples, progress=self._progress,
+        )  # fmt: skip
+        self.last_report = {"model": str(model), "rejects": rejects, **found.json()}
+        return found
 
     def export_model(self, model: str | Path, directory: str | Path) -> dict[str, Any]:
         """A saved model as ``model.onnx`` with its tokenizer and labels, checked against the model by onnxruntime.
@@ -334,7 +366,15 @@ class Workspace:
         from curator.training import Classifier  # transformers takes seconds to import
 
         named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
-        return Classifier.load(next((path for path in named if (path / "curator.json").is_file()), Path(model)))
+        found = next((path for path in named if (path / "curator.json").is_file()), Path(model))
+        if not found.exists():
+            raise UnknownNameError("model", str(model), self._models())
+        return Classifier.load(found)
+
+    def _models(self) -> set[str]:
+        """Names of the models that were trained or raced."""
+        trained = {path.parent.name for path in (self.root / "models").glob("*/curator.json")}
+        return trained | {path.parent.parent.name for path in (self.root / "races").glob("*/model/curator.json")}
 
     # Upkeep
 

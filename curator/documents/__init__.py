@@ -2,7 +2,8 @@
 
 ``read`` yields batches of documents in the order of the origin. The reading order of the package is its
 import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tables`` (the formats), ``places``
-(which files), ``shape`` (columns → documents), ``gather`` (documents → batches) and ``ingest`` (the whole).
+(which files), ``shape`` (columns → documents), ``gather`` (documents → batches),
+``ingest`` (the whole) and ``whole`` (all of it at once).
 """
 
 from curator.documents.ingest import read
@@ -25,8 +26,9 @@ from curator.documents.records import (
 )
 from curator.documents.texts import normalise
 from curator.documents.values import texts_of
+from curator.documents.whole import whole
 
 __all__ = [
     "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece",
-    "Reject", "asked", "files", "normalise", "read", "reject_table", "runs", "texts_of",
+    "Reject", "asked", "files", "normalise", "read", "reject_table", "runs", "texts_of", "whole",
 ]  # fmt: skip

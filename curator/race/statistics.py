@@ -141,7 +141,7 @@ def score(truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str) -> float:
     true, guessed = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
     size = int(max(true.max(), guessed.max())) + 1
     hits = np.bincount(true[true == guessed], minlength=size)
-    return float(_points(hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size), metric))
+    return float(from_counts(hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size), metric))
 
 
 def interval(values: npt.ArrayLike, error: float = ERROR) -> Interval | None:
@@ -334,7 +334,7 @@ def _resampled(
             right = np.flatnonzero(run == truth)
             guessed = draws @ _indicator(run, np.arange(n), n, size)
             parts[arm, seed].append(
-                _points(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"])
+                from_counts(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"])
             )
     return {key: np.concatenate(blocks) for key, blocks in parts.items()}
 
@@ -343,7 +343,7 @@ def _indicator(labels: Integers, rows: Integers, n: int, size: int) -> Any:
     return csr_matrix((np.ones(len(rows)), (rows, labels)), shape=(n, size))
 
 
-def _points(hits: Any, guessed: Any, actual: Any, metric: str) -> Any:
+def from_counts(hits: Any, guessed: Any, actual: Any, metric: str) -> Any:
     """The metric from counts per label: right, predicted and true documents, (…, labels) → (…)."""
     if metric == "accuracy":
         return 100 * hits.sum(-1) / actual.sum(-1)

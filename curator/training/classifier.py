@@ -40,9 +40,12 @@ class Classifier:
         Texts are cut at the ``max_length`` of the training. In bf16 a text's probabilities depend on the batch it is
         in, by about 1e-3; the same texts give the same array.
         """
+        return probabilities(self.logits(texts, batch_tokens))
+
+    def logits(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
+        """(n, len(labels)) float32: what ``predict`` takes the softmax of."""
         ids, _ = tokenise(self.tokenizer, texts, self.settings.max_length)
-        logits = predict_logits(self.model, self.tokenizer, ids, precision(self.settings.precision), batch_tokens)
-        return probabilities(logits)
+        return predict_logits(self.model, self.tokenizer, ids, precision(self.settings.precision), batch_tokens)
 
     def save(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors, the tokenizer and curator.json, which comes last: it means complete.
