@@ -19,7 +19,7 @@ import polars as pl
 
 from curator.corpora import Progress
 from curator.errors import CuratorError, DataError, UsageError
-from curator.files import is_sealed, read_json, write_sealed
+from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
@@ -28,10 +28,13 @@ from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import probed, vectors_digest
 from curator.recipe import OF_MIX, Recipe
-from curator.training import Examples, code, evaluate, fine_tune
+from curator.training import Examples, Run, code, evaluate, fine_tune, tracked
+from curator.training.tracking import FOLDER as TRACKING
+from curator.training.tracking import require
 
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
+HISTORY = "history.json"  # there, too: its looks at dev
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ def run(
             f"a probe takes lambda from -1 to 0, and the recipe has {max(recipe.train.lambdas):g}: above 0 its loss "
             "has no least value; lower it, or race by fine-tuning"
         )
+    require(recipe.train)
     with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
         record = _record(recipe, workshop, directory, progress)
         record |= {"command": command, "smoke": smoke}
@@ -171,18 +175,21 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
-    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model."""
+    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model and its history."""
     task = workshop.prepare(recipe, 0)
     mix = make(recipe, workshop, task=task)
-    tuned = fine_tune(
-        recipe.train,
-        selected=examples(mix.frame()),
-        target=examples(task.target.frame),
-        dev=examples(task.dev.frame) if len(task.dev) else None,
-        labels=task.labels,
-        seed=0,
-        checkpoint=directory / CHECKPOINT,
-    )
+    with tracked(recipe.train, _tracking(directory, "mix", task)) as on_look:
+        tuned = fine_tune(
+            recipe.train,
+            selected=examples(mix.frame()),
+            target=examples(task.target.frame),
+            dev=examples(task.dev.frame) if len(task.dev) else None,
+            labels=task.labels,
+            seed=0,
+            checkpoint=directory / CHECKPOINT,
+            on_look=on_look,
+        )
+    write_json(directory / HISTORY, list(tuned.history))
     tuned.classifier.save(directory)
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return {
@@ -246,20 +253,27 @@ def _place(directory: Path, arm: str, task: Task) -> Path:
     return directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
 
 
+def _tracking(directory: Path, arm: str, task: Task) -> Run:
+    config = {"recipe": task.recipe.name, "arm": arm, "seed": task.seed}
+    return Run(directory / TRACKING, task.recipe.name, _place(directory, arm, task).stem, config)
+
+
 def _train(
     arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
-    tuned = fine_tune(
-        settings,
-        selected=examples(documents) if len(documents) else None,
-        target=examples(task.target.frame),
-        dev=examples(task.dev.frame) if len(task.dev) else None,
-        labels=task.labels,
-        seed=task.seed,
-        progress=step,
-        checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
-    )
+    with tracked(settings, _tracking(directory, arm, task)) as on_look:
+        tuned = fine_tune(
+            settings,
+            selected=examples(documents) if len(documents) else None,
+            target=examples(task.target.frame),
+            dev=examples(task.dev.frame) if len(task.dev) else None,
+            labels=task.labels,
+            seed=task.seed,
+            progress=step,
+            checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
+            on_look=on_look,
+        )
     if arm == "mix" and task.seed == 0:
         tuned.classifier.save(directory / "model")
     probabilities = tuned.classifier.predict(evaluation.texts)
@@ -307,7 +321,7 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         arm,
         str(task.seed),
         task.recipe.race.by,
-        task.recipe.train.model_dump_json(exclude={"checkpoint"}),
+        task.recipe.train.model_dump_json(exclude={"checkpoint", "track"}),
         *task.labels,
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,

@@ -32,6 +32,7 @@ from curator.training.steps import Task, adamw, take_step
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, float], None]
+OnLook = Callable[[Sequence[dict[str, Any]]], None]
 NOTHING = Examples((), ())
 
 
@@ -64,6 +65,7 @@ def fine_tune(
     seed: int,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    on_look: OnLook | None = None,
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
@@ -74,8 +76,10 @@ def fine_tune(
     dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
     state is untouched. ``progress`` is called with (step, loss). ``checkpoint`` is a file that gets the state every
     ``settings.checkpoint`` seconds while this runs: after a kill the same call goes on from there and ends in the same
-    weights. It is the caller's to remove, once what came of the run is kept. Raises DataError for examples that cannot
-    be trained on, UsageError for a model that cannot be loaded and for a loss that is no longer a number.
+    weights. It is the caller's to remove, once what came of the run is kept. ``on_look`` is called after each look with
+    the whole history until then, and where a run goes on; what it raises ends the training. Raises DataError for
+    examples that cannot be trained on, UsageError for a model that cannot be loaded and for a loss that is no longer a
+    number.
     """
     started = time.perf_counter()
     labels = task_labels(labels)
@@ -108,7 +112,7 @@ def fine_tune(
         )
         judges = _Dev(dev_ids, dev_classes, labels) if dev else None
         kept = _checkpoint(checkpoint, task, judges, seed) if checkpoint else None
-        course = _train(task, judges, seed, progress, kept)
+        course = _train(task, judges, seed, progress, kept, on_look)
         if embedding:
             model.set_input_embeddings(embedding.whole())
     best = course.best
@@ -181,7 +185,7 @@ class _Dev:
 
 
 def _checkpoint(path: Path, task: Task, dev: _Dev | None, seed: int) -> Checkpoint:
-    settings = task.settings.model_dump(mode="json", exclude={"checkpoint"})
+    settings = task.settings.model_dump(mode="json", exclude={"checkpoint", "track"})
     rows = (task.ids, task.classes.tolist(), task.weights.tolist(), task.targets)
     judges = dev and (dev.ids, dev.classes, dev.labels)
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
@@ -189,11 +193,20 @@ def _checkpoint(path: Path, task: Task, dev: _Dev | None, seed: int) -> Checkpoi
     return Checkpoint(path, inputs, task.settings.checkpoint)
 
 
-def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, checkpoint: Checkpoint | None) -> Course:
+def _train(
+    task: Task,
+    dev: _Dev | None,
+    seed: int,
+    progress: Progress | None,
+    checkpoint: Checkpoint | None,
+    on_look: OnLook | None,
+) -> Course:
     """Run the steps and leave the best weights in the model."""
     settings = task.settings
     optimizer = adamw(task.model, settings)
     course = checkpoint.restore(task, optimizer) if checkpoint else Course()
+    if on_look and course.history:
+        on_look(tuple(course.history))
     per_batch = rows_per_side(settings.batch_size, task.lambdas)
     batches = draw_batches(task.targets, len(task.ids) - task.targets, per_batch=per_batch, seed=seed)
     for batch in islice(batches, course.step, settings.steps):
@@ -205,6 +218,8 @@ def _train(task: Task, dev: _Dev | None, seed: int, progress: Progress | None, c
             progress(course.step, course.losses[-1])
         if course.step % settings.evaluate_every == 0 or course.step == settings.steps:
             _look(task, dev, course)
+            if on_look:
+                on_look(tuple(course.history))
         if checkpoint:
             checkpoint.save_if_due(course, task, optimizer)
     if course.best and course.best.weights:
