@@ -4,6 +4,7 @@ A recipe says what the task is, where the pool comes from, which stages decide, 
 race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
 """
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -20,6 +21,8 @@ AS = "-as-"  # between an arm and what its documents serve as there
 USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
 Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
+UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher"}  # and those that are tables
 
 
 class _Settings(BaseModel):
@@ -217,6 +220,8 @@ class Train(_Settings):
     text: Text = Text()
     auxiliary: Auxiliary = Auxiliary()
     teacher: Teacher = Teacher()
+    # Who is told of each look at dev; like a checkpoint it decides nothing.
+    track: tuple[Literal["tensorboard", "wandb"], ...] = Field(default=(), exclude_if=lambda track: not track)
 
     @property
     def lambdas(self) -> tuple[float, float]:
@@ -256,6 +261,62 @@ class Race(_Settings):
         return arms
 
 
+class Tune(_Settings):
+    """A search on dev: ``trials`` for each arm, drawn by ``seed``.
+
+    Every other key is a setting of ``[train]``, or ``stage.parameter``, with what is searched of it: ``[low, high]``,
+    an interval with both ends, or ``{ choices = [...] }``. A quoted ``"ratio.budget"`` and a bare one are the same.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    trials: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def searched(self) -> dict[str, Any]:
+        """By name: ``[low, high]`` or ``{"choices": [...]}``."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            nested = isinstance(value, dict) and "choices" not in value
+            found |= {f"{name}.{key}": inner for key, inner in value.items()} if nested else {name: value}
+        return found
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        known = [field.alias or name for name, field in Train.model_fields.items() if name not in UNSEARCHED]
+        for name, value in self.searched.items():
+            if "." not in name and name not in known:
+                raise ValueError(
+                    f"{name!r} is no setting of [train] that can be searched; there are: {', '.join(known)}, and "
+                    'parameters of the recipe\'s stages, such as "ratio.budget"'
+                )
+            _check_range(name, value)
+        return self
+
+
+def _check_range(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        choices = value.get("choices")
+        if set(value) != {"choices"} or not isinstance(choices, list) or len(choices) < 2:
+            raise ValueError(f"{name} = {value!r}: choices are {{ choices = [...] }} with two or more")
+        if any(choices.count(choice) > 1 for choice in choices):
+            raise ValueError(f"{name}: choices = {choices!r} has one twice")
+        return
+    numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
+    if not numbers or len(value) != 2:
+        raise ValueError(f"{name} = {value!r}: an interval is [low, high]; single values are {{ choices = [...] }}")
+    if not (math.isfinite(value[0]) and math.isfinite(value[1]) and value[0] < value[1]):
+        raise ValueError(f"{name} = {value!r}: an interval goes from a lower number to a higher one, both finite")
+
+
 class Recipe(_Settings):
     name: str = Field(pattern=NAME)
     description: str = ""
@@ -268,6 +329,7 @@ class Recipe(_Settings):
     encoder: Encoder = Encoder()
     train: Train = Field(default_factory=lambda: Train.model_validate({}))
     race: Race = Race()
+    tune: Tune = Field(default_factory=Tune, exclude_if=lambda tune: tune == Tune())
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

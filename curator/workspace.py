@@ -33,6 +33,7 @@ from curator.vectors import Encoder, Texts, Vectors
 if TYPE_CHECKING:
     from curator.assessment import Assessment
     from curator.training import Classifier
+    from curator.tuning import Tuning
 
 
 class Workspace:
@@ -284,6 +285,22 @@ class Workspace:
     def races(self) -> list[str]:
         """Names of the finished races."""
         return sorted(path.parent.name for path in (self.root / "races").glob("*/record.json"))
+
+    def tune(
+        self, source: "Recipe | str | Path", *, data: str | Path | None = None, trials: int | None = None,
+        arms: Sequence[str] = ("mix",), command: str = "",
+    ) -> "Tuning":  # fmt: skip
+        """Search on dev for what ``[tune]`` of a recipe says, ``trials`` of them for each arm, or go on with a search.
+
+        No label of the test set is read. More trials than before are added to those that there are.
+        """
+        from curator.tuning import tune  # transformers takes seconds to import
+
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        return tune(
+            recipe_, self._workshop(recipe_, data), arms=tuple(arms), trials=trials, command=command,
+            progress=self._progress,
+        )  # fmt: skip
 
     # Models
 

@@ -11,10 +11,11 @@ from test_training import one_thread, tiny  # noqa: F401  fixtures
 from curator import Recipe, Workspace, probe
 from curator.errors import DataError, RecipeError, UnknownNameError, UsageError
 from curator.mix.union import StoredMix
-from curator.race import run as race_run
+from curator.race import fitting
 from curator.race.arms import choose_of
 from curator.race.statistics import score
 from curator.recipe import StageUse
+from curator.training import Served
 
 
 @pytest.fixture
@@ -64,13 +65,13 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
 
     damaged = race.directory / "runs" / "full-seed1.json"
     damaged.write_text(damaged.read_text().replace('"seed": 1', '"seed": 0'))
-    trained, fine_tune = [], race_run.fine_tune
+    trained, fine_tune = [], fitting.fine_tune
 
     def watched(*settings, **rest):
         trained.append(rest["seed"])
         return fine_tune(*settings, **rest)
 
-    monkeypatch.setattr(race_run, "fine_tune", watched)
+    monkeypatch.setattr(fitting, "fine_tune", watched)
     again = ws.race(recipe).record["runs"]
     assert trained == [1]  # the run whose file is not what was written
     timeless = [{name: value for name, value in run.items() if "seconds" not in name} for run in again]
@@ -83,7 +84,7 @@ def test_a_race_by_probe_is_softmax_regression_on_the_vectors(tmp_path, toy, rec
     recipe = recipe.model_copy(update={"stage": [twice]})
     ws = Workspace(tmp_path / "work", encoder=toy)
     assert sorted(set(ws.mix(recipe).frame()["weight"])) == [1, 2]
-    monkeypatch.setattr(race_run, "fine_tune", None)
+    monkeypatch.setattr(fitting, "fine_tune", None)
     raced = ws.race(recipe, probe=True)
     assert raced.directory.name == "race-probe"
     runs = {(run["arm"], run["seed"]): run for run in raced.record["runs"]}
@@ -166,14 +167,14 @@ def lines_of(path):
 
 
 def test_an_arm_that_fails_is_reported_and_the_others_finish(tmp_path, toy, recipe, monkeypatch):
-    true = race_run.fine_tune
+    true = fitting.fine_tune
 
     def fails_on_everything(settings, *, selected, **rest):
         if selected is not None and len(selected.texts) == 60:
             raise RuntimeError("out of memory")
         return true(settings, selected=selected, **rest)
 
-    monkeypatch.setattr(race_run, "fine_tune", fails_on_everything)
+    monkeypatch.setattr(fitting, "fine_tune", fails_on_everything)
     race = Workspace(tmp_path / "work", encoder=toy).race(recipe)
     errors = {(run["arm"], run["error"]) for run in race.record["runs"] if run["error"]}
     assert errors == {("full", "out of memory")}
@@ -227,7 +228,7 @@ def test_a_stored_mix_of_too_few_documents_is_an_arm_that_fails(tmp_path, toy, r
 
 
 def test_an_arm_that_is_no_stored_mix_is_refused_before_anything_is_trained(tmp_path, toy, recipe, monkeypatch):
-    monkeypatch.setattr(race_run, "fine_tune", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(fitting, "fine_tune", lambda *_, **__: pytest.fail("trained"))
     arms = {"arms": ["mix", "mix:nothing"], "seeds": 2, "evaluation": 20}
     with pytest.raises(UnknownNameError, match="no mix named 'nothing'"):
         Workspace(tmp_path / "work", encoder=toy).race(
@@ -282,13 +283,13 @@ def test_a_mix_keeps_what_serves_without_a_label_and_says_as_what(tmp_path, toy,
 
 
 def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch):
-    seen, fine_tune = {}, race_run.fine_tune
+    seen, fine_tune = {}, fitting.fine_tune
 
     def watched(*settings, **rest):
         seen[len(seen)] = (rest["selected"], rest["served"])
         return fine_tune(*settings, **rest)
 
-    monkeypatch.setattr(race_run, "fine_tune", watched)
+    monkeypatch.setattr(fitting, "fine_tune", watched)
     arms = ["mix", "mix-as-text", "random-as-auxiliary", "full-as-teacher", "target-only"]
     race = serving.model_copy(update={"race": serving.race.model_copy(update={"arms": arms})})
     ws = Workspace(tmp_path / "work", encoder=toy)
@@ -305,7 +306,7 @@ def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch)
         tuple(own["others"]["source_label"]),
     )
     assert set(served.sources) == {"others"}
-    assert seen[1] == (None, race_run.Served(text=tuple(frame["text"])))
+    assert seen[1] == (None, Served(text=tuple(frame["text"])))
     selected, served = seen[2]
     assert selected is None
     assert (served.text, served.teacher) == ((), ())
@@ -315,7 +316,7 @@ def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch)
     selected, served = seen[3]
     assert selected is None
     assert len(served.teacher) == 60 + 24 + 12
-    assert seen[4] == (None, race_run.Served())
+    assert seen[4] == (None, Served())
     runs = {run["arm"]: run for run in record["runs"] if run["seed"] == 0}
     assert {arm: sorted(runs[arm]["uses"]) for arm in arms} == {
         "mix": ["auxiliary", "text"],

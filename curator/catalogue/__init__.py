@@ -12,6 +12,7 @@
     mixes/<name>/                          mix.parquet, ledger.parquet, summary.json and lock.json, written last
     races/<name>/                          record.json and one file per finished run
     models/<name>/                         fine-tuned models in the hub's format
+    tunings/<name>/                        one file per arm with the trials of a search (see tuning/)
     trials/                                what probes of ratios said (see trials.py); lost with it is time alone
 
 A version is named by a hash of what it holds, so adding the same documents again changes nothing, and an older

@@ -1,4 +1,4 @@
-"""Commands that train: a model on a mix, its predictions, a race."""
+"""Commands that train: a model on a mix, its predictions, a search, a race."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import polars as pl
 import typer
 
 from curator.cli.app import Data, Json, app, open_workspace
-from curator.cli.terminal import print_report, print_rows, print_verdict, write_out
+from curator.cli.terminal import out, print_json, print_report, print_rows, print_table, print_verdict, write_out
 from curator.recipe import Recipe
 
 
@@ -50,6 +50,38 @@ def export_model(
     """Write a model as ONNX, checked against the model itself by onnxruntime."""
     with open_workspace() as ws:
         print_report(ws.export_model(model, directory), as_json)
+
+
+@app.command()
+def tune(
+    recipe: Path,
+    data: Data = None,
+    trials: Annotated[int | None, typer.Option(help="Of each arm; else as the recipe says, or 20.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="An arm of a race; may be given again. Else the mix.")] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="A recipe beside this one, with the best values of the mix, else of the first arm."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search settings of training and of stages on dev; the test set stays out of it."""
+    with open_workspace() as ws:
+        command = f"curator tune {recipe.name}" + (" --data DIR" if data else "")
+        command += (f" --trials {trials}" if trials else "") + "".join(f" --arm {name}" for name in arm or ())
+        found = ws.tune(recipe, data=data, trials=trials, arms=arm or ("mix",), command=command)
+        best = {name: trial and trial["values"] for name in found.arms for trial in [found.best(name)]}
+        written = found.write(recipe, write) if write else None
+        if as_json:
+            report = {"dev_documents": found.dev_documents, "best": best, "told": found.told()}
+            print_json(found.frame(), report | {"written": written and str(written)})
+            return
+        print_table(found.frame())
+        for line in found.told():
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+        for name in (name for name, values in best.items() if values is not None):
+            out.print(f"\n# the best of {name}\n{found.toml(name)}", markup=False, highlight=False, soft_wrap=True)
+        if written:
+            out.print(f"\nwritten: {written}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

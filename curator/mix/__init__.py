@@ -79,13 +79,18 @@ class Verification:
         return "\n".join(lines)
 
 
-def make(recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None = None) -> "Mix":
-    """Build a mix and store it under the recipe's name, or find it stored already from the same inputs."""
+def make(
+    recipe: Recipe, workshop: Workshop, *, seed: int = 0, task: Task | None = None, aside: Path | None = None
+) -> "Mix":
+    """Build a mix and store it under the recipe's name, or find it stored already from the same inputs.
+
+    One that is only tried goes into the folder ``aside``, and the name goes on meaning what it does.
+    """
     task = task or workshop.prepare(recipe, seed)
     plan = steps(task)
     name = recipe.name if seed == 0 else f"{recipe.name}-seed{seed}"
     made_from = inputs(task, plan, workshop.corpora.encoder_key())
-    home = workshop.corpora.catalogue.root / "mixes" / name
+    home = aside or workshop.corpora.catalogue.root / "mixes" / name
     directory = home / version(made_from)
     built = None
     if (directory / LOCK).exists():

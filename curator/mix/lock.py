@@ -65,9 +65,9 @@ def code() -> str:
 def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]:
     """Everything that decides which documents are chosen, as plain values."""
     return {
-        # training, racing and describing do not decide which documents are chosen
+        # training, racing, tuning and describing do not decide which documents are chosen
         "recipe": task.recipe.model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude={"train", "race", "description"}
+            mode="json", by_alias=True, exclude_none=True, exclude={"train", "race", "tune", "description"}
         ),
         "seed": task.seed,
         "labels": list(task.labels),

@@ -19,19 +19,23 @@ import polars as pl
 
 from curator.corpora import Corpora, Progress
 from curator.errors import CuratorError, DataError, UsageError
-from curator.files import is_sealed, read_json, write_sealed
+from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
+from curator.race.fitting import fit, served
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
-from curator.recipe import OF_MIX, USES, ZERO_SHOT, Recipe
-from curator.training import Examples, Served, code, evaluate, fine_tune, forget, planned
+from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
+from curator.training import Run, code, evaluate, forget, planned, tracked
+from curator.training.tracking import FOLDER as TRACKING
+from curator.training.tracking import require
 
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
+HISTORY = "history.json"  # there, too: its looks at dev
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ def run(
             f"a probe takes lambda from -1 to 0, and the recipe has {max(recipe.train.lambdas):g}: above 0 its loss "
             "has no least value; lower it, or race by fine-tuning"
         )
+    require(recipe.train)
     with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
         record = _record(recipe, workshop, directory, progress)
         record |= {"command": command, "smoke": smoke}
@@ -173,20 +178,12 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
-    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model."""
+    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model and its history."""
     task = workshop.prepare(recipe, 0)
     mix = make(recipe, workshop, task=task)
-    labelled = examples(mix.frame())
-    tuned = fine_tune(
-        recipe.train,
-        selected=labelled if len(labelled) else None,
-        target=examples(task.target.frame),
-        dev=examples(task.dev.frame) if len(task.dev) else None,
-        labels=task.labels,
-        seed=0,
-        served=served(mix.frame()),
-        checkpoint=directory / CHECKPOINT,
-    )
+    with tracked(recipe.train, _tracking(directory, "mix", task)) as on_look:
+        tuned = fit(recipe.train, task, mix.frame(), checkpoint=directory / CHECKPOINT, on_look=on_look)
+    write_json(directory / HISTORY, list(tuned.history))
     tuned.classifier.save(directory)
     forget(directory / CHECKPOINT)
     return {
@@ -257,27 +254,23 @@ def _place(directory: Path, arm: str, task: Task) -> Path:
     return directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
 
 
+def _tracking(directory: Path, arm: str, task: Task) -> Run:
+    config = {"recipe": task.recipe.name, "arm": arm, "seed": task.seed}
+    return Run(directory / TRACKING, task.recipe.name, _place(directory, arm, task).stem, config)
+
+
 def _train(
     arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
-    labelled, others = examples(documents), served(documents)
-    of = planned(settings, others)
+    of = planned(settings, served(documents))
 
     def part_of(number: int, loss: float) -> None:
         step(number * settings.steps // of, loss)
 
-    tuned = fine_tune(
-        settings,
-        selected=labelled if len(labelled) else None,
-        target=examples(task.target.frame),
-        dev=examples(task.dev.frame) if len(task.dev) else None,
-        labels=task.labels,
-        seed=task.seed,
-        served=others,
-        progress=part_of,
-        checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
-    )
+    kept = _place(directory, arm, task).with_suffix(CHECKPOINTS)
+    with tracked(settings, _tracking(directory, arm, task)) as on_look:
+        tuned = fit(settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look)
     if arm == "mix" and task.seed == 0:
         tuned.classifier.save(directory / "model")
     probabilities = tuned.classifier.predict(evaluation.texts)
@@ -294,24 +287,6 @@ def _train(
         "uses": tuned.uses,
         "error": None,
     }
-
-
-def examples(frame: pl.DataFrame) -> Examples:
-    """Documents as training examples, with their weights where they have any; not those that serve without a label."""
-    if "serves" in frame.columns:
-        frame = frame.filter(~pl.col("serves").is_in(list(USES)))
-    weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
-    return Examples(tuple(frame["text"].to_list()), tuple(frame["label"].to_list()), weights)
-
-
-def served(frame: pl.DataFrame) -> Served:
-    """The documents that serve without a label of the task."""
-    if "serves" not in frame.columns:
-        return Served()
-    texts = {use: tuple(frame.filter(serves=use)["text"]) for use in USES}
-    own = frame.filter(serves="auxiliary")
-    auxiliary = Examples(texts["auxiliary"], tuple(own["source_label"]))
-    return Served(texts["text"], auxiliary, tuple(own["corpus"]), texts["teacher"])
 
 
 def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
@@ -338,7 +313,7 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         arm,
         str(task.seed),
         task.recipe.race.by,
-        task.recipe.train.model_dump_json(exclude={"checkpoint"}),
+        task.recipe.train.model_dump_json(exclude=set(UNDECIDING)),
         *task.labels,
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,

@@ -5,7 +5,7 @@ tokenizers from disk or hub), embedding (the word vectors that a run can touch),
 prediction (batched inference), classifier (what comes out), onnx (the same for another runtime), scoring (any other
 classifier), metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the
 steps of one part of a run), preparation (what a body learns before), teaching (labels from a model), sides (the rows of
-a model), fine_tuning (all of it in order).
+a model), fine_tuning (all of it in order), tracking (who is told how it goes).
 """
 
 from curator.training.classifier import Classifier
@@ -17,8 +17,9 @@ from curator.training.metrics import evaluate
 from curator.training.onnx import export_onnx
 from curator.training.preparation import planned
 from curator.training.scoring import Scorer, scorer
+from curator.training.tracking import Run, tracked
 
 __all__ = [
-    "Classifier", "Examples", "FineTuned", "Scorer", "Served", "code", "evaluate", "export_onnx", "fine_tune", "forget",
-    "pairing_loss", "planned", "scorer",
+    "Classifier", "Examples", "FineTuned", "Run", "Scorer", "Served", "code", "evaluate", "export_onnx", "fine_tune",
+    "forget", "pairing_loss", "planned", "scorer", "tracked",
 ]  # fmt: skip

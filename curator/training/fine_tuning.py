@@ -19,7 +19,7 @@ from curator.training.classifier import Classifier
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
-from curator.training.loop import Dev, Progress, after, checkpoint_of, run_steps, seeded
+from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_pretrained, narrow, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
 from curator.training.sides import sides_of
@@ -62,6 +62,7 @@ def fine_tune(
     served: Served = NOTHING_SERVED,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    on_look: OnLook | None = None,
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
@@ -79,8 +80,10 @@ def fine_tune(
 
     ``checkpoint`` is a file that gets the state every ``settings.checkpoint`` seconds while this runs, with a file
     beside it for each part that is done: after a kill the same call goes on from there and ends in the same weights.
-    They are the caller's to ``forget``, once what came of the run is kept. Raises DataError for examples that cannot be
-    trained on, UsageError for a model that cannot be loaded and for a loss that is no longer a number.
+    They are the caller's to ``forget``, once what came of the run is kept. ``on_look`` is called after each look of the
+    last model with the whole history until then, and where a run goes on; what it raises ends the training. Raises
+    DataError for examples that cannot be trained on, UsageError for a model that cannot be loaded and for a loss that
+    is no longer a number.
     """
     started = time.perf_counter()
     labels, served = task_labels(labels), served.with_choice()
@@ -106,14 +109,14 @@ def fine_tune(
             )  # fmt: skip
         uses.setdefault("teacher", []).append({"round": number + 1, "dev_macro_f1": _score_of(teacher), **told})
         done += teacher.steps
-    tuned = fit(taught=taught, progress=after(progress, done), checkpoint=checkpoint, last=True)
+    tuned = fit(taught=taught, progress=after(progress, done), checkpoint=checkpoint, on_look=on_look, last=True)
     return replace(tuned, seconds=tuned.seconds + time.perf_counter() - started, uses=uses | tuned.uses)
 
 
 def _fit(
     settings: Train, *, target: Examples, selected: Examples | None, dev: Examples | None, labels: tuple[str, ...],
     seed: int, served: Served, body: Body | None, taught: Taught | None, progress: Progress | None,
-    checkpoint: Path | None, last: bool,
+    checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
 ) -> FineTuned:  # fmt: skip
     """One model. ``seconds`` are those of processes that were killed, alone."""
     beside = served if settings.auxiliary.place == "beside" and len(served.auxiliary) else NOTHING_SERVED
@@ -145,7 +148,7 @@ def _fit(
         )
         judges = Dev(dev_ids, dev_classes, labels) if dev else None
         kept = checkpoint_of(checkpoint, task, judges, seed) if checkpoint else None
-        course = run_steps(task, judges, seed, progress, kept, last=last)
+        course = run_steps(task, judges, seed, progress, kept, on_look=on_look, last=last)
         if embedding:
             model.set_input_embeddings(embedding.whole())
     best = course.best

@@ -1,7 +1,7 @@
 """The training loop: draws, steps, looks at dev, keeps the best."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from curator.hardware import Device
+from curator.recipe import UNDECIDING
 from curator.training.batches import draw_batches, rows_per_batch
 from curator.training.classifier import probabilities
 from curator.training.course import Best, Checkpoint, Course, digest, trained
@@ -22,6 +23,7 @@ from curator.training.steps import Task, adamw, take_step
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, float], None]
+OnLook = Callable[[Sequence[dict[str, Any]]], None]
 
 
 def after(progress: Progress | None, done: int) -> Progress | None:
@@ -50,7 +52,7 @@ class Dev:
 
 def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
     """The file that keeps the state of a run of ``task``."""
-    settings = task.settings.model_dump(mode="json", exclude={"checkpoint"})
+    settings = task.settings.model_dump(mode="json", exclude=set(UNDECIDING))
     tasks = task.tasks and [one.tolist() for one in task.tasks]
     rows = (type(task).__name__, task.ids, task.classes.tolist(), task.weights.tolist(), task.sides, task.share, tasks)
     judges = dev and (dev.ids, dev.classes, dev.labels)
@@ -60,8 +62,9 @@ def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpo
 
 
 def run_steps(
-    task: Task, dev: Dev | None, seed: int, progress: Progress | None, checkpoint: Checkpoint | None, *, last: bool
-) -> Course:
+    task: Task, dev: Dev | None, seed: int, progress: Progress | None, checkpoint: Checkpoint | None, *,
+    on_look: OnLook | None = None, last: bool,
+) -> Course:  # fmt: skip
     """Run the steps of a task and leave the best weights in its model.
 
     Unless this is the ``last`` part of a run, the checkpoint is there at the end, for the parts after it to go on from.
@@ -69,6 +72,8 @@ def run_steps(
     settings = task.settings
     optimizer = adamw(task.model, settings)
     course = checkpoint.restore(task, optimizer) if checkpoint else Course()
+    if on_look and course.history:
+        on_look(tuple(course.history))
     per_batch = rows_per_batch(settings.batch_size, task.lambdas, task.share)
     batches = draw_batches(*task.sides, per_batch=per_batch, seed=seed)
     for batch in islice(batches, course.step, settings.steps):
@@ -80,6 +85,8 @@ def run_steps(
             progress(course.step, course.losses[-1])
         if course.step % settings.evaluate_every == 0 or course.step == settings.steps:
             _look(task, dev, course)
+            if on_look:
+                on_look(tuple(course.history))
         if checkpoint:
             checkpoint.save_if_due(course, task, optimizer)
     if checkpoint and not last:

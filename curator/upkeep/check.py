@@ -25,6 +25,7 @@ REBUILD = "it is rebuilt from the lockfile"
 DROP = "the mix is dropped: curator mix, with its recipe, makes it again"
 UNTAGGED = "its tags are dropped: curator tag puts them on again"
 RACE = "curator race, with its recipe, makes it again"
+SEARCH = "it is removed: curator tune, with its recipe, searches again"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def check(catalogue: Catalogue) -> list[Damage]:
     Others may write meanwhile: what is on its way is no damage.
     """
     root, found = catalogue.root, dict[str, Damage]()
-    for part in (_corpora, _vectors, _shards_without_manifest, _derived, _mixes, _races):
+    for part in (_corpora, _vectors, _shards_without_manifest, _derived, _mixes, _races, _tunings):
         for path, remedy in part(root):
             what = GONE if not path.exists() else OLDER if is_older(path) else CHANGED
             damage = Damage(path.relative_to(root).as_posix(), what, remedy)
@@ -179,6 +180,11 @@ def _races(root: Path) -> Found:
     for home in folders(root / "races"):
         files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
         yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
+
+
+def _tunings(root: Path) -> Found:
+    for home in folders(root / "tunings"):
+        yield from ((path, SEARCH) for path in sorted(home.glob("[!.]*.json")) if not is_sealed(path))
 
 
 def _incomplete(look: Callable[[], Path | None]) -> Path | None:

@@ -105,6 +105,7 @@ class _Mender:
             ("mix pointer", self.mix_pointers),
             ("tags", self.tags),
             ("races", self.races),
+            ("tunings", self.caches),
         ]
 
     # Corpora
