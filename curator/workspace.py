@@ -1,14 +1,12 @@
 """The front door: a directory that holds corpora, vectors, mixes and races, and the verbs over them."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
@@ -19,8 +17,8 @@ from curator.calibration import Calibration, calibrate
 from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
-from curator.documents import Columns, Origin, read
-from curator.errors import CuratorWarning, UsageError
+from curator.documents import Columns, Origin
+from curator.errors import UnknownNameError, UsageError
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, StoredMix, Workshop, combine, listed, make
 from curator.nearest import Tools
@@ -298,26 +296,26 @@ class Workspace:
         self.last_report = train_on_mix(recipe_, self._workshop(recipe_, data), directory)
         return self.last_report
 
-    def predict(self, model: str | Path, origin: Origin, *, text: str | None = None) -> pl.DataFrame:
-        """``id, label, probability, text`` for each document, by a saved model.
+    def predict(
+        self, model: str | Path, origin: Origin, text: str | None = None, *, explain: int | None = None
+    ) -> pl.DataFrame:
+        """``id, label, probability, text`` for each document, by a saved model; texts that it cut are counted.
 
-        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced.
+        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced. With
+        ``explain``, ``neighbours`` are as many documents of the mix that the model was trained on, those nearest to
+        each: a list of structures ``corpus, id, label, similarity, text``, the nearest first. Raises DataError for a
+        model that does not know its mix, WorkspaceError where the mix is gone from this workspace or has changed.
         """
+        from curator.models import beside, predict  # transformers takes seconds to import
+
+        if explain is not None and explain < 1:
+            raise UsageError(f"explain = {explain}: how many documents to show beside each, at least 1")
         classifier = self._classifier(model)
-        batches = list(read(origin, corpus="input", columns=Columns(text=text)))
-        frame = pl.concat([batch.frame.select("id", "text") for batch in batches])
-        rejected = [reject for batch in batches for reject in batch.rejects]
-        if rejected:
-            first = rejected[0]
-            told = f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}"
-            warnings.warn(told, CuratorWarning, stacklevel=2)
-        probabilities = classifier.predict(frame["text"].to_list())
-        best = probabilities.argmax(axis=1)
-        self.last_report = {"documents": len(frame), "rejects": len(rejected), "labels": list(classifier.labels)}
-        return frame.with_columns(
-            pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
-            pl.Series("probability", probabilities[np.arange(len(best)), best]),
-        ).select("id", "label", "probability", "text")
+        trained = None if explain is None else beside(classifier.trained_on, f"the model {model}", self._corpora)
+        frame, self.last_report = predict(
+            classifier, origin, Columns(text=text), trained=trained, k=explain or 0, progress=self._progress
+        )
+        return frame
 
     def export_model(self, model: str | Path, directory: str | Path) -> dict[str, Any]:
         """A saved model as ``model.onnx`` with its tokenizer and labels, checked against the model by onnxruntime.
@@ -333,8 +331,13 @@ class Workspace:
         """That of a directory, or of a recipe's name: one that was trained, else one that was raced."""
         from curator.training import Classifier  # transformers takes seconds to import
 
-        named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
-        return Classifier.load(next((path for path in named if (path / "curator.json").is_file()), Path(model)))
+        name = str(model)
+        named = (self.root / "models" / name, self.root / "races" / name / "model", Path(model))
+        found = next((path for path in named if (path / "curator.json").is_file()), Path(model))
+        if not found.exists():
+            kept = (*self.root.glob("models/*/curator.json"), *self.root.glob("races/*/model/curator.json"))
+            raise UnknownNameError("model", name, {path.relative_to(self.root).parts[1] for path in kept})
+        return Classifier.load(found)
 
     # Upkeep
 

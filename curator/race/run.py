@@ -24,6 +24,7 @@ from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
+from curator.models import check_place, keep
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import probed, vectors_digest
@@ -171,7 +172,8 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
-    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model."""
+    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model with its card."""
+    check_place(directory)
     task = workshop.prepare(recipe, 0)
     mix = make(recipe, workshop, task=task)
     tuned = fine_tune(
@@ -183,7 +185,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         seed=0,
         checkpoint=directory / CHECKPOINT,
     )
-    tuned.classifier.save(directory)
+    keep(tuned, directory, mix, task)
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return {
         "model": str(directory),
@@ -225,7 +227,7 @@ def _run(
         if task.recipe.race.by == "probe":
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
-            values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
+            values |= _train(arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {
@@ -247,7 +249,7 @@ def _place(directory: Path, arm: str, task: Task) -> Path:
 
 
 def _train(
-    arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
+    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     tuned = fine_tune(
@@ -261,7 +263,7 @@ def _train(
         checkpoint=_place(directory, arm, task).with_suffix(CHECKPOINTS),
     )
     if arm == "mix" and task.seed == 0:
-        tuned.classifier.save(directory / "model")
+        keep(tuned, directory / "model", mix, task)
     probabilities = tuned.classifier.predict(evaluation.texts)
     scores = evaluate(evaluation.truth, probabilities, task.labels)
     return {

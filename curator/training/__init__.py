@@ -2,9 +2,9 @@
 
 Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
 tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
-prediction (batched inference), classifier (what comes out), onnx (the same for another runtime), scoring (any other
-classifier), metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), fine_tuning
-(the loop that puts them together).
+prediction (batched inference), trained_on (what a model remembers of its mix), classifier (what comes out), onnx (the
+same for another runtime), scoring (any other classifier), metrics (what it scores), steps (one step), course (how far a
+run is, in memory and on disk), fine_tuning (the loop that puts them together).
 """
 
 from curator.training.classifier import Classifier
@@ -15,8 +15,9 @@ from curator.training.loss import pairing_loss
 from curator.training.metrics import evaluate
 from curator.training.onnx import export_onnx
 from curator.training.scoring import Scorer, scorer
+from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
 __all__ = [
-    "Classifier", "Examples", "FineTuned", "Scorer", "code", "evaluate", "export_onnx", "fine_tune", "pairing_loss",
-    "scorer",
+    "CARD", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Scorer", "TrainedOn", "code", "evaluate", "export_onnx",
+    "fine_tune", "pairing_loss", "scorer",
 ]  # fmt: skip
