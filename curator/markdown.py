@@ -1,7 +1,9 @@
 """Markdown that shows what it is given: texts that render as themselves, and tables of them."""
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def escape(text: object) -> str:
@@ -16,3 +18,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: Sequence[int
     rule = ["---" if i in text else "---:" for i in range(len(head))]
     lines = [[escape(cell) for cell in head], rule, *([escape(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def front_matter(values: Mapping[str, Any]) -> str:
+    """What the hub reads before a card: YAML of the values that there are. JSON is YAML, so each is written as that."""
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=True)}" for name, value in values.items() if value]
+    return "\n".join(["---", *lines, "---"])

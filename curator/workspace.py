@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
@@ -315,20 +314,26 @@ class Workspace:
         self.last_report = train_on_mix(recipe_, self._workshop(recipe_, data), directory)
         return self.last_report
 
-    def predict(self, model: str | Path, origin: Origin, *, text: str | None = None) -> pl.DataFrame:
-        """``id, label, probability, text`` for each document, by a saved model.
+    def predict(
+        self, model: str | Path, origin: Origin, text: str | None = None, *, explain: int | None = None
+    ) -> pl.DataFrame:
+        """``id, label, probability, text`` for each document, by a saved model; texts that it cut are counted.
 
-        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced.
+        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced. With
+        ``explain``, ``neighbours`` are as many documents of the mix that the model was trained on, those nearest to
+        each: a list of structures ``corpus, id, label, similarity, text``, the nearest first. Raises DataError for a
+        model that does not know its mix, WorkspaceError where the mix is gone from this workspace or has changed.
         """
+        from curator.models import beside, predict  # transformers takes seconds to import
+
+        if explain is not None and explain < 1:
+            raise UsageError(f"explain = {explain}: how many documents to show beside each, at least 1")
         classifier = self._classifier(model)
-        frame, rejects = whole(origin, text=text)
-        probabilities = classifier.predict(frame["text"].to_list())
-        best = probabilities.argmax(axis=1)
-        self.last_report = {"documents": len(frame), "rejects": rejects, "labels": list(classifier.labels)}
-        return frame.with_columns(
-            pl.Series("label", [classifier.labels[i] for i in best], dtype=pl.String),
-            pl.Series("probability", probabilities[np.arange(len(best)), best]),
-        ).select("id", "label", "probability", "text")
+        trained = None if explain is None else beside(classifier.trained_on, f"the model {model}", self._corpora)
+        frame, self.last_report = predict(
+            classifier, origin, Columns(text=text), trained=trained, k=explain or 0, progress=self._progress
+        )
+        return frame
 
     def assess(
         self,
@@ -382,16 +387,13 @@ class Workspace:
         """That of a directory, or of a recipe's name: one that was trained, else one that was raced."""
         from curator.training import Classifier  # transformers takes seconds to import
 
-        named = (self.root / "models" / str(model), self.root / "races" / str(model) / "model")
+        name = str(model)
+        named = (self.root / "models" / name, self.root / "races" / name / "model", Path(model))
         found = next((path for path in named if (path / "curator.json").is_file()), Path(model))
         if not found.exists():
-            raise UnknownNameError("model", str(model), self._models())
+            kept = (*self.root.glob("models/*/curator.json"), *self.root.glob("races/*/model/curator.json"))
+            raise UnknownNameError("model", name, {path.relative_to(self.root).parts[1] for path in kept})
         return Classifier.load(found)
-
-    def _models(self) -> set[str]:
-        """Names of the models that were trained or raced."""
-        trained = {path.parent.name for path in (self.root / "models").glob("*/curator.json")}
-        return trained | {path.parent.parent.name for path in (self.root / "races").glob("*/model/curator.json")}
 
     # Upkeep
 

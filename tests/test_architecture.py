@@ -13,8 +13,8 @@ PACKAGE = Path(curator.__file__).parent
 ORDER = (
     "errors", "files", "markdown", "hardware", "recipe", "documents", "vectors", "encoder", "training", "catalogue",
     "relation", "neighbours", "probe", "trials", "calibration", "indexes", "brought", "origins", "corpora", "session",
-    "nearest", "statements", "functions", "stages", "certificates", "mix", "upkeep", "race", "assessment", "tuning",
-    "report", "results", "estimate", "demo", "workspace", "cli",
+    "nearest", "statements", "functions", "stages", "certificates", "mix", "models", "upkeep", "race", "assessment",
+    "tuning", "report", "results", "estimate", "demo", "workspace", "cli",
 )  # fmt: skip
 
 ONLY_IN = {

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,17 @@ import polars as pl
 import typer
 
 from curator.cli.app import Data, Json, app, open_workspace
-from curator.cli.terminal import out, print_json, print_report, print_rows, print_table, print_verdict, write_out
+from curator.cli.terminal import (
+    out,
+    print_explained,
+    print_json,
+    print_report,
+    print_rows,
+    print_table,
+    print_verdict,
+    write_out,
+)  # fmt: skip
+from curator.errors import CuratorWarning
 from curator.recipe import Recipe
 
 
@@ -32,13 +43,35 @@ def predict(
         Path | None, typer.Argument(help="A file of documents; without one, lines of standard input.")
     ] = None,
     text: Annotated[str | None, typer.Option(help="Column with the text.")] = None,
+    explain: Annotated[
+        int | None, typer.Option(metavar="K", help="Show the K nearest documents of the mix it was trained on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Label and probability for each document of a file, or each line of standard input."""
     with open_workspace() as ws:
-        lines = None if file else [line.rstrip("\n") for line in sys.stdin if line.strip()]
-        rows = ws.predict(model, pl.DataFrame({"text": lines}) if lines is not None else file, text=text)
-        print_rows(rows, ws.last_report, as_json)
+        origin = file if file else pl.DataFrame({"text": _lines()}, {"text": pl.String})
+        rows = ws.predict(model, origin, text=text if file else None, explain=explain)
+        if explain and not as_json:
+            print_explained(rows)
+        else:
+            print_rows(rows, ws.last_report, as_json)
+
+
+def _lines() -> list[str]:
+    """The lines of standard input that hold something; a warning counts those that are no UTF-8."""
+    lines, bad = [], list[int]()
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        try:
+            lines.append(raw.decode("utf8").rstrip("\r\n"))
+        except UnicodeDecodeError:
+            bad.append(number)
+    if bad:
+        told = (
+            f"{len(bad):,} lines of standard input are no UTF-8 and were set aside, the first of them line {bad[0]:,}"
+        )
+        warnings.warn(told, CuratorWarning, stacklevel=2)
+    return [line for line in lines if line.strip()]
 
 
 @app.command("export-model")

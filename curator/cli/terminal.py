@@ -191,6 +191,26 @@ def _cell(value: Any, null: str) -> str:
     return text if len(text) <= 160 else text[:159] + "…"
 
 
+def print_explained(frame: pl.DataFrame) -> None:
+    """Predictions with documents of the model's mix: each document, and under it a line for each of its neighbours."""
+    for row in frame.iter_rows(named=True):
+        told = f"{_cell(row['label'], '')}  {row['probability']:.3f}  {_cell(row['id'], '')}"
+        out.print(Text(told, "bold"), Text(f"\n  {_cell(row['text'], '')}"), sep="", soft_wrap=not out.is_terminal)
+        near = [(one["label"], f"{one['corpus']}:{one['id']}") for one in row["neighbours"]]
+        columns = [_padded([_cell(cell, "") for cell in cells]) for cells in zip(*near, strict=True)]
+        for one, *cells in zip(row["neighbours"], *columns, strict=True):
+            line = Text("  ".join([f"    {one['similarity']:.3f}", *cells, _cell(one["text"], "")]))
+            if out.is_terminal:
+                line.truncate(out.width, overflow="ellipsis")
+            out.print(line, soft_wrap=True)
+
+
+def _padded(cells: list[str]) -> list[str]:
+    """Cells of one width."""
+    width = max(map(cell_len, cells))
+    return [cell + " " * (width - cell_len(cell)) for cell in cells]
+
+
 def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
     """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points."""
     table = Table(box=None, header_style="bold", pad_edge=False)

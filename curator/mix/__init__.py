@@ -152,6 +152,10 @@ class Mix:
         return str(self.lock["name"])
 
     @property
+    def version(self) -> str:
+        return self._directory.name
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """What its name is tagged with, in order; every version of it has these."""
         return tags_of(self._directory.parent)
@@ -332,6 +336,11 @@ class Mix:
     def licences(self) -> dict[str, str | None]:
         """The licence of each source in the pool: what the recipe says, else what the corpus was added with."""
         return licences(self.lock, self._workshop.corpora.catalogue)
+
+    def target_licence(self) -> str | None:
+        """What the corpus of the task's examples was added with."""
+        entry = next(entry for entry in self.lock["corpora"] if entry["role"] == "target")
+        return self._workshop.corpora.catalogue.licence(entry["corpus"])
 
     def export(self, path: str | Path) -> Path:
         """Write the documents to a .jsonl, .csv or .parquet file, with the lockfile beside it; any other path is a

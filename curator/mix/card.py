@@ -1,12 +1,11 @@
 """The card of a mix that is exported as a dataset: what the hub reads, what the sources are, how it was made."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from curator.markdown import escape, table
+from curator.markdown import escape, front_matter, table
 from curator.mix.explain import shorten
 from curator.mix.summary import told
 
@@ -37,18 +36,17 @@ def card(
 
     Whatever a person or a file named is escaped: it renders as itself.
     """
-    counts = dict(mix.group_by("corpus").len().iter_rows())
     blocks = [
-        _front(lock, len(mix), [licences.get(name) for name in counts], tags),
+        _front(lock, mix, licences, tags),
         f"# {escape(lock['name'])}",
         f"{len(mix):,} documents that curator chose from {summary['pool']:,}.",
         "## Sources",
-        _sources(summary["sources"], counts, licences),
+        sources(summary["sources"], mix, licences),
         "## Sources and labels",
-        _composition(mix),
+        composition(mix),
         "## How it was made",
-        _stages(lock, summary),
-        _facts(lock, summary),
+        stages(lock, summary),
+        facts(lock, summary, "lock.json"),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -64,19 +62,23 @@ def hub_licence(licence: str | None) -> str:
     return unnumbered if unnumbered in {"odbl", "odc-by", "pddl", "gfdl"} and number[:1].isdigit() else "other"
 
 
-def _front(lock: Mapping[str, Any], documents: int, licences: Iterable[str | None], tags: Iterable[str]) -> str:
-    """What the hub reads. JSON is YAML, so every value is written as that."""
-    names = sorted({hub_licence(licence) for licence in licences})
-    values = {
-        "license": names[0] if len(names) == 1 else names,
-        "language": _languages(lock),
-        "task_categories": ["text-classification"],
-        "size_categories": [size_category(documents)],
-        "tags": ["curator", *sorted(set(tags) - {"curator"})],
-        "configs": [{"config_name": "default", "data_files": "*.arrow"}],
-    }
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=True)}" for name, value in values.items() if value]
-    return "\n".join(["---", *lines, "---"])
+def _front(lock: Mapping[str, Any], mix: pl.DataFrame, licences: Mapping[str, str | None], tags: Iterable[str]) -> str:
+    names = hub_licences(mix, licences)
+    return front_matter(
+        {
+            "license": names[0] if len(names) == 1 else names,
+            "language": languages(lock),
+            "task_categories": ["text-classification"],
+            "size_categories": [size_category(len(mix))],
+            "tags": ["curator", *sorted(set(tags) - {"curator"})],
+            "configs": [{"config_name": "default", "data_files": "*.arrow"}],
+        }
+    )
+
+
+def hub_licences(mix: pl.DataFrame, licences: Mapping[str, str | None]) -> list[str]:
+    """The hub's names for the licences of the sources that a mix has documents of."""
+    return sorted({hub_licence(licences.get(name)) for name in mix["corpus"].unique()})
 
 
 def size_category(documents: int) -> str:
@@ -84,17 +86,17 @@ def size_category(documents: int) -> str:
     return next((name for power, name in enumerate(SIZES) if documents < 1000 * 10**power), "n>1T")
 
 
-def _languages(lock: Mapping[str, Any]) -> list[str]:
+def languages(lock: Mapping[str, Any]) -> list[str]:
     """The languages that a stage kept to; none where no stage looked."""
     kept = [stage["parameters"]["keep"] for stage in lock["stages"] if stage["name"].partition("_")[0] == "language"]
     return sorted({code.strip() for code in kept[-1].split(",")} - {""}) if kept else []
 
 
-def _sources(
-    sources: Sequence[Mapping[str, Any]], counts: Mapping[str, int], licences: Mapping[str, str | None]
-) -> str:
+def sources(rows: Sequence[Mapping[str, Any]], mix: pl.DataFrame, licences: Mapping[str, str | None]) -> str:
+    """A table of a summary's sources, those of the pool: licence, origin, and how many documents of each are here."""
+    counts = dict(mix.group_by("corpus").len().iter_rows())
     head = ["Source", "Licence", "Read from", "Version", "Documents here", "Of the pool's"]
-    rows = [
+    cells = [
         [
             source["name"],
             licences.get(source["name"]) or UNKNOWN,
@@ -103,19 +105,21 @@ def _sources(
             f"{counts.get(source['name'], 0):,}",
             f"{source['documents']:,}",
         ]
-        for source in sources
+        for source in rows
         if source["role"] == "pool"
     ]
-    return table(head, rows, text=(0, 1, 2, 3))
+    return table(head, cells, text=(0, 1, 2, 3))
 
 
-def _composition(mix: pl.DataFrame) -> str:
+def composition(mix: pl.DataFrame) -> str:
+    """A table of how many documents of each source and label there are."""
     counts = mix.group_by("source", "label").len().sort("source", "label", nulls_last=True)
     rows = [["" if name is None else name for name in row[:2]] + [f"{row[2]:,}"] for row in counts.iter_rows()]
     return table(["Source", "Label", "Documents"], rows, text=(0, 1))
 
 
-def _stages(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+def stages(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """A table of the stages: their parameters, what they saw and what they kept."""
     parameters = {stage["name"]: stage["parameters"] for stage in lock["stages"]}
     rows = [
         [
@@ -131,9 +135,10 @@ def _stages(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     return table(["Stage", "With", "Saw", "Kept"], rows, text=(0, 1))
 
 
-def _facts(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+def facts(lock: Mapping[str, Any], summary: Mapping[str, Any], lockfile: str) -> str:
+    """A list of what else there is to know; ``lockfile`` is the name under which that lies beside the card."""
     target = next(source for source in summary["sources"] if source["role"] == "target")
-    facts = [
+    lines = [
         f"The task: {target['documents']:,} examples of {target['name']} ({target['origin']}, version "
         f"{target['version']}); labels: {', '.join(lock['labels'])}",
         f"Seed {lock['seed']}; made {lock['created']} by curator {lock['versions'].get('curator', UNKNOWN)}",
@@ -141,6 +146,6 @@ def _facts(lock: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         f"SHA-256 of the documents' keys, labels and weights: {lock['ids_sha256']}",
         *told(dict(summary)),
         *summary["warnings"],
-        "lock.json says all of it: the recipe, the SQL of each stage, the versions of sources and libraries",
+        f"{lockfile} says all of it: the recipe, the SQL of each stage, the versions of sources and libraries",
     ]
-    return "\n".join(f"- {escape(fact)}." for fact in facts)
+    return "\n".join(f"- {escape(fact)}." for fact in lines)

@@ -24,6 +24,7 @@ from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
+from curator.models import check_place, keep
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.fitting import fit, served
@@ -178,13 +179,14 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
 
 def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[str, Any]:
-    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model and its history."""
+    """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model, card and history."""
+    check_place(directory)
     task = workshop.prepare(recipe, 0)
     mix = make(recipe, workshop, task=task)
     with tracked(recipe.train, _tracking(directory, "mix", task)) as on_look:
         tuned = fit(recipe.train, task, mix.frame(), checkpoint=directory / CHECKPOINT, on_look=on_look)
     write_json(directory / HISTORY, list(tuned.history))
-    tuned.classifier.save(directory)
+    keep(tuned, directory, mix, task)
     forget(directory / CHECKPOINT)
     return {
         "model": str(directory),
@@ -233,7 +235,7 @@ def _run(
         elif by_vectors:
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
-            values |= _train(arm, task, documents, evaluation=evaluation, directory=directory, step=step)
+            values |= _train(arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step)
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {
@@ -260,7 +262,7 @@ def _tracking(directory: Path, arm: str, task: Task) -> Run:
 
 
 def _train(
-    arm: str, task: Task, documents: pl.DataFrame, *, evaluation: Evaluation, directory: Path, step: Step
+    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step
 ) -> dict[str, Any]:
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     of = planned(settings, served(documents))
@@ -272,7 +274,7 @@ def _train(
     with tracked(settings, _tracking(directory, arm, task)) as on_look:
         tuned = fit(settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look)
     if arm == "mix" and task.seed == 0:
-        tuned.classifier.save(directory / "model")
+        keep(tuned, directory / "model", mix, task)
     probabilities = tuned.classifier.predict(evaluation.texts)
     scores = evaluate(evaluation.truth, probabilities, task.labels)
     return {

@@ -210,6 +210,11 @@ def _from_pretrained(
         except (OSError, ValueError, SafetensorError) as error:
             if "safetensors" in str(error) and not Path(name).is_dir():
                 hint = CONVERT.format(name=name, out=name.rpartition("/")[2] + "-safetensors")
+            elif Path(name).is_dir():
+                hint = (
+                    "its config.json or its weights are not whole, or of a kind that transformers does not know; copy "
+                    "it again from where it came, or train it again"
+                )
             else:
                 hint = "give 'embedded', a directory with a model, or a hub name (which needs the network or its cache)"
             raise UsageError(f"the model {name!r} could not be loaded: {_first_line(error)}\n{hint}") from error

@@ -1,0 +1,92 @@
+"""Labels for documents, by a saved classifier, piece by piece."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curator.corpora import Progress
+from curator.documents import Columns, Origin, Reject, read
+from curator.errors import CuratorWarning
+from curator.models.beside import COLUMN, Beside
+from curator.training import Classifier
+
+PIECE = 4096  # documents at a time: what is held of them beside their texts, and what the progress is told by
+
+
+def predict(
+    classifier: Classifier,
+    origin: Origin,
+    columns: Columns,
+    *,
+    trained: Beside | None = None,
+    k: int = 0,
+    progress: Progress | None = None,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """``id, label, probability, text`` for each document of an origin, in its order, and the report.
+
+    With ``trained``, its ``k`` documents nearest to each as ``neighbours``. The report counts
+    ``documents``, ``rejects`` and texts that the model ``truncated``; a CuratorWarning is raised where there are some,
+    and where there is no document.
+    """
+    documents, rejects = _documents(origin, columns)
+    parts, cut, cut_for_encoder = [_part(classifier, documents.clear(), trained, k)[0]], 0, 0
+    for start in range(0, len(documents), PIECE):
+        if progress and len(documents) > PIECE:  # else it is soon done
+            progress("predicting", start, len(documents))
+        part, truncated, of_encoder = _part(classifier, documents.slice(start, PIECE), trained, k)
+        parts.append(part)
+        cut, cut_for_encoder = cut + truncated, cut_for_encoder + of_encoder
+    _warn(len(documents), rejects, cut, classifier.settings.max_length)
+    report = {
+        "documents": len(documents),
+        "rejects": len(rejects),
+        "truncated": cut,
+        "labels": list(classifier.labels),
+        **({"explained": trained.report(k, cut_for_encoder)} if trained else {}),
+    }
+    return pl.concat(parts), report
+
+
+def _documents(origin: Origin, columns: Columns) -> tuple[pl.DataFrame, list[Reject]]:
+    """``id, text`` of all documents, and what could not be read; a batch's other columns go as it comes."""
+    frames, rejects = [pl.DataFrame(schema={"id": pl.String, "text": pl.String})], list[Reject]()
+    for batch in read(origin, corpus="input", columns=columns):
+        frames.append(batch.frame.select("id", "text"))
+        rejects += batch.rejects
+    return pl.concat(frames), rejects
+
+
+def _part(
+    classifier: Classifier, documents: pl.DataFrame, trained: Beside | None, k: int
+) -> tuple[pl.DataFrame, int, int]:
+    """The rows of some documents, and how many of them the model and the encoder cut."""
+    texts = documents["text"].to_list()
+    probabilities, cut = classifier.judge(texts)
+    best = probabilities.argmax(axis=1)
+    labels = [classifier.labels[column] for column in best]
+    columns = [
+        documents["id"],
+        pl.Series("label", labels, pl.String),
+        pl.Series("probability", probabilities[np.arange(len(best)), best]),
+        documents["text"],
+    ]
+    if trained is None:
+        return pl.DataFrame(columns), len(cut), 0
+    neighbours, truncated = trained.nearest(texts, k)
+    return pl.DataFrame([*columns, neighbours.cast(COLUMN)]), len(cut), truncated
+
+
+def _warn(documents: int, rejects: Sequence[Reject], cut: int, length: int) -> None:
+    if rejects:
+        file, line, reason, _ = rejects[0]
+        place = file if line is None else f"{file}:{line}"
+        told = f"{len(rejects):,} rows could not be read; the first: {place}: {reason}"
+        warnings.warn(told, CuratorWarning, stacklevel=4)
+    if not documents:
+        warnings.warn("the input has no documents: nothing was predicted", CuratorWarning, stacklevel=4)
+    if cut:
+        told = f"{cut:,} of {documents:,} texts are longer than the {length} tokens that the model reads and were cut"
+        warnings.warn(told, CuratorWarning, stacklevel=4)
