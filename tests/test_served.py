@@ -96,7 +96,6 @@ def test_the_loss_is_that_of_transformers(tiny, monkeypatch):  # noqa: F811
         labels = torch.full(tokens.shape, -100)
         labels[hidden] = truth
         terms.append((task.model(input_ids=tokens, attention_mask=mask, labels=labels).loss.item(), len(truth)))
-    assert len(terms) == 2  # parts of similar length
     assert found == pytest.approx(sum(loss * count for loss, count in terms) / sum(n for _, n in terms), rel=1e-5)
 
 
@@ -168,7 +167,7 @@ def test_the_contrast_is_equation_1(tiny):  # noqa: F811
     embed = task._vectors
     object.__setattr__(task, "_vectors", lambda ids: seen.append(embed(ids)) or seen[-1])
     sum(task.losses(Batch(rows, []), 1)).backward()
-    assert not torch.allclose(seen[0], seen[2])  # two draws of dropout of the first part
+    assert not torch.allclose(seen[0], seen[1])  # two draws of dropout
 
 
 def test_contrast_leaves_the_texts_apart(tiny):  # noqa: F811

@@ -2,11 +2,11 @@
 
 Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
 tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
-prediction (batched inference), trained_on (what a model remembers of its mix), classifier (what comes out), onnx (the
-same for another runtime), scoring (any other classifier), metrics (what it scores), steps (one step), course (how far a
-run is, in memory and on disk), loop (the steps of one part of a run), preparation (what a body learns before), teaching
-(labels from a model), sides (the rows of a model), fine_tuning (all of it in order), tracking (who is told how it
-goes).
+unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on (what a model
+remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
+metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the steps of one
+part of a run), preparation (what a body learns before), teaching (labels from a model), sides (the rows of a model),
+fine_tuning (all of it in order), tracking (who is told how it goes).
 """
 
 from curator.training.classifier import Classifier

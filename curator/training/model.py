@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from curator.errors import DataError, UsageError
 from curator.hardware import decide
+from curator.training.dropout import drop_leanly
 
 TOKENISE_ROWS = 1024  # texts handed to the tokenizer at a time: what it returns is many times the token ids
 
@@ -220,6 +221,8 @@ def _from_pretrained(
             raise UsageError(f"the model {name!r} could not be loaded: {_first_line(error)}\n{hint}") from error
     # the unbound method: transformers' own wrapper checks for quantised models and hides the types
     nn.Module.to(model, device)
+    if device == "cpu":
+        drop_leanly(model)
     return model, info
 
 

@@ -21,6 +21,7 @@ from curator.training.loop import Progress, after, checkpoint_of, run_steps, see
 from curator.training.model import load_masked, load_pretrained, tokenise, word_embedding
 from curator.training.prediction import mixed, padded
 from curator.training.steps import Task, parts_of
+from curator.training.unpadded import Layout, is_supported, run
 
 KEPT, REPLACED = 0.1, 0.1  # of the hidden words, those that stay as they are and those that another stands for
 
@@ -189,7 +190,7 @@ class MaskedWords(Task):
         total = sum(int(hidden.sum()) for *_, hidden, _ in parts)
         with mixed(self.model, self.precision):
             for tokens, mask, hidden, truth in parts:
-                logits = _logits_at(self.model, tokens, mask, hidden)
+                logits = _logits_at(self.model, tokens, mask, hidden, int(self.tokenizer.pad_token_id))
                 yield functional.cross_entropy(logits.float(), truth, reduction="sum") / max(total, 1)
 
     def _hidden(self, texts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -208,16 +209,26 @@ class MaskedWords(Task):
         return tokens.to(device), mask.to(device), hidden.to(device), truth.to(device)
 
 
-def _logits_at(model: PreTrainedModel, tokens: Tensor, mask: Tensor, places: Tensor) -> Tensor:
-    """Logits (places, vocabulary) at some places alone: of a small model the head is more than half of the work."""
+def _logits_at(model: PreTrainedModel, tokens: Tensor, mask: Tensor, places: Tensor, filler: int) -> Tensor:
+    """Logits (places, vocabulary) at some places alone: of a small model the head is more than half of the work.
+
+    Rows come from the shortest to the longest.
+    """
+    at = places
 
     def chosen(_: torch.nn.Module, __: Any, output: Any) -> Any:
-        output["last_hidden_state"] = output["last_hidden_state"][places].unsqueeze(0)
+        output["last_hidden_state"] = output["last_hidden_state"][at].unsqueeze(0)
         return output
 
     handle = model.base_model.register_forward_hook(chosen)
     try:
-        logits: Tensor = model(input_ids=tokens, attention_mask=mask).logits[0]
+        if is_supported(model):
+            ids = [row[own].tolist() for row, own in zip(tokens, mask.bool(), strict=True)]
+            layout = Layout.of(ids, model.device)
+            at = functional.pad(places[mask.bool()], (0, layout.filler)).unsqueeze(0)
+            logits: Tensor = run(model, ids, layout, filler, first=False).logits[0]
+        else:
+            logits = model(input_ids=tokens, attention_mask=mask).logits[0]
     finally:
         handle.remove()
     return logits
@@ -241,7 +252,15 @@ class Contrast(Task):
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
         """(n, dimension) float32, of length one."""
-        tokens, mask = (part.to(self.model.device) for part in padded(self.tokenizer, ids))
-        states = self.model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
-        counted = mask.unsqueeze(-1)
-        return functional.normalize((states * counted).sum(dim=1) / counted.sum(dim=1), dim=1)
+        body = self.model.base_model
+        if is_supported(body):
+            layout = Layout.of(ids, self.model.device)
+            states = run(body, ids, layout, int(self.tokenizer.pad_token_id), first=False).last_hidden_state[0].float()
+            sizes = torch.tensor([len(ids[row]) for row in layout.order], device=states.device)
+            owner = torch.arange(len(ids), device=states.device).repeat_interleave(sizes)
+            sums = states.new_zeros(len(ids), states.shape[1]).index_add(0, owner, states[: len(owner)])[layout.given]
+        else:
+            tokens, mask = (part.to(self.model.device) for part in padded(self.tokenizer, ids))
+            states = body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+            sums = (states * mask.unsqueeze(-1)).sum(dim=1)
+        return functional.normalize(sums, dim=1)  # the mean has the same direction

@@ -19,6 +19,7 @@ from curator.training.batches import Batch
 from curator.training.embedding import SeenEmbedding
 from curator.training.loss import pairing_loss
 from curator.training.prediction import forward, mixed
+from curator.training.unpadded import is_supported
 
 MAX_GRADIENT_NORM = 1.0
 OTHER_TASK = -1e4  # logit of a label of another task: a probability of 0, and no NaN where a teacher has it at 0
@@ -64,9 +65,8 @@ class Task:
 
         Each side enters by its weighted mean cross-entropy. A weight counts against the mean weight of its whole side,
         not of the batch: over many batches each document has its share of the side's loss, however seldom such weights
-        come together. The texts of a part are of similar length and padded to its longest: this changes the sum, and
-        the sum of the gradients, in nothing but rounding and which texts share a dropout stream. On a CPU there are two
-        parts at least, as that saves padding.
+        come together. The texts of a part are of similar length: this changes the sum, and the sum of the gradients, in
+        nothing but rounding and which texts share a dropout stream.
         """
         target, selected, auxiliary = batch.target, batch.selected, batch.auxiliary
         starts = (0, self.targets, len(self.ids) - self.auxiliary)
@@ -151,8 +151,9 @@ def _passes(task: Task, batch: Batch, step: int) -> Iterator[Tensor]:
 
 
 def parts_of(ids: Sequence[Sequence[int]], task: Task) -> list[list[int]]:
-    """The rows of a batch as they pass through the model, part by part."""
-    return by_length(ids, max(task.settings.accumulate, 2 if task.model.device.type == "cpu" else 1))
+    """The rows of a batch as they pass through the model, part by part: two at least where that saves padding."""
+    pads = task.model.device.type == "cpu" and not is_supported(task.model)
+    return by_length(ids, max(task.settings.accumulate, 2 if pads else 1))
 
 
 def by_length(ids: Sequence[Sequence[int]], parts: int) -> list[list[int]]:
