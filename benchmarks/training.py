@@ -38,7 +38,17 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, pi
 from curator.hardware import decide
 from curator.recipe import Train
 from curator.training import (
-    Classifier, Examples, FineTuned, dropout, evaluate, export_onnx, fine_tune, fine_tuning, prediction, steps, unpadded,
+    Classifier,
+    Examples,
+    FineTuned,
+    dropout,
+    evaluate,
+    export_onnx,
+    fine_tune,
+    fine_tuning,
+    prediction,
+    steps,
+    unpadded,
 )  # fmt: skip
 from curator.training.model import load_pretrained, tokenise
 
@@ -255,8 +265,8 @@ def every_word(settings: Train) -> Iterator[Train]:
 @contextmanager
 def padded(settings: Train) -> Iterator[Train]:
     with (
-        mock.patch.object(prediction, "is_supported", lambda _: False),
-        mock.patch.object(steps, "is_supported", lambda _: False),
+        mock.patch.object(prediction, "is_supported", return_value=False),
+        mock.patch.object(steps, "is_supported", return_value=False),
     ):
         yield settings
 
