@@ -696,6 +696,76 @@ def knowledge(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def training(record: Row) -> str:
+    """Against the Trainer, what each part is worth, adapters, and predictions."""
+    lines = ["| task | labels | tokens | engine | s | Trainer / this | Trainer, bf16 / this | macro-F1 |"]
+    lines.append("|---|---:|---:|---|---:|---:|---:|---:|")
+    for task in record["tasks"]:
+        found = {row["engine"]: row for row in task["engines"]}
+        for name, row in found.items():
+            cells = [f"{median(row['seconds']):.1f}"]
+            for other in ("Trainer", "Trainer, bf16"):
+                pairs = zip(found[other]["seconds"], row["seconds"], strict=False)
+                ratios = [theirs / own for theirs, own in pairs]
+                cells.append("" if other == name else f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})")
+            spread = f" (sd {stdev(row['macro_f1']):.3f})" if len(row["macro_f1"]) > 1 else ""
+            what = f"{task['task']} | {task['labels']} | {task['tokens']:.0f}" if name == "curator" else " | | "
+            lines.append(f"| {what} | {name} | {' | '.join(cells)} | {mean(row['macro_f1']):.3f}{spread} |")
+    lines += [
+        "",
+        "| task | predicting, documents a second | pipeline of transformers | same label | ONNX: largest difference |",
+    ]
+    lines.append("|---|---:|---:|---:|---:|")
+    for task in record["tasks"]:
+        own = task["predict"]
+        speed = {name: own["documents"] / median(seconds) for name, seconds in own["seconds"].items()}
+        cells = f"{speed['curator']:,.0f} | {speed['pipeline']:,.0f} | {own['same_label']:.1%}"
+        lines.append(f"| {task['task']} | {cells} | {task['onnx']['difference']:.1e} |")
+    lines += [
+        "",
+        "| task | trained | weights trained | saved, MB | learning rate | s | macro-F1 |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["adapters"]:
+        name = "the whole model" if row["adapter"] == "none" else row["adapter"]
+        figures = (
+            f"{row['trained']:,} | {row['bytes'] / 1e6:.1f} | {row['learning_rate']:g} | {median(row['seconds']):.1f}"
+        )
+        score = f"{mean(row['macro_f1']):.3f} (sd {stdev(row['macro_f1']):.3f})"
+        lines.append(f"| {row['task']} | {name} | {figures} | {score} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
+def uses(record: Row) -> str:
+    """What each use of documents without a label of the task adds to the target alone."""
+    lines = ["| task | examples a label | use | macro-F1 | adds, points | s |", "|---|---:|---|---:|---:|---:|"]
+    for task in record["tasks"]:
+        for row in task["rows"]:
+            adds = row.get("adds")
+            told = ""
+            if adds:
+                told = f"{100 * adds['mean']:+.1f} ({100 * adds['low']:+.1f} to {100 * adds['high']:+.1f})"
+                told = f"**{told}**" if adds["low"] > 0 or adds["high"] < 0 else told
+            first = f"{task['task']} | {task['shots']}" if row["use"] == "target only" else " | "
+            cells = f"{mean(row['macro_f1']):.3f} | {told} | {median(row['seconds']):.0f}"
+            lines.append(f"| {first} | {row['use']} | {cells} |")
+    lines += [
+        "",
+        "| task | examples a label | seed | documents | taught | of dev sure, wrong |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for task in record["tasks"]:
+        taught = next(row for row in task["rows"] if row["use"] == "teacher")["told"]
+        for seed, told in enumerate(taught):
+            (once,) = told["teacher"]
+            dev = once["dev"]
+            wrong = f"{dev['wrong']} of {dev['sure']}" if dev else "no dev"
+            lines.append(
+                f"| {task['task']} | {task['shots']} | {seed} | {once['documents']:,} | {once['taught']:,} | {wrong} |"
+            )
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def _made(record: Row) -> str:
     """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
@@ -708,7 +778,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
-    "knowledge": knowledge,
+    "knowledge": knowledge, "training": training, "uses": uses,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

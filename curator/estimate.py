@@ -58,7 +58,7 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
 
 def _seconds_per_step(recipe: Recipe, task: Task) -> float:
     """From two short trainings on the target, so that the time to load the model cancels out."""
-    from curator.race.fitting import examples
+    from curator.models.fitting import examples
     from curator.training import fine_tune  # transformers takes seconds to import
 
     seconds = {}

@@ -11,7 +11,7 @@ from test_training import one_thread, tiny  # noqa: F401  fixtures
 from curator import Recipe, Workspace, probe
 from curator.errors import DataError, RecipeError, UnknownNameError, UsageError
 from curator.mix.union import StoredMix
-from curator.race import fitting
+from curator.models import fitting
 from curator.race.arms import choose_of
 from curator.race.statistics import score
 from curator.recipe import StageUse

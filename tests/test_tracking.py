@@ -11,7 +11,7 @@ from test_training import KilledError, examples, killed_at, one_thread, same, se
 
 from curator import Workspace
 from curator.errors import MissingExtraError, RecipeError, UsageError
-from curator.race import fitting
+from curator.models import fitting
 from curator.recipe import Recipe, Train
 from curator.training import Run, fine_tune, tracked
 from curator.training.tracking import NAMES

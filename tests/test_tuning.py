@@ -16,7 +16,7 @@ from test_training import one_thread, tiny  # noqa: F401  fixtures
 from curator import Recipe, Workspace
 from curator.errors import DataError, MissingExtraError, RecipeError, UnknownNameError, UsageError
 from curator.mix import task as mix_task
-from curator.race import fitting
+from curator.models import fitting
 from curator.race import run as race_run
 from curator.recipe import Tune
 from curator.tuning.found import standard_error

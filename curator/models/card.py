@@ -7,6 +7,7 @@ from typing import Any
 from curator.markdown import escape, front_matter, table
 from curator.mix import Mix
 from curator.mix.card import UNKNOWN, composition, facts, hub_licence, hub_licences, languages, sources, stages
+from curator.recipe import UNDECIDING, USES
 from curator.training import MIX_LOCK, Classifier, TrainedOn
 
 EMBEDDED = "sentence-transformers/all-MiniLM-L6-v2"  # the hub's name for the weights that come with curator
@@ -85,12 +86,32 @@ def _trained_on(classifier: Classifier, on: TrainedOn, licence: str) -> str:
         f"{on.target:,} examples of the target (licence: {licence})",
         f"The loss on the mix is weighed 1 + λ, that on the target −λ, with {told}",
         f"{on.truncated:,} of these texts were cut at {classifier.settings.max_length} tokens",
+        *_uses(on.uses),
     ]
     return "\n".join(f"- {escape(line)}." for line in lines)
 
 
+def _uses(uses: Mapping[str, Any]) -> list[str]:
+    """What was done with documents of the mix that have no label of the task."""
+    lines = []
+    if text := uses.get("text"):
+        lines.append(
+            f"Before that, {text['documents']:,} documents as text: {text['objective']}, {text['steps']:,} steps"
+        )
+    if other := uses.get("auxiliary"):
+        sources = ", ".join(other["sources"])
+        when = f"in {other['steps']:,} steps before" if other["place"] == "before" else "beside"
+        lines.append(f"{other['documents']:,} documents with their own labels, {when} the task: {sources}")
+    for once in uses.get("teacher", ()):
+        lines.append(f"{once['taught']:,} of {once['documents']:,} documents with a teacher's labels")
+    return lines
+
+
 def _settings(classifier: Classifier, on: TrainedOn) -> str:
-    values = classifier.settings.model_dump(mode="json", by_alias=True, exclude={"checkpoint"})
+    values = classifier.settings.model_dump(mode="json", by_alias=True, exclude=set(UNDECIDING))
+    for use in USES:
+        if use not in on.uses:
+            del values[use]
     if values["adapter"] == "none":
         del values["rank"]
     values["model"] = _hub_name(classifier) or Path(classifier.settings.model).name

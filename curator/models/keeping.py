@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from curator.errors import DataError
 from curator.files import write_json, write_text
 from curator.hardware import decide, precision
 from curator.mix import Mix, Task
 from curator.models.card import card
+from curator.models.fitting import examples
 from curator.training import CARD, MIX_LOCK, FineTuned, TrainedOn
 
 OF_A_MODEL = ("curator.json", "config.json", "adapter_config.json", "checkpoint.safetensors", MIX_LOCK)
@@ -36,17 +39,19 @@ def keep(tuned: FineTuned, directory: Path, mix: Mix, task: Task) -> None:
 
 def _trained_on(tuned: FineTuned, mix: Mix, task: Task) -> TrainedOn:
     settings = tuned.classifier.settings
+    labelled = examples(mix.frame().filter(pl.col("weight") > 0))
     return TrainedOn(
         mix=mix.name,
         version=mix.version,
         ids_sha256=mix.lock["ids_sha256"],
         recipe=task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
-        documents=0 if settings.lambdas == (-1, -1) else int((mix.frame()["weight"] > 0).sum()),
+        documents=0 if settings.lambdas == (-1, -1) else len(labelled),
         target=0 if settings.lambdas == (0, 0) else len(task.target),
         dev=len(task.dev),
         steps=tuned.steps,
         best_step=tuned.best_step,
         truncated=tuned.truncated,
+        uses=tuned.uses,
         scores=tuned.dev,
         device=decide().device,
         precision=precision(settings.precision),

@@ -25,9 +25,9 @@ from curator.mix import Mix, Task, Workshop, evaluation_truth, make
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.models import check_place, keep
+from curator.models.fitting import fit, served
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
-from curator.race.fitting import fit, served
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
 from curator.training import Run, code, evaluate, forget, planned, tracked

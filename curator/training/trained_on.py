@@ -13,8 +13,8 @@ class TrainedOn(BaseModel):
     """The mix that a classifier was trained on, and what came of it.
 
     ``mix``, ``version`` and ``ids_sha256`` name the mix as its lockfile does; ``recipe`` is all of the recipe.
-    ``documents`` of the mix and ``target`` examples were trained on (0 where λ leaves a side out), ``truncated`` of
-    them cut; ``scores`` are what ``evaluate`` says of ``dev`` documents at ``best_step``, whose weights these are.
+    ``documents`` of the mix with labels of the task and ``target`` examples were trained on (0 where λ leaves a side
+    out), ``truncated`` of them cut; ``uses`` are those of ``FineTuned``; ``scores`` are what ``evaluate`` says of ``dev`` documents at ``best_step``, whose weights these are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +29,7 @@ class TrainedOn(BaseModel):
     steps: int
     best_step: int
     truncated: int
+    uses: dict[str, Any] = Field(default_factory=dict)
     scores: dict[str, Any] | None
     device: str
     precision: str

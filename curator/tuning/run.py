@@ -22,9 +22,9 @@ from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
 from curator.mix.lock import inputs, versions
 from curator.mix.union import StoredMix
+from curator.models.fitting import fit
 from curator.race.arms import choose, choose_of
 from curator.race.environment import commit, environment
-from curator.race.fitting import fit
 from curator.recipe import OF_MIX, UNDECIDING, Race, Recipe
 from curator.training import Run, code, tracked
 from curator.training.tracking import FOLDER as TRACKING
