@@ -336,6 +336,11 @@ def test_a_model_is_trained_on_what_serves(tmp_path, toy, serving):
     report = ws.train(serving)
     assert report["uses"]["text"]["documents"] == 12
     assert report["uses"]["auxiliary"]["sources"] == {"others": {"documents": 24, "labels": 2}}
+    card = (tmp_path / "work" / "models" / "race" / "README.md").read_text("utf8")
+    assert "60 documents of the mix race" in card
+    assert "- Before that, 12 documents as text: mlm, 2 steps." in card
+    assert "- 24 documents with their own labels, in 2 steps before the task: others." in card
+    assert "teacher" not in card
     assert list((tmp_path / "work" / "models").rglob("checkpoint*")) == []
 
 

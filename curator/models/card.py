@@ -95,16 +95,14 @@ def _uses(uses: Mapping[str, Any]) -> list[str]:
     """What was done with documents of the mix that have no label of the task."""
     lines = []
     if text := uses.get("text"):
-        lines.append(
-            f"Before that, {text['documents']:,} documents as text: {text['objective']}, {text['steps']:,} steps"
-        )
+        how = f"{text['objective']}, {text['steps']:,} steps"
+        lines.append(f"Before that, {text['documents']:,} documents as text: {how}")
     if other := uses.get("auxiliary"):
         sources = ", ".join(other["sources"])
         when = f"in {other['steps']:,} steps before" if other["place"] == "before" else "beside"
         lines.append(f"{other['documents']:,} documents with their own labels, {when} the task: {sources}")
-    for once in uses.get("teacher", ()):
-        lines.append(f"{once['taught']:,} of {once['documents']:,} documents with a teacher's labels")
-    return lines
+    taught = uses.get("teacher", ())
+    return lines + [f"{one['taught']:,} of {one['documents']:,} documents with a teacher's labels" for one in taught]
 
 
 def _settings(classifier: Classifier, on: TrainedOn) -> str:

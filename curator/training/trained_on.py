@@ -14,7 +14,8 @@ class TrainedOn(BaseModel):
 
     ``mix``, ``version`` and ``ids_sha256`` name the mix as its lockfile does; ``recipe`` is all of the recipe.
     ``documents`` of the mix with labels of the task and ``target`` examples were trained on (0 where λ leaves a side
-    out), ``truncated`` of them cut; ``uses`` are those of ``FineTuned``; ``scores`` are what ``evaluate`` says of ``dev`` documents at ``best_step``, whose weights these are.
+    out), ``truncated`` of them cut; ``uses`` are those of ``FineTuned``; ``scores`` are what ``evaluate`` says of
+    ``dev`` documents at ``best_step``, whose weights these are.
     """
 
     model_config = ConfigDict(frozen=True)
