@@ -207,6 +207,8 @@ class Train(_Settings):
     warmup: float = Field(default=0.1, ge=0, lt=1)  # share of the steps
     weight_decay: float = Field(default=0.01, ge=0)
     max_length: int = Field(default=128, ge=8)  # tokens
+    # Of a longer text its beginning is read, or a quarter from there and the rest from its end (Sun et al. 2019).
+    long_texts: Literal["head", "head-tail"] = Field(default="head", exclude_if=lambda kept: kept == "head")
     lambda_: float = Field(default=-0.5, ge=-1, alias="lambda")
     lambda_to: float | None = Field(default=None, ge=-1)  # that of the last step, approached in a straight line
     evaluate_every: int = Field(default=20, ge=1)  # steps between looks at dev

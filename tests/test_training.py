@@ -618,6 +618,38 @@ def test_texts_are_tokenised_in_parts_as_one_by_one(tiny, monkeypatch):
     assert ids == [tokenizer(text, truncation=True, max_length=10)["input_ids"] for text in texts]
 
 
+@pytest.mark.parametrize("length", [10, 11])
+def test_of_a_long_text_the_ends_can_be_kept(tiny, length):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    texts = ["w1 w2", " ".join(f"w{number}" for number in range(30))]
+    whole = tokenizer(texts)["input_ids"]
+    ids, cut = tokenise(tokenizer, texts, length, "head-tail")
+    assert (ids[0], cut) == (whole[0], [1])
+    assert ids[1] == whole[1][:2] + whole[1][-(length - 2) :]
+    assert (ids[1][0], ids[1][-1], len(ids[1])) == (tokenizer.cls_token_id, tokenizer.sep_token_id, length)
+
+
+def test_a_model_reads_as_it_was_trained(tiny, tmp_path):
+    """What tells the label stands at the end of long texts, which the beginning alone never shows."""
+
+    def ended(rows):
+        texts = tuple(
+            " ".join(["w1"] * 30 + [word]) for word in np.where(np.array(rows.labels) == "positive", "good", "bad")
+        )
+        return Examples(texts, rows.labels)
+
+    scores = {}
+    for kept in ("head", "head-tail"):
+        given = {"target": ended(examples(60, 1)), "steps": 60, "learning_rate": 3e-3, "long_texts": kept}
+        tune(tiny, **given).classifier.save(tmp_path / kept)
+        test = ended(examples(40, 2))
+        loaded = Classifier.load(tmp_path / kept)
+        best = loaded.predict(test.texts).argmax(axis=1)
+        scores[kept] = np.mean([LABELS[column] == label for column, label in zip(best, test.labels, strict=True)])
+    assert scores["head"] <= 0.5
+    assert scores["head-tail"] == 1.0
+
+
 def test_left_padding_is_respected(tiny):
     model, tokenizer = load_pretrained(str(tiny), LABELS)
     seen = []

@@ -164,6 +164,13 @@ def _loading(classifier: Classifier) -> str:
     return f"{shell}\n\nWith transformers:\n\n```python\n{code}\n```"
 
 
+def _read(classifier: Classifier) -> str:
+    length = classifier.settings.max_length
+    if classifier.settings.long_texts == "head":
+        return f"the first {length}"
+    return f"the first {length // 4} and the last {length - length // 4}"
+
+
 def _limitations(classifier: Classifier, on: TrainedOn, lock: Mapping[str, Any]) -> str:
     chosen = (
         f"The weights are the best on dev of those looked at every {classifier.settings.evaluate_every:,} steps, so "
@@ -172,7 +179,7 @@ def _limitations(classifier: Classifier, on: TrainedOn, lock: Mapping[str, Any])
     kept = languages(lock)
     apart = lock["recipe"]["task"].get("decontaminate", True)
     lines = [
-        f"It reads the first {classifier.settings.max_length} tokens of a text, those that mark its ends included",
+        f"It reads {_read(classifier)} tokens of a text, those that mark its ends included",
         "Every text gets one of its labels, also one to which none applies",
         *([chosen] if on.scores else []),
         "Nothing was measured on the test set for this card: curator race does that, over seeds and against baselines",

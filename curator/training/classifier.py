@@ -59,7 +59,7 @@ class Classifier:
         return probabilities(logits), cut
 
     def _logits(self, texts: Sequence[str], batch_tokens: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        ids, cut = tokenise(self.tokenizer, texts, self.settings.max_length)
+        ids, cut = tokenise(self.tokenizer, texts, self.settings.max_length, self.settings.long_texts)
         kind = precision(self.settings.precision)
         return predict_logits(self.model, self.tokenizer, ids, kind, batch_tokens), tuple(cut)
 

@@ -127,8 +127,8 @@ def _fit(
         model, tokenizer = load_pretrained(settings.model, sides.labels)
         with_body(model, body)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
-        ids, cut = tokenise(tokenizer, sides.texts, settings.max_length)
-        dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length)
+        ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
+        dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length, settings.long_texts)
         embedding, adapter = _trained(model, settings, {token for row in ids + dev_ids for token in row})
         task = Task(
             model=(adapter.model if adapter else model).train(),

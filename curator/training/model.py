@@ -137,20 +137,26 @@ def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase
 
 
 def tokenise(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, long_texts: str = "head"
 ) -> tuple[list[list[int]], list[int]]:
-    """Token ids of each text, at most ``max_length`` with the special ones, and the rows that were cut to it."""
+    """Token ids of each text, at most ``max_length`` with the special ones, and the rows that were cut to it.
+
+    What is kept of a longer one is its beginning, or with ``head-tail`` a quarter from there and the rest from its end.
+    """
     ids: list[list[int]] = []
     cut: list[int] = []
     for start in range(0, len(texts), TOKENISE_ROWS):
         part = list(texts[start : start + TOKENISE_ROWS])
         ids += tokenizer(part, verbose=False)["input_ids"]
         longer = [row for row in range(start, len(ids)) if len(ids[row]) > max_length]
-        if longer:
+        cut += longer
+        if long_texts == "head-tail":
+            for row in longer:
+                ids[row] = ids[row][: max_length // 4] + ids[row][max_length // 4 - max_length :]
+        elif longer:
             shorter = tokenizer([texts[row] for row in longer], truncation=True, max_length=max_length)["input_ids"]
             for row, tokens in zip(longer, shorter, strict=True):
                 ids[row] = tokens
-        cut += longer
     return ids, cut
 
 

@@ -53,7 +53,7 @@ def export_onnx(classifier: Classifier, directory: str | Path, texts: Sequence[s
         raise UsageError("a prefix cannot be merged into its model; train the model itself, or lora, adalora or ia3")
     directory.mkdir(parents=True, exist_ok=True)
     model = _plain(classifier.model)
-    ids, _ = tokenise(classifier.tokenizer, texts, classifier.settings.max_length)
+    ids, _ = tokenise(classifier.tokenizer, texts, classifier.settings.max_length, classifier.settings.long_texts)
     tokens, mask = padded(classifier.tokenizer, ids)
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     path = directory / MODEL

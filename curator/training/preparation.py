@@ -88,7 +88,7 @@ def _pretrained(
             raise UsageError(
                 f"{settings.model}: the tokenizer has no mask token; give [train.text] objective = 'simcse'"
             )
-        ids, cut = tokenise(tokenizer, texts, settings.max_length)
+        ids, cut = tokenise(tokenizer, texts, settings.max_length, settings.long_texts)
         kind = {"mlm": MaskedWords, "simcse": Contrast}[own.objective]
         task = kind(**_common(model, tokenizer, phase_settings, ids, torch.zeros(len(ids), dtype=torch.long)))
         place = phase(checkpoint, "text")
@@ -118,7 +118,7 @@ def _after_others(
     with seeded(seed, decide().device):
         model, tokenizer = load_pretrained(settings.model, labels)
         with_body(model, so_far.body)
-        ids, cut = tokenise(tokenizer, served.auxiliary.texts, settings.max_length)
+        ids, cut = tokenise(tokenizer, served.auxiliary.texts, settings.max_length, settings.long_texts)
         embedding = SeenEmbedding(word_embedding(model), {token for row in ids for token in row})
         model.set_input_embeddings(embedding)
         task = Task(
