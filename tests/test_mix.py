@@ -21,6 +21,7 @@ from curator.errors import (
 from curator.functions import kl_reduction
 from curator.mix import told
 from curator.mix.build import DECONTAMINATE
+from curator.recipe import StageUse
 from curator.relation import Relation
 
 SUBJECTS = ("card", "room", "food", "train")
@@ -328,6 +329,58 @@ def test_vote_labels_come_from_the_nearest_target_documents(ws, folder):
     right = frame.filter((pl.col("label") == "positive") == pl.col("text").str.contains("good"))
     assert len(right) / len(frame) > 0.9
     assert frame["weight"].max() <= 1.0
+
+
+def test_the_error_of_votes_is_that_on_dev(ws, folder, toy):
+    """Oracle: the vote by hand, over cosines of the encoder's own vectors. A third of the dev labels is wrong."""
+    moods = {"positive": "good thanks", "negative": "bad late"}
+    dev = [
+        {"text": f"{moods[label]} card form {i}", "label": "positive" if i % 3 == 0 else label}
+        for i, label in enumerate(["positive", "negative"] * 6)
+    ]
+    write(folder / "dev.jsonl", dev)
+    values = recipe(
+        folder,
+        stage=[{"use": "pairing", "k": 20, "neighbours": 5, "min_share": 0.7}],
+        pool={"two": {"path": "two.jsonl", "serves": "vote"}},
+        task={"target": "target.jsonl", "test": "test.jsonl", "dev": "dev.jsonl"},
+    )
+    mix = ws.mix(values)
+    target = [json.loads(line) for line in (folder / "target.jsonl").read_text().splitlines()]
+    known = toy.encode([row["text"] for row in target]).vectors
+    given = wrong = 0
+    for row in dev:
+        cosines = known @ toy.encode([row["text"]]).vectors[0]
+        tally = dict.fromkeys(moods, 0.0)
+        for place in cosines.argsort()[::-1][:5]:
+            tally[target[place]["label"]] += max(cosines[place], 0)
+        winner = max(tally, key=tally.get)
+        if tally[winner] / sum(tally.values()) >= 0.7:
+            given += 1
+            wrong += winner != row["label"]
+    (found,) = mix.summary()["votes"]
+    assert 0 < wrong < given
+    assert (found["stage"], found["dev"], found["given"], found["wrong"]) == ("pairing", 12, given, wrong)
+    assert found["low"] < wrong / given < found["high"]
+    assert found["voted"] == 20 - mix.ledger().filter(stage="pairing")["label"].null_count()
+    (line,) = [line for line in told(mix.summary()) if "by vote" in line]
+    assert f"of 12 dev documents {given} would get one, and {wrong} of them a wrong one" in line
+    again = ws.mix(values.model_copy(update={"stage": [*values.stage, StageUse(use="ratio", budget=3)]}))
+    assert again.summary()["votes"] == [found]
+
+
+def test_without_dev_nobody_knows_the_error_of_votes(ws, folder):
+    mix = ws.mix(
+        recipe(
+            folder,
+            stage=[{"use": "pairing", "k": 20}],
+            pool={"two": {"path": "two.jsonl", "serves": "vote"}},
+            task={"target": "target.jsonl", "test": "test.jsonl", "shots": 6},
+        )
+    )
+    (line,) = [line for line in told(mix.summary()) if "by vote" in line]
+    assert line.endswith("labels by vote, and no dev document to tell how many are wrong")
+    assert ws.mix(recipe(folder, name="other")).summary()["votes"] == []
 
 
 def test_a_rebuilt_mix_leaves_the_earlier_one_as_it_was(ws, folder):

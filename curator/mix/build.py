@@ -4,7 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from curator.mix.judging import judge
 from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
+from curator.mix.votes import VOTING, votes
 from curator.recipe import USES, Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
@@ -59,6 +60,7 @@ class Built:
     certificates: tuple[Certificate, ...] = ()  # of the stages that an index served
     coverage: tuple[dict[str, Any], ...] = ()  # of decontamination: layer, checked, documents of the test set
     reductions: tuple[dict[str, Any], ...] = ()  # by dsir: stage, and the rows of kl_reduction
+    votes: tuple[dict[str, Any], ...] = field(default=(), kw_only=True)  # by pairing: what ``votes`` says of labels
     mixtures: tuple[dict[str, Any], ...] = ()  # by found_ratio: stage, and the evidence of its search
     reused: dict[str, Any] | None = None  # where verdicts are from: mix, stages (stage, taken, judged), changes
     warned: tuple[dict[str, Any], ...] = ()  # what stages warned of: stage, message
@@ -205,7 +207,7 @@ def build(
     candidates, first = usable(task)
     candidates = candidates.with_frame(candidates.frame.with_columns(pl.lit(None, pl.Float64).alias("previous_score")))
     ledger, seconds, joins, certificates = [first], {}, [], []
-    coverage, changed, reductions, mixtures, taken, warned = [], [], [], [], [], []
+    coverage, changed, reductions, mixtures, taken, warned, voted = [], [], [], [], [], [], []
     trials = trials or Trials()
     _require(candidates, LABELS)
     _check_expressions(candidates.take([]), plan, session)
@@ -240,12 +242,15 @@ def build(
             certificates.append(known.certificate(step.name))
             reductions += known.reductions(step.name)
             mixtures += known.mixtures(step.name)
+            voted += known.votes(step.name)
             continue
         mixtures += [{"stage": step.name, **evidence} for evidence in trials.evidence]
         trials.evidence.clear()
         if certified:
             certificates.append(certify(step.name, step.stage, step.parameters, relations, session, verdicts))
         reductions += _reductions(step, task, relations["candidates"], candidates)
+        if _use(step) == VOTING:
+            voted += votes(step.name, step.stage, step.parameters, relations, session, verdicts)
     is_labelled = pl.col("label").is_in(list(task.labels)).fill_null(value=False)
     serves_without = pl.col("serves").is_in(list(USES))
     unlabelled = candidates.frame.filter(~is_labelled & ~serves_without)
@@ -269,6 +274,7 @@ def build(
         tuple(mixtures),
         {"mix": str(known), "stages": taken, "changes": known.changes(frame, decided)} if known and taken else None,
         tuple(warned),
+        votes=tuple(voted),
     )
 
 

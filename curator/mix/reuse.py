@@ -86,6 +86,10 @@ class Known:
         rows = [row for row in self._summary["certificates"] if row["stage"] == name]
         return Certificate(**rows[0]) if rows else None
 
+    def votes(self, name: str) -> list[dict[str, Any]]:
+        """What it says of the labels that a stage gave by vote."""
+        return [row for row in self._summary.get("votes", ()) if row["stage"] == name]
+
     def reductions(self, name: str) -> list[dict[str, Any]]:
         """What that stage gained, if it is ``dsir``."""
         return [row for row in self._summary.get("reductions", ()) if row["stage"] == name]

@@ -30,6 +30,7 @@ def store(directory: Path, values: dict[str, Any], built: Built, task: Task, cor
         **summarise(built.ledger, pool, built.frame, texts, built.seconds, parameters),
         "coverage": list(built.coverage),
         "reductions": list(built.reductions),
+        "votes": list(built.votes),
         "mixtures": list(built.mixtures),
         "reused": built.reused,
         "warned": list(built.warned),

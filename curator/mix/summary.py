@@ -25,7 +25,7 @@ LAYERS = ("text", "run", "cosine", "words")  # of decontamination, as its reason
 def told(summary: dict[str, Any]) -> list[str]:
     """How the stages decided, in sentences: leaks, cosines that came of a rate, what dsir gained, an index lost."""
     certificates = [str(Certificate(**row)) for row in summary.get("certificates", ())]
-    parts = (_reused, _leaks, _rates, _reductions, _mixtures, _quotas)
+    parts = (_reused, _leaks, _rates, _reductions, _votes, _mixtures, _quotas)
     return [line for part in parts for line in part(summary)] + certificates
 
 
@@ -80,6 +80,21 @@ def _rates(summary: dict[str, Any]) -> list[str]:
         f"share of {row['fpr']:g} of {row['pairs']:,} random pairs of {row['left']} and {row['right']} reaches"
         for row in summary.get("calibrated", ())
     ]
+
+
+def _votes(summary: dict[str, Any]) -> list[str]:
+    """How many labels are by vote, and how many of them are likely to be wrong."""
+    lines = []
+    for row in summary.get("votes", ()):
+        line = f"{row['stage']}: {row['voted']:,} labels by vote"
+        if row["low"] is not None:
+            rate = f"{row['wrong'] / row['given']:.0%}, 95 % interval {row['low']:.0%} to {row['high']:.0%}"
+            line += f"; of {row['dev']:,} dev documents {row['given']:,} would get one, "
+            line += f"and {row['wrong']:,} of them a wrong one ({rate})"
+        else:
+            line += ", and no dev document to tell how many are wrong"
+        lines.append(line)
+    return lines
 
 
 def _reductions(summary: dict[str, Any]) -> list[str]:
