@@ -744,10 +744,10 @@ def uses(record: Row) -> str:
             adds = row.get("adds")
             told = ""
             if adds:
-                told = f"{100 * adds['mean']:+.1f} ({100 * adds['low']:+.1f} to {100 * adds['high']:+.1f})"
+                told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})"
                 told = f"**{told}**" if adds["low"] > 0 or adds["high"] < 0 else told
             first = f"{task['task']} | {task['shots']}" if row["use"] == "target only" else " | "
-            cells = f"{mean(row['macro_f1']):.3f} | {told} | {median(row['seconds']):.0f}"
+            cells = f"{mean(row['macro_f1']):.1f} | {told} | {median(row['seconds']):.0f}"
             lines.append(f"| {first} | {row['use']} | {cells} |")
     lines += [
         "",

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from curator.errors import DataError
 from curator.race import statistics
+from curator.race.statistics import analyse
 from curator.report import html, markdown, table
+from curator.report.uses import uses
 
 LABELS = ["negative", "neutral", "positive"]
 STAGES = [  # name, share kept, threshold, rules that drop
@@ -528,6 +531,29 @@ def test_counts_that_do_not_add_up_are_shown_on_the_page() -> None:
     assert "The counts do not add up" in page
     assert "stage decontaminate saw 48,210 documents, but the pool has 48,211." in page
     assert Reader(page).has("div", **{"class": "notice error", "role": "alert"})
+
+
+def test_what_documents_served_as_and_its_worth_is_told() -> None:
+    record = race_record(seeds=3, evaluation=60)
+    text = {"documents": 1200, "objective": "mlm", "steps": 150, "loss": 5.0}
+    teacher = {"round": 1, "documents": 900, "taught": 41, "dev": {"documents": 30, "sure": 20, "wrong": 3}}
+    for run in record["runs"]:
+        run["uses"] = {"mix": {"text": text}, "full": {"teacher": [teacher]}}.get(run["arm"], {})
+    results = analyse(record)
+    rows = {one.arm: one for one in uses(record, results)}
+    assert list(rows) == ["mix", "full"]
+    scores = {arm.name: np.array(arm.scores) for arm in results.arms}
+    for name, row in rows.items():
+        gaps = scores[name] - scores["target-only"]
+        half = stats.t.ppf(0.975, 2) * gaps.std(ddof=1) / 3**0.5
+        assert row.difference == pytest.approx(gaps.mean())
+        assert (row.interval.low, row.interval.high) == pytest.approx((gaps.mean() - half, gaps.mean() + half))
+    assert rows["mix"].row()[1:5] == ["text", "1,200", "mlm, 150 steps before", ""]
+    assert rows["full"].row()[1:5] == ["teacher", "900", "round 1: 41 labelled", "3 of 20"]
+    for told in (html(record), markdown(record)):
+        assert "mlm, 150 steps before" in told
+        assert "3 of 20" in told
+    assert 'id="uses"' not in html(small())
 
 
 def test_by_label_and_confusion_are_counted_from_the_predictions() -> None:

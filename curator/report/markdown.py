@@ -8,6 +8,7 @@ from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
+from curator.report.uses import HEAD, uses
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -18,6 +19,7 @@ def markdown(record: dict[str, Any]) -> str:
         escape(record["description"]),
         f"**{escape(verdict(results))}**",
         _arms(results),
+        _uses(record, results),
         *_failures(record),
         *(_mix(record["mix"]) if record["mix"] else []),
         _again(record),
@@ -38,6 +40,11 @@ def _arms(results: Results) -> str:
             row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows, text=(0, 7))
+
+
+def _uses(record: dict[str, Any], results: Results) -> str:
+    rows = [one.row() for one in uses(record, results)]
+    return table(list(HEAD), rows, text=(0, 1, 3, 4)) if rows else ""
 
 
 def _failures(record: dict[str, Any]) -> list[str]:

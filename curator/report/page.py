@@ -12,6 +12,7 @@ from curator.report.figures import commit, moment, title
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
+    "uses": "Uses",
     "composition": "Composition",
     "scores": "Scores",
     "funnel": "Funnel",
@@ -28,6 +29,7 @@ def html(record: dict[str, Any]) -> str:
     results, mix = analyse(record), record["mix"]
     sections = [
         race_sections.arms(record, results),
+        race_sections.served(record, results),
         mix_sections.composition(mix) if mix else None,
         mix_sections.distributions(mix) if mix else None,
         mix_sections.funnel(mix) if mix else None,

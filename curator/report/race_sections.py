@@ -7,6 +7,7 @@ from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
 from curator.report.labels import LabelScore, confusion, per_label
+from curator.report.uses import HEAD, uses
 
 MATRIX = 12  # labels, up to which a confusion matrix is readable
 CONFUSIONS = 15  # rows of the list that replaces it
@@ -44,6 +45,21 @@ def arms(record: dict[str, Any], results: Results) -> Markup:
     ]
     described = [(arm.name, arm.description) for arm in results.arms if arm.description]
     return section("arms", "Arms", *parts, facts(described, class_="described") if described else None)
+
+
+def served(record: dict[str, Any], results: Results) -> Markup | None:
+    """What documents served as that have no label of the task; None where there are none."""
+    rows = [one.row() for one in uses(record, results)]
+    if not rows:
+        return None
+    columns = [Column(name, name in ("Documents", "Arm − target-only", "95 % interval")) for name in HEAD]
+    said = (
+        "What a use was worth is the arm's score minus that of the target alone, in points, by itself; the table above "
+        "compares arms with correction. Steps before the target's come on top of its own."
+    )
+    return section(
+        "uses", "Uses", table("What documents served as", columns, rows, name="uses"), tag("p", said, class_="note")
+    )
 
 
 def labels(record: dict[str, Any], results: Results) -> Markup | None:
