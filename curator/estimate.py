@@ -9,7 +9,7 @@ from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.mix.build import is_usable
-from curator.recipe import Recipe
+from curator.recipe import AS, ZERO_SHOT, Recipe
 from curator.vectors import Texts
 
 SAMPLE = 96  # texts that are encoded to estimate the rest
@@ -47,13 +47,25 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
     if race and recipe.race.by == "fine-tuning":
         per_step = _seconds_per_step(recipe, task)
-        runs = len(recipe.race.arms) * recipe.race.seeds
+        steps = [_steps(recipe, arm) for arm in recipe.race.arms if arm != ZERO_SHOT]
         report |= {
-            "trainings": runs,
+            "trainings": len(steps) * recipe.race.seeds,
             "steps each": recipe.train.steps,
-            "estimated training seconds": runs * recipe.train.steps * per_step,
+            "steps of all": sum(steps) * recipe.race.seeds,
+            "estimated training seconds": sum(steps) * recipe.race.seeds * per_step,
         }
     return report
+
+
+def _steps(recipe: Recipe, arm: str) -> int:
+    """Those of one run, with all that comes before and a teacher's, as if every use had a document."""
+    use, train = arm.partition(AS)[2], recipe.train
+    uses = {use} if use else {pool.serves for pool in recipe.pool.values()}
+    if arm == "target-only":
+        uses = set()
+    before = train.text.steps * ("text" in uses)
+    before += train.auxiliary.steps * ("auxiliary" in uses and train.auxiliary.place == "before")
+    return before + train.steps * (1 + train.teacher.rounds * ("teacher" in uses))
 
 
 def _seconds_per_step(recipe: Recipe, task: Task) -> float:
@@ -63,7 +75,9 @@ def _seconds_per_step(recipe: Recipe, task: Task) -> float:
 
     seconds = {}
     for steps in (2, 8):
-        settings = recipe.train.model_copy(update={"steps": steps, "evaluate_every": steps})
+        adapter = recipe.train.adapter.replace("adalora", "lora")  # which chooses its ranks in more steps than these
+        changes = {"steps": steps, "evaluate_every": steps, "adapter": adapter}
+        settings = recipe.train.model_copy(update=changes)
         target = examples(task.target.frame)
         tuned = fine_tune(settings, selected=None, target=target, dev=None, labels=task.labels, seed=0)
         seconds[steps] = tuned.seconds

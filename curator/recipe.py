@@ -66,6 +66,12 @@ class Pool(Source):
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def _with_labels(self) -> Self:
+        if self.labels and self.serves in ("text", "teacher"):
+            raise ValueError(f"labels does not go with serves = {self.serves!r}: labels of its documents are not read")
+        return self
+
+    @model_validator(mode="after")
     def _of_mixes(self) -> Self:
         if self.mix is None:
             if self.weights is not None:

@@ -212,7 +212,7 @@ def test_a_stored_mix_is_an_arm_at_the_same_budget_without_what_is_in_the_test_s
     told = race.record["arms"][1]
     assert (told["name"], told["selecting"]) == ("mix:others", True)
     assert told["mix"] == {"mix": "others", "version": stored.version, "ids_sha256": stored.lock["ids_sha256"]}
-    assert (race.directory / "runs" / "mix-others-seed1.json").exists()
+    assert (race.directory / "runs" / "mix--others-seed1.json").exists()
     assert "mix:others" in race.report(tmp_path / "report.md").read_text()
     assert ws.check() == []
 
@@ -306,7 +306,7 @@ def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch)
         tuple(own["others"]["source_label"]),
     )
     assert set(served.sources) == {"others"}
-    assert seen[1] == (None, Served(text=tuple(frame["text"])))
+    assert seen[1] == (None, Served(text=tuple(frame["text"]), text_weights=(1.0,) * 96))
     selected, served = seen[2]
     assert selected is None
     assert (served.text, served.teacher) == ((), ())

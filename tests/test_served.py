@@ -117,7 +117,7 @@ def test_pre_training_learns_and_reaches_the_classifier(tiny):  # noqa: F811
     """Each text repeats one word, so that a hidden word can be told from what is left."""
     texts = tuple(" ".join([WORDS[row % 8]] * 6) for row in range(64))
     changes = {"text": {"steps": 80, "batch_size": 16, "learning_rate": 5e-3}}
-    found = prepared(settings(tiny, **changes), Served(text=texts), seed=0, progress=None, checkpoint=None)
+    found = prepared(settings(tiny, **changes), Served(text=texts).weighing(), seed=0, progress=None, checkpoint=None)
     told = found.uses["text"]
     assert (told["documents"], told["objective"], told["steps"], found.steps) == (64, "mlm", 80, 80)
     assert told["head"] == "new, tied to the word vectors"
@@ -173,7 +173,7 @@ def test_the_contrast_is_equation_1(tiny):  # noqa: F811
 def test_contrast_leaves_the_texts_apart(tiny):  # noqa: F811
     served = Served(text=tuple(dict.fromkeys(TEXTS)))
     changes = {"text": {"objective": "simcse", "steps": 30, "batch_size": 16, "learning_rate": 2e-3}}
-    found = prepared(settings(tiny, **changes), served, seed=0, progress=None, checkpoint=None)
+    found = prepared(settings(tiny, **changes), served.weighing(), seed=0, progress=None, checkpoint=None)
     task = text_task(tiny, Contrast, texts=served.text)
     rows = Batch(list(range(len(served.text))), [])
     before = total(task, rows)
@@ -188,7 +188,7 @@ def test_contrast_leaves_the_texts_apart(tiny):  # noqa: F811
 def aux_task(tiny, share, **changes):  # noqa: F811
     """Target, selected and two other tasks in one model."""
     own = settings(tiny, auxiliary={"place": "beside", "share": share}, **changes)
-    served = Served(auxiliary=OTHERS, sources=SOURCES)
+    served = Served(auxiliary=OTHERS, sources=SOURCES).weighing()
     sides = sides_of(own, examples(6, 1), examples(8, 2), None, served, LABELS)
     with seeded(3, "cpu"):
         model, tokenizer = load_pretrained(str(tiny), sides.labels)
@@ -285,14 +285,65 @@ def test_a_task_that_says_the_same_helps(tiny, place):  # noqa: F811
     assert scores[1] > 0.9
 
 
-def test_sources_with_a_single_label_teach_nothing():
+def test_sources_with_a_single_label_teach_nothing(tiny):  # noqa: F811
     mixed = Served(auxiliary=Examples(("a", "b", "c"), ("x", "x", "y")), sources=("one", "two", "two"))
-    assert mixed.with_choice() == Served(auxiliary=Examples(("b", "c"), ("x", "y")), sources=("two", "two"))
+    assert mixed.alone == ("one",)
+    kept = mixed.weighing()
+    assert (kept.auxiliary, kept.sources) == (Examples(("b", "c"), ("x", "y"), (1.0, 1.0)), ("two", "two"))
+    assert tune(tiny, mixed, auxiliary={"steps": 1}).uses["auxiliary"]["single_label"] == ["one"]
     lone = Served(auxiliary=Examples(("a", "b"), ("x", "y")), sources=("one", "two"))
-    with pytest.raises(DataError, match=r"single label, from which nothing can be learned: one \('x'\), two \('y'\)"):
-        lone.with_choice()
+    with pytest.raises(DataError, match="single label, from which nothing can be learned: one, two"):
+        lone.weighing()
     with pytest.raises(DataError, match="2 auxiliary documents but 1 sources"):
         Served(auxiliary=Examples(("a", "b"), ("x", "y")), sources=("one",))
+
+
+def test_a_weight_of_nothing_serves_nobody():
+    rows = Examples(("a", "b", "c", "d"), ("x", "y", "x", "y"), (1.0, 2.0, 0.0, 1.0))
+    kept = Served(("s", "t"), rows, ("o",) * 4, ("u", "v"), (0.0, 3.0), (2.0, 0.0)).weighing()
+    assert (kept.text, kept.text_weights, kept.teacher, kept.teacher_weights) == (("t",), (3.0,), ("u",), (2.0,))
+    assert kept.auxiliary == Examples(("a", "b", "d"), ("x", "y", "y"), (1.0, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", [MaskedWords, Contrast])
+def test_a_text_counts_by_its_weight(tiny, kind, monkeypatch):  # noqa: F811
+    """A mean of losses whose weights are 0.5 and 1.5 of their mean."""
+    task = text_task(tiny, kind)
+    hide = MaskedWords._hidden
+    monkeypatch.setattr(MaskedWords, "_hidden", lambda self, given: seeded_hide(hide, self, given))
+
+    def seeded_hide(hide, self, given):
+        with seeded(5, "cpu"):
+            return hide(self, given)
+
+    batch = Batch([0, 1, 2], [])
+    found = {}
+    for place, pair in enumerate(((1.0, 1.0, 1.0), (1.0, 2.0, 3.0), (3.0, 2.0, 1.0))):
+        heavy = replace(task, weights=torch.tensor([*pair, *[2.0 if place else 1.0] * 37], dtype=torch.float64))
+        found[place] = total(heavy, batch)
+    assert found[1] != pytest.approx(found[0], rel=1e-6)
+    assert found[1] + found[2] == pytest.approx(2 * found[0], rel=1e-5)
+
+
+def test_few_texts_are_not_told_from_themselves(tiny):  # noqa: F811
+    task = text_task(tiny, Contrast, texts=("good w1", "bad w2 w3"), text={"temperature": 0.2})
+    once = total(task, Batch([0, 1], []))
+    twice = total(task, Batch([0, 1, 0, 1], []))
+    vectors = task._vectors([task.ids[0], task.ids[1]]).detach()
+    apart = float(vectors[0] @ vectors[1]) / 0.2
+    assert once == pytest.approx(math.log(1 + math.exp(apart - 5)), rel=1e-4)
+    assert twice == pytest.approx(math.log(1 + 2 * math.exp(apart - 5)), rel=1e-4)
+
+
+@pytest.mark.parametrize("served", [Served(text=("good " * 90,)), Served(auxiliary=OTHERS, sources=SOURCES)])
+def test_longer_than_the_model_is_said_before_anything_is_trained(tiny, served):  # noqa: F811
+    with pytest.raises(UsageError, match="max_length = 100 is more than the 64 tokens"):
+        tune(tiny, served, max_length=100, progress=lambda step, loss: pytest.fail("trained"))
+
+
+def test_no_more_is_read_than_the_steps_see(tiny):  # noqa: F811
+    told = tune(tiny, Served(text=TEXTS), text={"steps": 2, "batch_size": 4}).uses["text"]
+    assert (told["documents"], told["seen"]) == (40, 8)
 
 
 # A teacher
@@ -318,7 +369,7 @@ def test_a_student_of_hard_labels_is_one_of_selected_documents(tiny):  # noqa: F
 
 def test_soft_labels_are_the_teachers_probabilities(tiny):  # noqa: F811
     classifier = tune(tiny).classifier
-    taught, told = teach(classifier, TEXTS, Teacher(confidence=0.0), dev=None)
+    taught, told = teach(classifier, TEXTS, [1.0] * 40, Teacher(confidence=0.0), dev=None)
     assert np.array_equal(taught.probabilities, classifier.predict(TEXTS))
     own = {"documents": 40, "taught": 40, "labels": len(set(taught.examples.labels)), "dev": None}
     assert told == {**own, "highest": float(taught.probabilities.max())}
@@ -333,7 +384,7 @@ def test_soft_labels_are_the_teachers_probabilities(tiny):  # noqa: F811
 
 def test_the_loss_of_a_soft_label_is_its_cross_entropy(tiny):  # noqa: F811
     classifier = tune(tiny).classifier
-    taught, _ = teach(classifier, TEXTS, Teacher(confidence=0.0), dev=None)
+    taught, _ = teach(classifier, TEXTS, [1.0] * 40, Teacher(confidence=0.0), dev=None)
     own = settings(tiny, **{"lambda": 0.0})
     sides = sides_of(own, examples(4, 1), None, taught, Served(), LABELS)
     ids, _ = tokenise(classifier.tokenizer, sides.texts, 16)
@@ -353,7 +404,7 @@ def test_the_error_of_taught_labels_is_that_on_dev_where_the_teacher_is_as_sure(
     dev = examples(30, 8)
     given = classifier.predict(dev.texts)
     bar = float(np.quantile(given.max(axis=1), 0.3))
-    _, told = teach(classifier, TEXTS, Teacher(confidence=bar), dev=dev)
+    _, told = teach(classifier, TEXTS, [1.0] * 40, Teacher(confidence=bar), dev=dev)
     sure = [row for row in range(30) if given[row].max() >= bar]
     wrong = sum(LABELS[given[row].argmax()] != dev.labels[row] for row in sure)
     n, z, p = len(sure), 1.959964, wrong / len(sure)
@@ -375,7 +426,7 @@ def test_each_round_is_taught_by_the_one_before(tiny):  # noqa: F811
     student = tune(tiny, Served(teacher=TEXTS), teacher=own, steps=20)
     assert [told["round"] for told in student.uses["teacher"]] == [1, 2]
     once = tune(tiny, Served(teacher=TEXTS), teacher={"confidence": 0.0}, steps=20)
-    taught, _ = teach(once.classifier, TEXTS, Teacher(confidence=0.0), dev=None)
+    taught, _ = teach(once.classifier, TEXTS, [1.0] * 40, Teacher(confidence=0.0), dev=None)
     again = tune(tiny, selected=taught.examples, steps=20)  # the labels alone: only to see that it is another model
     assert not same(student, once)
     assert not same(student, again)

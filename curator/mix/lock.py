@@ -20,6 +20,7 @@ from curator.stages import Stage
 
 FORMAT = 1
 PACKAGE = Path(__file__).parents[1]
+UNDECIDING: Any = {"train": True, "race": True, "tune": True, "description": True, "task": {"names"}}  # of a recipe
 CHANGED = "texts_changed"  # of a lockfile: there, and true, where a stage gave a document another text
 PACKAGES = (
     "curator",
@@ -66,9 +67,7 @@ def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]
     """Everything that decides which documents are chosen, as plain values."""
     return {
         # training, racing, tuning and describing do not decide which documents are chosen
-        "recipe": task.recipe.model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude={"train", "race", "tune", "description"}
-        ),
+        "recipe": task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=UNDECIDING),
         "seed": task.seed,
         "labels": list(task.labels),
         "corpora": [

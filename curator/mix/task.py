@@ -354,6 +354,8 @@ def _as_pool(frame: pl.DataFrame, name: str, source: Pool, labels: tuple[str, ..
     frame = frame.with_columns(
         *own, _mapped(source, "source_label").alias("_mapped"), pl.lit(source.serves).alias("serves")
     ).with_columns(pl.when(usable).then("_mapped").alias("label"))
+    if source.serves == "auxiliary":
+        frame = frame.with_columns(pl.col("_mapped").alias("source_label"))
     first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
     return frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
 

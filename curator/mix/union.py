@@ -86,12 +86,13 @@ def union(
 def _merged(every: pl.DataFrame) -> pl.DataFrame:
     """One row a document: ``corpus, id, text, label, source, weight, mixes, conflict``."""
     changed = pl.col("text").filter(pl.col("text") != pl.col("_text")).first()
-    told = pl.format("{} in {}", "label", "_mix").str.join(", ")
+    labels = pl.col("label").drop_nulls()  # a document that serves without one in a mix contradicts none
+    told = pl.format("{} in {}", "label", "_mix").drop_nulls().str.join(", ")
     return every.group_by(KEY, maintain_order=True).agg(
         pl.coalesce(changed, pl.col("text").first()).alias("text"),
-        pl.when(pl.col("label").n_unique() == 1).then(pl.col("label").first()).alias("label"),
+        pl.when(labels.n_unique() == 1).then(labels.first()).alias("label"),
         pl.col("source").first(),
         pl.col("weight").max(),
         pl.col("_mix").str.join(", ").alias(MIXES),
-        pl.when(pl.col("label").n_unique() > 1).then(told).alias(CONFLICT),
+        pl.when(labels.n_unique() > 1).then(told).alias(CONFLICT),
     )

@@ -36,7 +36,11 @@ def served(frame: pl.DataFrame) -> Served:
     """The documents that serve without a label of the task."""
     if "serves" not in frame.columns:
         return Served()
-    texts = {use: tuple(frame.filter(serves=use)["text"]) for use in USES}
-    own = frame.filter(serves="auxiliary")
-    auxiliary = Examples(texts["auxiliary"], tuple(own["source_label"]))
-    return Served(texts["text"], auxiliary, tuple(own["corpus"]), texts["teacher"])
+    frames = {use: frame.filter(serves=use) for use in USES}
+    texts = {use: tuple(own["text"]) for use, own in frames.items()}
+    weights = {use: tuple(own["weight"].cast(pl.Float64)) for use, own in frames.items()}
+    own = frames["auxiliary"]
+    auxiliary = Examples(texts["auxiliary"], tuple(own["source_label"]), weights["auxiliary"])
+    return Served(
+        texts["text"], auxiliary, tuple(own["corpus"]), texts["teacher"], weights["text"], weights["teacher"]
+    )  # fmt: skip

@@ -50,35 +50,32 @@ class Arm:
 
 def choose(name: str, task: Task, mix: Mix) -> Arm:
     """The documents of an arm: all choose from the same cleaned, labelled pool, the selecting ones equally many."""
-    name, _, use = name.partition(AS)
-    if use:
-        return _serving(choose(name, task, mix), use)
-    chosen = _as_served(mix.frame(), task)
+    arm, (name, _, use) = name, name.partition(AS)
+    chosen, pool = (_serving(frame, use) for frame in (_as_served(mix.frame(), task), clean_pool(task, mix)))
     if name == "mix":
-        return Arm(name, chosen, task.pool)
-    pool = clean_pool(task, mix)
+        return Arm(arm, chosen, task.pool)
     if name in ("target-only", ZERO_SHOT):
-        return Arm(name, pool.clear(), task.pool)
+        return Arm(arm, pool.clear(), task.pool)
     if not len(pool):
-        raise DataError(f"the arm {name!r} has nothing to choose from: no pool document is of use for the task")
+        raise DataError(f"the arm {arm!r} has nothing to choose from: no pool document is of use for the task")
     if name == "full":
-        return Arm(name, pool, task.pool)
+        return Arm(arm, pool, task.pool)
     shuffled = pool.with_columns(_lottery(pool, f"{name} {task.seed}").alias("_lot")).sort("_lot", "corpus", "id")
     if name == "random-balanced":
         # One of each label in turn, so that a label which runs out leaves its place to the others.
         turn = pl.int_range(pl.len()).over(pl.coalesce("label", "source_label")).alias("_turn")
         shuffled = shuffled.with_columns(turn).sort("_turn", "_lot", "corpus", "id")
-    return Arm(name, shuffled.head(len(chosen)).select(pool.columns), task.pool)
+    return Arm(arm, shuffled.head(len(chosen)).select(pool.columns), task.pool)
 
 
-def _serving(arm: Arm, use: str) -> Arm:
-    """The same documents, serving as ``use`` alone. Raises DataError where none can."""
-    documents = arm.documents.with_columns(pl.lit(use).alias("serves"))
-    if use == "auxiliary":
-        documents = documents.filter(pl.col("source_label").is_not_null())
-    if not len(documents):
-        raise DataError(f"the arm {arm.name + AS + use!r} has no document with a label of its own")
-    return Arm(f"{arm.name}{AS}{use}", documents, arm.pool)
+def _serving(documents: pl.DataFrame, use: str) -> pl.DataFrame:
+    """The documents that can serve as ``use``, serving as that alone; as they are where none is named."""
+    if not use:
+        return documents
+    able = documents.filter(pl.col("source_label").is_not_null()) if use == "auxiliary" else documents
+    if not len(able):
+        raise DataError(f"no document can serve as {use}" + (": none has a label" if use == "auxiliary" else ""))
+    return able.with_columns(pl.lit(use).alias("serves"))
 
 
 def _as_served(documents: pl.DataFrame, task: Task) -> pl.DataFrame:

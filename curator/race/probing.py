@@ -58,6 +58,10 @@ def zero_shot(task: Task, corpora: Corpora, ids: list[str], truth: list[str]) ->
     started = time.perf_counter()
     if own := next((use.corpus.name for use in task.used if use.corpus.has_own_vectors), None):
         raise UsageError(f"{own!r} came with vectors of its own, and curator cannot embed the names of labels to match")
+    if unknown := sorted(set(task.recipe.task.names) - set(task.labels)):
+        raise UsageError(
+            f"[task] names has {unknown[0]!r}, which is no label of the task: {', '.join(task.labels[:12])}"
+        )
     names = np.stack([corpora.embed_query(name_of(label, task)) for label in task.labels]).astype(np.float32)
     names /= np.linalg.norm(names, axis=1, keepdims=True)
     cosines = np.asarray(_rows(task.test, ids), np.float32) @ names.T

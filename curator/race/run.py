@@ -22,6 +22,7 @@ from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, evaluation_truth, make
+from curator.mix.build import sum_of
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.models import check_place, keep
@@ -29,7 +30,7 @@ from curator.models.fitting import fit, served
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
-from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
+from curator.recipe import AS, OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
 from curator.training import Run, code, evaluate, forget, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
@@ -168,7 +169,7 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
     ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
     """
-    if arm != "mix":
+    if arm.partition(AS)[0] != "mix":
         return {"selection_seconds": round(seconds, 3), "reused_verdicts": 0}
     summary = mix.summary()
     reused = summary.get("reused") or {"stages": []}
@@ -253,7 +254,7 @@ def _run(
 
 
 def _place(directory: Path, arm: str, task: Task) -> Path:
-    return directory / "runs" / f"{arm.replace(':', '-')}-seed{task.seed}.json"
+    return directory / "runs" / f"{arm.replace(':', '--')}-seed{task.seed}.json"
 
 
 def _tracking(directory: Path, arm: str, task: Task) -> Run:
@@ -306,9 +307,10 @@ def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
 
 def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation) -> str:
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
-    hardware = decide()
+    hardware, model = decide(), Path(task.recipe.train.model)
     parts = [
         code(),
+        sum_of(model) if model.is_dir() else "",
         json.dumps(versions()),
         hardware.device,
         hardware.precision,

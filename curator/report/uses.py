@@ -35,7 +35,9 @@ def uses(record: dict[str, Any], results: Results) -> list[Used]:
     alone = next((arm for arm in results.arms if arm.name == ALONE), None)
     found = []
     for arm in results.arms:
-        told = next((run["uses"] for run in record["runs"] if run["arm"] == arm.name and run.get("uses")), {})
+        told: dict[str, Any] = next(
+            (run["uses"] for run in record["runs"] if run["arm"] == arm.name and run.get("uses")), {}
+        )
         difference, interval = _worth(arm, alone)
         found += [Used(arm.name, *what, difference, interval) for what in _told(told)]
     return found

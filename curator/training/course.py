@@ -151,16 +151,24 @@ def digest(parts: Iterable[object], model: PreTrainedModel) -> str:
     """Of all that decides a run: what is given, the weights it begins with, this code."""
     found = hashlib.sha256(code().encode())
     for part in parts:
-        found.update(repr(part).encode("utf8", "surrogatepass"))
+        found.update(_bytes(part))
     found.update(weights_digest(model).encode())
     return found.hexdigest()
+
+
+def _bytes(part: object) -> Any:
+    """What is hashed of a part; of a tensor its numbers as they lie in memory, since written out they fill it."""
+    if isinstance(part, Tensor):
+        return part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    return repr(part).encode("utf8", "surrogatepass")
 
 
 @cache
 def code() -> str:
     """Hash of the code and the libraries that a run's outcome depends on."""
     package = Path(__file__).parent.parent
-    files = [package / "hardware.py", package / "probe.py", *sorted((package / "training").glob("*.py"))]
+    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py")]
+    files += sorted((package / "training").glob("*.py"))
     files += sorted((package / "race").glob("*.py"))
     versions = [f"{name} {_version(name)}" for name in ("torch", "transformers", "peft", "scikit-learn", "scipy")]
     return hashlib.sha256(b"".join([*(path.read_bytes() for path in files), *map(str.encode, versions)])).hexdigest()

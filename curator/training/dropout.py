@@ -36,6 +36,6 @@ def drop_leanly(model: nn.Module) -> None:
     """Let the dropout layers of a model on a processor be lean ones."""
     for name, child in model.named_children():
         if type(child) is nn.Dropout:
-            setattr(model, name, LeanDropout(child.p))
+            setattr(model, name, LeanDropout(child.p).train(child.training))
         else:
             drop_leanly(child)

@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from curator.errors import DataError
 
@@ -53,31 +54,62 @@ class Served:
     """Documents that serve a run without a label of its task.
 
     ``text``: for continued pre-training. ``auxiliary``: with the labels of ``sources``, one for each document, which
-    are tasks of their own. ``teacher``: to be labelled by a model. Raises DataError if sizes do not fit.
+    are tasks of their own. ``teacher``: to be labelled by a model. No weights means 1 for all. Raises DataError if
+    sizes do not fit.
     """
 
     text: tuple[str, ...] = ()
     auxiliary: Examples = Examples((), ())
     sources: tuple[str, ...] = ()
     teacher: tuple[str, ...] = ()
+    text_weights: tuple[float, ...] = ()
+    teacher_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.auxiliary):
             raise DataError(f"{len(self.auxiliary)} auxiliary documents but {len(self.sources)} sources; give one each")
 
-    def with_choice(self) -> "Served":
-        """Without auxiliary sources of a single label, from which there is nothing to learn."""
+    @cached_property
+    def alone(self) -> tuple[str, ...]:
+        """The auxiliary sources of a single label, from which there is nothing to learn."""
         labels: dict[str, set[str]] = {}
         for source, label in zip(self.sources, self.auxiliary.labels, strict=True):
             labels.setdefault(source, set()).add(label)
-        kept = [row for row, source in enumerate(self.sources) if len(labels[source]) > 1]
-        if self.sources and not kept:
-            told = ", ".join(f"{source} ({next(iter(own))!r})" for source, own in sorted(labels.items()))
-            raise DataError(f"each auxiliary source has a single label, from which nothing can be learned: {told}")
-        texts, own = ([values[row] for row in kept] for values in (self.auxiliary.texts, self.auxiliary.labels))
-        return replace(
-            self, auxiliary=Examples(tuple(texts), tuple(own)), sources=tuple(self.sources[row] for row in kept)
+        return tuple(sorted(source for source, own in labels.items() if len(own) == 1))
+
+    def weighing(self) -> "Served":
+        """Those with a weight above 0, weights written out, and without the sources that are ``alone``.
+
+        Raises DataError where no other auxiliary source is left.
+        """
+        weights = self.auxiliary.weights or (1.0,) * len(self.auxiliary)
+        kept = [row for row, weight in enumerate(weights) if weight > 0]
+        counted = replace(
+            self, auxiliary=_taken(self.auxiliary, kept), sources=tuple(self.sources[row] for row in kept)
         )
+        kept = [row for row, source in enumerate(counted.sources) if source not in counted.alone]
+        if counted.sources and not kept:
+            told = ", ".join(counted.alone)
+            raise DataError(f"each auxiliary source has a single label, from which nothing can be learned: {told}")
+        text, teacher = (
+            Examples(texts, texts, weights).weighing()
+            for texts, weights in ((self.text, self.text_weights), (self.teacher, self.teacher_weights))
+        )
+        return Served(
+            text.texts,
+            _taken(counted.auxiliary, kept),
+            tuple(counted.sources[row] for row in kept),
+            teacher.texts,
+            text.weights,
+            teacher.weights,
+        )
+
+
+def _taken(examples: Examples, rows: Sequence[int]) -> Examples:
+    """Some of them, weights written out."""
+    weights = examples.weights or (1.0,) * len(examples)
+    texts, labels = (tuple(values[row] for row in rows) for values in (examples.texts, examples.labels))
+    return Examples(texts, labels, tuple(weights[row] for row in rows))
 
 
 NOTHING_SERVED = Served()

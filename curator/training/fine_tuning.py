@@ -38,7 +38,7 @@ class FineTuned:
     ``loss`` (mean of the training loss since the last look), ``dev_macro_f1``, ``dev_accuracy`` and ``dev_loss``.
     ``seconds`` is wall-clock time with loading and all that came before; ``truncated`` counts the training texts cut at
     ``max_length``. ``uses`` says what was done with documents that served without a label: under ``text`` and
-    ``auxiliary`` documents, steps and the last loss, under ``teacher`` a list with what each round taught.
+    ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught.
     """
 
     classifier: Classifier
@@ -86,13 +86,14 @@ def fine_tune(
     is no longer a number.
     """
     started = time.perf_counter()
-    labels, served = task_labels(labels), served.with_choice()
+    labels, given = task_labels(labels), served
+    served = given.weighing()
     if served.teacher and settings.lambdas == (-1, -1):
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
         tune_memory()
     ready = prepared(settings, served, seed=seed, progress=progress, checkpoint=checkpoint)
-    uses, done = dict(ready.uses), ready.steps
+    uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
         _fit, settings, target=target, selected=selected, dev=dev, labels=labels, seed=seed, served=served,
         body=ready.body,
@@ -101,16 +102,20 @@ def fine_tune(
     for number in range(settings.teacher.rounds if served.teacher else 0):
         place = phase(checkpoint, f"teacher{number}")
         teacher = fit(taught=taught, progress=after(progress, done), checkpoint=place, last=False)
-        taught, told = teach(teacher.classifier, served.teacher, settings.teacher, dev)
+        taught, told = teach(teacher.classifier, served.teacher, served.teacher_weights, settings.teacher, dev)
         if not told["taught"]:
             logger.warning(
                 "the teacher is sure of none of %d documents: its probability reaches %.2f, and confidence is %g; "
                 "lower it, or train for more steps", told["documents"], told["highest"], settings.teacher.confidence,
             )  # fmt: skip
         uses.setdefault("teacher", []).append({"round": number + 1, "dev_macro_f1": _score_of(teacher), **told})
-        done += teacher.steps
+        done, before = done + teacher.steps, before + teacher.seconds
     tuned = fit(taught=taught, progress=after(progress, done), checkpoint=checkpoint, on_look=on_look, last=True)
-    return replace(tuned, seconds=tuned.seconds + time.perf_counter() - started, uses=uses | tuned.uses)
+    uses |= tuned.uses
+    if given.alone:
+        uses.setdefault("auxiliary", {})["single_label"] = list(given.alone)
+    seconds = before + tuned.seconds + time.perf_counter() - started
+    return replace(tuned, seconds=seconds, uses=uses)
 
 
 def _fit(

@@ -53,11 +53,13 @@ class Dev:
 def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
     """The file that keeps the state of a run of ``task``."""
     settings = task.settings.model_dump(mode="json", exclude=set(UNDECIDING))
-    tasks = task.tasks and [one.tolist() for one in task.tasks]
-    rows = (type(task).__name__, task.ids, task.classes.tolist(), task.weights.tolist(), task.sides, task.share, tasks)
+    lengths = torch.tensor([len(row) for row in task.ids])
+    tokens = torch.tensor([token for row in task.ids for token in row])
+    rows = (type(task).__name__, task.sides, task.share, task.classes.shape, task.classes.dtype)
+    numbers = (lengths, tokens, task.classes, task.weights, *(task.tasks or ()))
     judges = dev and (dev.ids, dev.classes, dev.labels)
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
-    inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place), task.model)
+    inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place, *numbers), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
 
 

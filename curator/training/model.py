@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from curator.errors import DataError, UsageError
 from curator.hardware import decide
 from curator.training.dropout import drop_leanly
+from curator.training.unpadded import offset_of
 
 TOKENISE_ROWS = 1024  # texts handed to the tokenizer at a time: what it returns is many times the token ids
 
@@ -131,6 +132,8 @@ def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase
     rows = word_embedding(model).num_embeddings
     if len(tokenizer) > rows:
         raise DataError(f"{name}: the tokenizer has {len(tokenizer)} tokens, the model only {rows}; they do not match")
+    if not tokenizer("")["input_ids"]:
+        raise DataError(f"{name}: the tokenizer puts no token around a text, and a classifier reads the first of those")
     if tokenizer.pad_token_id is None:
         raise DataError(f"{name}: the tokenizer has no padding token, which batches need")
     return tokenizer
@@ -180,6 +183,8 @@ def weights_digest(model: nn.Module) -> str:
 def check_length(model: PreTrainedModel, max_length: int, prefix: int = 0) -> None:
     """Raise UsageError if texts of ``max_length`` tokens and a prefix are more than the model has positions for."""
     positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None:
+        positions -= offset_of(model)
     if positions is not None and max_length + prefix > positions:
         told = f", {prefix} of them the prefix's" if prefix else ""
         raise UsageError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,7 +19,7 @@ from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import Served, class_ids
 from curator.training.loop import Progress, after, checkpoint_of, run_steps, seeded
-from curator.training.model import load_masked, load_pretrained, tokenise, word_embedding
+from curator.training.model import check_length, load_masked, load_pretrained, tokenise, word_embedding
 from curator.training.prediction import mixed, padded
 from curator.training.steps import Task, parts_of
 from curator.training.unpadded import Layout, is_supported, run
@@ -30,11 +31,15 @@ Body = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The weights of a body, none if it is as it came; what was done to it, by use; and in how many steps."""
+    """The weights of a body, none if it is as it came; what was done to it, by use; in how many steps.
+
+    ``seconds`` are those of processes that were killed.
+    """
 
     body: Body | None
     uses: dict[str, Any]
     steps: int
+    seconds: float = 0.0
 
 
 def planned(settings: Train, served: Served) -> int:
@@ -51,6 +56,8 @@ def prepared(
 ) -> Prepared:
     """Train a body on text and then on other tasks, as the settings say and where documents serve for it.
 
+    ``served`` is as its ``weighing`` gives it.
+
     Raises UsageError where an adapter is to be trained: what is saved of it is of no use on another body.
     """
     before = len(served.auxiliary) and settings.auxiliary.place == "before"
@@ -62,7 +69,7 @@ def prepared(
         )
     found = Prepared(None, {}, 0)
     if served.text:
-        found = _pretrained(settings, served.text, seed, progress, checkpoint)
+        found = _pretrained(settings, served, seed, progress, checkpoint)
     if before:
         found = _after_others(settings, served, found, seed, progress, checkpoint)
     return found
@@ -76,7 +83,7 @@ def with_body(model: PreTrainedModel, body: Body | None) -> PreTrainedModel:
 
 
 def _pretrained(
-    settings: Train, texts: tuple[str, ...], seed: int, progress: Progress | None, checkpoint: Path | None
+    settings: Train, served: Served, seed: int, progress: Progress | None, checkpoint: Path | None
 ) -> Prepared:
     own = settings.text
     rate = own.learning_rate or settings.learning_rate
@@ -88,15 +95,21 @@ def _pretrained(
             raise UsageError(
                 f"{settings.model}: the tokenizer has no mask token; give [train.text] objective = 'simcse'"
             )
-        ids, cut = tokenise(tokenizer, texts, settings.max_length, settings.long_texts)
+        check_length(model, settings.max_length)
+        # No more than the steps will see: which ones is drawn here, and the batches are drawn of these.
+        drawn = np.sort(np.random.default_rng([seed, 3]).permutation(len(served.text))[: own.steps * own.batch_size])
+        ids, cut = tokenise(tokenizer, [served.text[row] for row in drawn], settings.max_length, settings.long_texts)
+        weights = torch.tensor([served.text_weights[row] for row in drawn], dtype=torch.float64)
         kind = {"mlm": MaskedWords, "simcse": Contrast}[own.objective]
-        task = kind(**_common(model, tokenizer, phase_settings, ids, torch.zeros(len(ids), dtype=torch.long)))
+        classes = torch.zeros(len(ids), dtype=torch.long)  # none
+        task = kind(**_common(model, tokenizer, phase_settings, ids, classes, weights))
         place = phase(checkpoint, "text")
         course = run_steps(
             task, None, seed, progress, checkpoint_of(place, task, None, seed) if place else None, last=False
         )
     told = {
-        "documents": len(texts),
+        "documents": len(served.text),
+        "seen": len(ids),
         "truncated": len(cut),
         "objective": own.objective,
         "steps": course.step,
@@ -104,7 +117,7 @@ def _pretrained(
     }
     if own.objective == "mlm":
         told["head"] = "the model's own" if has_head else "new, tied to the word vectors"
-    return Prepared(_body(model), {"text": told}, course.step)
+    return Prepared(_body(model), {"text": told}, course.step, course.seconds)
 
 
 def _after_others(
@@ -118,11 +131,13 @@ def _after_others(
     with seeded(seed, decide().device):
         model, tokenizer = load_pretrained(settings.model, labels)
         with_body(model, so_far.body)
+        check_length(model, settings.max_length)
         ids, cut = tokenise(tokenizer, served.auxiliary.texts, settings.max_length, settings.long_texts)
+        weights = torch.tensor(served.auxiliary.weights, dtype=torch.float64)
         embedding = SeenEmbedding(word_embedding(model), {token for row in ids for token in row})
         model.set_input_embeddings(embedding)
         task = Task(
-            **_common(model, tokenizer, phase_settings, ids, torch.tensor(classes), embedding),
+            **_common(model, tokenizer, phase_settings, ids, torch.tensor(classes), weights, embedding),
             tasks=(tasks[classes].to(model.device), tasks.to(model.device)),
         )
         place = phase(checkpoint, "auxiliary")
@@ -131,7 +146,8 @@ def _after_others(
         model.set_input_embeddings(embedding.whole())
     told = {"place": "before", **described(served), "truncated": len(cut), "steps": course.step}
     told["loss"] = course.history[-1]["loss"]
-    return Prepared(_body(model), {**so_far.uses, "auxiliary": told}, so_far.steps + course.step)
+    uses = {**so_far.uses, "auxiliary": told}
+    return Prepared(_body(model), uses, so_far.steps + course.step, so_far.seconds + course.seconds)
 
 
 def others(served: Served) -> tuple[tuple[str, ...], list[int], Tensor]:
@@ -154,7 +170,7 @@ def described(served: Served) -> dict[str, Any]:
 
 def _common(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Train, ids: list[list[int]], classes: Tensor,
-    embedding: SeenEmbedding | None = None,
+    weights: Tensor, embedding: SeenEmbedding | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The fields of a task that has one side."""
     return {
@@ -167,7 +183,7 @@ def _common(
         "lambdas": (-1.0, -1.0),
         "ids": ids,
         "classes": classes.to(model.device),
-        "weights": torch.ones(len(ids), dtype=torch.float64, device=model.device),
+        "weights": weights.to(model.device),
         "targets": len(ids),
     }
 
@@ -185,13 +201,15 @@ class MaskedWords(Task):
     """
 
     def losses(self, batch: Batch, step: int) -> Iterator[Tensor]:  # noqa: ARG002  # of the class
-        ids = [self.ids[row] for row in batch.target]
-        parts = [self._hidden(padded(self.tokenizer, [ids[row] for row in part])) for part in parts_of(ids, self)]
-        total = sum(int(hidden.sum()) for *_, hidden, _ in parts)
+        ids, weights = [self.ids[row] for row in batch.target], self.weights[batch.target] / self.means[0]
+        parts = parts_of(ids, self)
+        hidden = [self._hidden(padded(self.tokenizer, [ids[row] for row in part])) for part in parts]
+        total = sum(len(truth) for *_, truth in hidden)
         with mixed(self.model, self.precision):
-            for tokens, mask, hidden, truth in parts:
-                logits = _logits_at(self.model, tokens, mask, hidden, int(self.tokenizer.pad_token_id))
-                yield functional.cross_entropy(logits.float(), truth, reduction="sum") / max(total, 1)
+            for part, (tokens, mask, places, truth) in zip(parts, hidden, strict=True):
+                logits = _logits_at(self.model, tokens, mask, places, int(self.tokenizer.pad_token_id))
+                losses = functional.cross_entropy(logits.float(), truth, reduction="none")
+                yield (losses * weights[part].repeat_interleave(places.sum(dim=1))).sum() / max(total, 1)
 
     def _hidden(self, texts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Tokens with some hidden, the mask, where they are hidden, and what they were."""
@@ -244,11 +262,17 @@ class Contrast(Task):
 
     def losses(self, batch: Batch, step: int) -> Iterator[Tensor]:  # noqa: ARG002  # of the class
         ids = [self.ids[row] for row in batch.target]
+        rows, weights = torch.tensor(batch.target), self.weights[batch.target] / self.means[0]
         parts = parts_of(ids, self)
+        order = [row for part in parts for row in part]
         with mixed(self.model, self.precision):
             once, again = (torch.cat([self._vectors([ids[row] for row in part]) for part in parts]) for _ in range(2))
-            cosines = once @ again.T / self.settings.text.temperature
-            yield functional.cross_entropy(cosines.float(), torch.arange(len(ids), device=cosines.device))
+        cosines = once @ again.T / self.settings.text.temperature
+        # Where there are fewer texts than a batch has places, one is not to be told from itself.
+        same = (rows[order].unsqueeze(1) == rows[order]).fill_diagonal_(fill_value=False).to(cosines.device)
+        truth = torch.arange(len(ids), device=cosines.device)
+        losses = functional.cross_entropy(cosines.masked_fill(same, float("-inf")), truth, reduction="none")
+        yield (losses * weights[order]).mean()
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
         """(n, dimension) float32, of length one."""

@@ -44,7 +44,8 @@ def sides_of(
     every = target.labels + selected.labels
     classes = torch.tensor(class_ids(every, labels, "training") + [len(labels) + code for code in codes])
     if taught and len(selected) and len(taught.examples):
-        classes = torch.nn.functional.one_hot(classes, len(labels) + len(names)).float()
+        known = classes
+        classes = torch.zeros(len(known), len(labels) + len(names)).scatter_(1, known.unsqueeze(1), 1.0)
         place = len(every) - len(taught.examples)
         classes[place : len(every), : len(labels)] = torch.from_numpy(taught.probabilities)
     of_label = torch.cat([torch.zeros(len(labels), dtype=torch.long), 1 + tasks])
@@ -54,17 +55,17 @@ def sides_of(
         target.texts + selected.texts + beside.auxiliary.texts,
         labels + names,
         classes,
-        torch.tensor(target.weights + selected.weights + (1.0,) * len(codes), dtype=torch.float64),
+        torch.tensor(target.weights + selected.weights + beside.auxiliary.weights, dtype=torch.float64),
         len(target),
         (of_row, of_label) if names else None,
     )
 
 
 def _joined(selected: Examples | None, taught: Examples) -> Examples:
-    """``taught`` at the end, with the weight of one document each."""
+    """``taught`` at the end."""
     first = (selected or NOTHING).weighing()
     return Examples(
-        first.texts + taught.texts, first.labels + taught.labels, first.weights + (1.0,) * len(taught)
+        first.texts + taught.texts, first.labels + taught.labels, first.weights + taught.weights
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from curator.recipe import Teacher
 from curator.training.classifier import Classifier
 from curator.training.examples import Examples
 
+PIECE = 4096  # texts that are tokens at a time
+
 
 @dataclass(frozen=True)
 class Taught:
@@ -22,7 +24,7 @@ class Taught:
 
 
 def teach(
-    teacher: Classifier, texts: Sequence[str], settings: Teacher, dev: Examples | None
+    teacher: Classifier, texts: Sequence[str], weights: Sequence[float], settings: Teacher, dev: Examples | None
 ) -> tuple[Taught, dict[str, Any]]:
     """The documents of which a teacher is confident, and what is known of the labels that it gives.
 
@@ -30,14 +32,19 @@ def teach(
     of that rate (Wilson 1927). It tells of documents like the target's; of others the error may be larger, and these
     dev documents chose the teacher's step, too.
     """
-    of_texts = teacher.predict(texts)
+    pieces = [teacher.predict(texts[start : start + PIECE]) for start in range(0, max(len(texts), 1), PIECE)]
+    of_texts = np.concatenate(pieces)
     sure = of_texts.max(axis=1) >= settings.confidence
     best = of_texts.argmax(axis=1)
     kept = np.flatnonzero(sure).tolist()
     probabilities = of_texts[kept]
     if settings.labels == "hard":
         probabilities = np.eye(len(teacher.labels), dtype=np.float32)[best[kept]]
-    examples = Examples(tuple(texts[row] for row in kept), tuple(teacher.labels[best[row]] for row in kept))
+    examples = Examples(
+        tuple(texts[row] for row in kept),
+        tuple(teacher.labels[best[row]] for row in kept),
+        tuple(weights[row] for row in kept),
+    )
     told: dict[str, Any] = {"documents": len(texts), "taught": len(kept), "labels": len(set(examples.labels))}
     told["highest"] = float(of_texts.max(initial=0.0))
     return Taught(examples, probabilities), told | {"dev": dev and _on_dev(teacher, dev, settings.confidence)}

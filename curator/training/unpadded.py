@@ -94,14 +94,19 @@ def run(model: Any, ids: Sequence[Sequence[int]], layout: Layout, filler: int, *
     device = bare.device
     flat = [token for row in layout.order for token in ids[row]] + [filler] * layout.filler
     positions = [place for row in layout.order for place in range(len(ids[row]))] + [0] * layout.filler
-    offset = 1 + bare.config.pad_token_id if _family(bare) in OFFSET else 0
     with _patched(bare.base_model.encoder, layout, first=first):
         return model(
             input_ids=torch.tensor([flat]).to(device),
-            position_ids=(torch.tensor([positions]) + offset).to(device),
+            position_ids=(torch.tensor([positions]) + offset_of(bare)).to(device),
             token_type_ids=torch.zeros(1, len(flat), dtype=torch.long, device=device),
             attention_mask=torch.zeros(1, 1, 1, 1, device=device),  # of four dimensions: none is made, and none is read
         )
+
+
+def offset_of(model: Any) -> int:
+    """How many positions of a model are never a text's."""
+    bare = _bare(model)
+    return 1 + int(bare.config.pad_token_id) if _family(bare) in OFFSET else 0
 
 
 def _bare(model: Any) -> Any:

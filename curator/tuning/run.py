@@ -20,6 +20,7 @@ from curator.errors import DataError, UsageError
 from curator.files import sweep
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
+from curator.mix.build import sum_of
 from curator.mix.lock import inputs, versions
 from curator.mix.union import StoredMix
 from curator.models.fitting import fit
@@ -105,7 +106,7 @@ class _Trainer:
     @cached_property
     def path(self) -> Path:
         """The file of this search: another for other inputs."""
-        return self.directory / f"{self.arm.replace(':', '-')}-{self.inputs[:12]}.json"
+        return self.directory / f"{self.arm.replace(':', '--')}-{self.inputs[:12]}.json"
 
     @cached_property
     def stored(self) -> StoredMix | None:
@@ -118,9 +119,11 @@ class _Trainer:
     def inputs(self) -> str:
         """A hash of all that decides a trial, the code that trains and searches and its libraries included."""
         hardware, recipe = decide(), self.space.recipe
+        model = Path(recipe.train.model)
         here = [path.read_text("utf8") for path in sorted(Path(__file__).parent.glob("*.py"))]
         parts = [
             code(),
+            sum_of(model) if model.is_dir() else "",
             *here,
             json.dumps(versions() | {"optuna": _version("optuna")}),
             hardware.device,
@@ -156,7 +159,7 @@ class _Trainer:
         recipe = self.space.applied(values)
         documents = self._documents(recipe) if self.space.rebuilds else self._same_documents
         settings = recipe.train
-        name = f"{self.arm.replace(':', '-')}-trial{number}"
+        name = f"{self.arm.replace(':', '--')}-trial{number}"
         config = {"recipe": recipe.name, "arm": self.arm, "trial": number, **values}
         with tracked(settings, Run(self.directory / TRACKING, recipe.name, name, config)) as told:
 
