@@ -697,7 +697,7 @@ def knowledge(record: Row) -> str:
 
 
 def training(record: Row) -> str:
-    """Against the Trainer, what each part is worth, adapters, and predictions."""
+    """Against the Trainer, what each part is worth, and predictions."""
     lines = ["| task | labels | tokens | engine | s | Trainer / this | Trainer, bf16 / this | macro-F1 |"]
     lines.append("|---|---:|---:|---|---:|---:|---:|---:|")
     for task in record["tasks"]:
@@ -721,8 +721,12 @@ def training(record: Row) -> str:
         speed = {name: own["documents"] / median(seconds) for name, seconds in own["seconds"].items()}
         cells = f"{speed['curator']:,.0f} | {speed['pipeline']:,.0f} | {own['same_label']:.1%}"
         lines.append(f"| {task['task']} | {cells} | {task['onnx']['difference']:.1e} |")
-    lines += [
-        "",
+    return "\n".join([*lines, "", _made(record), ""])
+
+
+def adapters(record: Row) -> str:
+    """What is trained in the place of the whole model, what is saved of it, and what it scores."""
+    lines = [
         "| task | trained | weights trained | saved, MB | learning rate | s | macro-F1 |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
@@ -778,7 +782,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
-    "knowledge": knowledge, "training": training, "uses": uses,
+    "knowledge": knowledge, "training": training, "adapters": adapters, "uses": uses,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

@@ -1,7 +1,7 @@
 """Fine-tuning against transformers' own Trainer, and what makes the difference.
 
     pip install 'curator[peft,onnx]'
-    python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--out FILE]
+    python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--tasks a,b | --adapters] [--out FILE]
 
 The same 2,000 documents of each of TASKS, the same model (the embedded MiniLM), batch, steps, learning rate, warm-up
 and weight decay; the Trainer pads each batch to its longest, in fp32, which is its default, and in bf16. Every engine
@@ -11,9 +11,10 @@ our own engine runs without each of PARTS, too, in the same turns. ``onnx``: wha
 how far its probabilities of 500 test documents are from the model's in fp32. ``predict``: documents a second, and what
 the padded model in fp32 of transformers makes of them.
 
-``adapters``: the same documents of ADAPTED, a quarter of them as dev; each adapter at each of RATES with one seed, then
-with that of the best macro-F1 on dev over the repeats, on the test documents, beside the whole model at its own rate;
-how many weights are trained, and how large what is saved is. The record goes to ``benchmarks/records/training.json``.
+``--adapters``: the same documents of ADAPTED, a quarter of them as dev; each adapter at each of RATES with one seed,
+then with that of the best macro-F1 on dev over the repeats, on the test documents, beside the whole model at its own
+rate; how many weights are trained, and how large what is saved is. Records are ``benchmarks/records/training.json`` and
+``adapters.json``.
 """
 
 import argparse
@@ -73,19 +74,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "records" / "training.json")
-    arguments = parser.parse_args()
-    command = f"python benchmarks/training.py --data DIR --steps {arguments.steps} --repeats {arguments.repeats}"
-    record = circumstances(command, ("torch", "transformers", "accelerate"))
-    record |= {"steps": arguments.steps, "train": TRAIN, "test": TEST, "threads": torch.get_num_threads()}
-    record |= {"precision": decide().precision, "tasks": []}
-    for task in TASKS:
-        record["tasks"].append(raced(arguments.data / f"{task}.parquet", arguments.steps, arguments.repeats))
-        arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
-    record["adapters"] = []
-    for task in ADAPTED:
-        record["adapters"] += adapted(arguments.data / f"{task}.parquet", arguments.steps, arguments.repeats)
-        arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--adapters", action="store_true", help="adapters in the place of engines")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    command = f"python benchmarks/training.py --data DIR --steps {given.steps} --repeats {given.repeats}"
+    command += " --adapters" if given.adapters else f" --tasks {given.tasks}"
+    part = "adapters" if given.adapters else "training"
+    out = given.out or HERE / "records" / f"{part}.json"
+    record = circumstances(command, ("torch", "transformers", *(["peft"] if given.adapters else ["accelerate"])))
+    record |= {"steps": given.steps, "train": TRAIN, "test": TEST, "threads": torch.get_num_threads()}
+    record |= {"precision": decide().precision, "adapters" if given.adapters else "tasks": []}
+    for task in ADAPTED if given.adapters else given.tasks.split(","):
+        path = given.data / f"{task}.parquet"
+        if given.adapters:
+            record["adapters"] += adapted(path, given.steps, given.repeats)
+        else:
+            record["tasks"].append(raced(path, given.steps, given.repeats))
+        out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
 def raced(path: Path, count: int, repeats: int) -> Row:
