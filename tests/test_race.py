@@ -1,21 +1,28 @@
 """A whole race, with a tiny BERT and the toy encoder: equal budgets, one evaluation, resumed runs, failing arms."""
 
 import json
+import shutil
 from dataclasses import replace
+from functools import partialmethod
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.torch import load_file, save_file
 from test_training import one_thread, tiny  # noqa: F401  fixtures
 
-from curator import Recipe, Workspace, probe
+from curator import Recipe, Workspace, probe, training
 from curator.errors import DataError, RecipeError, UnknownNameError, UsageError
 from curator.mix.union import StoredMix
 from curator.models import fitting
-from curator.race.arms import choose_of
+from curator.race.arms import choose, choose_of
 from curator.race.statistics import score
 from curator.recipe import StageUse
-from curator.training import Served
+from curator.training import Served, code
+
+READ = Path.read_bytes
 
 
 @pytest.fixture
@@ -325,10 +332,64 @@ def test_documents_train_as_what_they_serve(tmp_path, toy, serving, monkeypatch)
         "full-as-teacher": ["teacher"],
         "target-only": [],
     }
+    assert {arm: runs[arm]["documents"] for arm in arms} == {
+        "mix": 96, "mix-as-text": 96, "random-as-auxiliary": 84, "full-as-teacher": 96, "target-only": 0,
+    }  # fmt: skip
     told = {arm["name"]: arm for arm in record["arms"]}
     assert told["mix-as-text"]["description"].endswith("their text alone, for continued pre-training")
     assert [told[arm]["selecting"] for arm in arms] == [True, True, True, False, False]
     assert list((tmp_path / "work" / "races" / "race" / "runs").glob("*.safetensors")) == []
+
+
+def test_arms_of_one_use_have_as_many_documents(tmp_path, toy, serving):
+    """As many as the mix has that can serve so, also where some of what was drawn could not."""
+    arms = ["mix-as-auxiliary", "random-as-auxiliary", "random-balanced-as-auxiliary", "random-as-text"]
+    race = serving.model_copy(update={"stage": [StageUse(use="ratio", budget=30, by="corpus")]})
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    mix, task = ws.mix(race), ws._workshop(None).prepare(race, 0)
+    counts = [len(choose(arm, task, mix).documents) for arm in arms]
+    able = mix.frame().filter(pl.col("source_label").is_not_null())
+    assert counts == [len(able)] * 3 + [30]
+    assert 0 < len(able) < 30
+
+
+def test_other_weights_in_the_models_directory_are_another_race(tmp_path, toy, recipe, tiny, monkeypatch):  # noqa: F811
+    directory = shutil.copytree(tiny, tmp_path / "model")
+    train = recipe.train.model_copy(update={"model": str(directory)})
+    arms = recipe.race.model_copy(update={"arms": ["target-only"]})
+    race = recipe.model_copy(update={"train": train, "race": arms})
+    trained, fine_tune = [], fitting.fine_tune
+
+    def watched(*settings, **rest):
+        trained.append(rest["seed"])
+        return fine_tune(*settings, **rest)
+
+    monkeypatch.setattr(fitting, "fine_tune", watched)
+    ws = Workspace(tmp_path / "work", encoder=toy)
+    for expected in ([0, 1], [0, 1]):
+        ws.race(race)
+        assert trained == expected
+    weights = load_file(directory / "model.safetensors")
+    save_file(
+        {name: value + 0.01 for name, value in weights.items()}, directory / "model.safetensors", {"format": "pt"}
+    )
+    ws.race(race)
+    assert trained == [0, 1, 0, 1]
+
+
+def test_the_code_that_decides_a_run_is_part_of_its_key():
+    """A run is taken from its file only while none of this has changed."""
+    known = {path.name: path for path in Path(training.__file__).parents[1].rglob("*.py")}
+
+    def changed(which: Path, path: Path) -> bytes:
+        return READ(path) + (b"#" if path == which else b"")
+
+    before = code.__wrapped__()
+    for name in ("fitting.py", "unpadded.py", "preparation.py", "arms.py", "probe.py"):
+        with mock.patch.object(
+            Path, "read_bytes", partialmethod(lambda path, which: changed(which, path), known[name])
+        ):
+            assert code.__wrapped__() != before, name
 
 
 def test_a_model_is_trained_on_what_serves(tmp_path, toy, serving):
@@ -357,6 +418,17 @@ def test_a_probe_has_no_use_for_other_uses(tmp_path, toy, serving):
 def test_an_arm_that_is_none_is_refused(tmp_path, recipe, arm):
     with pytest.raises(RecipeError, match=r"unknown arm .*mix-as-text"):
         Recipe.parse({**recipe.model_dump(by_alias=True, exclude_none=True), "race": {"arms": [arm]}})
+
+
+def test_a_name_for_no_label_is_refused(tmp_path, toy, recipe):
+    values = recipe.model_dump(by_alias=True, exclude_none=True)
+    values["task"] |= {"names": {"baad": "the bad words"}}
+    values["race"] |= {"arms": ["target-only", "zero-shot"]}
+    runs = Workspace(tmp_path / "work", encoder=toy).race(Recipe.parse(values, folder=tmp_path)).record["runs"]
+    assert (
+        "names has 'baad', which is no label of the task: bad, good"
+        in {run["arm"]: run["error"] for run in runs}["zero-shot"]
+    )
 
 
 def test_zero_shot_is_the_nearest_name(tmp_path, toy, recipe):

@@ -542,6 +542,15 @@ def test_weights_of_a_combination_multiply_and_the_largest_counts(ws, folder):  
         ws.combine("other", ["a", "b"], [1.0])
 
 
+def test_a_document_without_a_label_in_one_mix_contradicts_none(ws, folder):  # noqa: F811
+    plain = {"path": "two.jsonl"}
+    a = ws.mix(recipe(folder, name="a", pool={"two": plain}, stage=[]))
+    ws.mix(recipe(folder, name="b", pool={"two": {**plain, "serves": "text"}}, stage=[]))
+    both = ws.combine("both", ["b", "a"])
+    assert both.frame().select("id", "label").equals(a.frame().select("id", "label"))
+    assert both.summary()["warnings"] == []
+
+
 def test_labels_that_contradict_each_other_are_reported_and_left_out(ws, folder):  # noqa: F811
     plain = {"path": "two.jsonl"}
     ws.mix(recipe(folder, name="a", pool={"two": plain}, stage=[]))

@@ -17,7 +17,9 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from curator.errors import UsageError
 from curator.training.dropout import LeanDropout, drop_leanly, dropout
+from curator.training.model import check_length
 from curator.training.unpadded import Layout, is_supported, run
 
 SMALL = {
@@ -134,6 +136,13 @@ def test_attention_drops_what_the_model_drops():
             layer.attention.self.value.bias.zero_()
             layer.attention.self.dropout.p = 0.0
     assert torch.allclose(blind, flat_logits(model, texts()), atol=1e-6)
+
+
+def test_positions_of_padding_are_none_of_a_texts():
+    check_length(made("bert"), 40)
+    check_length(made("roberta"), 39)  # positions of 40 tokens begin behind that of padding, which is 0 here
+    with pytest.raises(UsageError, match="max_length = 40 is more than the 39 tokens the model takes"):
+        check_length(made("roberta"), 40)
 
 
 def test_another_family_is_not_supported():
