@@ -1,17 +1,17 @@
 """What is a document worth that carries no label of the task: as text, as a task of its own, or for a teacher?
 
-    python benchmarks/uses.py --data DIR --work DIR [--seeds N] [--steps N] [--tasks a,b] [--out FILE]
+    python benchmarks/uses.py --data DIR --work DIR [--seeds N] [--steps N] [--others] [--tasks a,b]
 
 The tasks of TASKS, each a few labelled examples of every label and a pool without a label of the task: two other sets
 of intents for banking77, text of several kinds for the others, relevant and not. A mix is the ``BUDGET`` documents
 nearest to a target document, and the embedded MiniLM, which is a BERT, is fine-tuned for ``--steps`` steps on the
-examples alone or also on these documents: on their text first (``text``: masked words, or SimCSE; beside it a random
-draw of the same pool and size), on their sources' own labels first or beside (``auxiliary``), or with the labels of a
-model trained on the examples (``teacher``). The examples' steps are the same for all; what comes before them comes on
-top, and is told. Macro-F1 in points on 1,000 test documents, ``--seeds`` draws of examples and weights, and what each
-use adds to the target alone: the mean over the seeds and its 95 % interval (Student's t, uncorrected). The learning
-rate was chosen on training documents of banking77; all else is the default. A run that was stopped goes on where it
-was.
+examples alone or also on these documents: on their text first (``text``: masked words, or with ``--others`` SimCSE;
+beside it a random draw of the same pool and size), on their sources' own labels first, or with ``--others`` beside
+(``auxiliary``), or with the labels of a model trained on the examples (``teacher``). The examples' steps are the same
+for all; what comes before them comes on top, and is told. Macro-F1 in points on 1,000 test documents, ``--seeds`` draws
+of examples and weights, and what each use adds to the target alone: the mean over the seeds and its 95 % interval
+(Student's t, uncorrected). The learning rate was chosen on training documents of banking77; all else is the default. A
+run that was stopped goes on where it was.
 """
 
 import argparse
@@ -81,10 +81,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, metavar="DIR", required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--others", action="store_true", help="SimCSE and other tasks beside, too")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--out", type=Path, default=HERE / "records" / "uses.json")
     given = parser.parse_args()
     command = f"python benchmarks/uses.py --data DIR --work DIR --seeds {given.seeds} --steps {given.steps}"
+    command += " --others" * given.others
     record = circumstances(command, ("torch", "transformers"))
     record |= {"seeds": given.seeds, "steps": given.steps, "budget": BUDGET, "learning_rate": RATE, "tasks": []}
     workspace = Workspace(given.work)
@@ -99,7 +101,7 @@ def raced(workspace: Workspace, task: str, shots: int, given: argparse.Namespace
     about = TASKS[task]
     runs: dict[str, list[Row]] = {}
     truth: list[int] = []
-    for suffix, arms, changes in (("", ARMS, {}), ("-other", OTHER_ARMS, OTHER)):
+    for suffix, arms, changes in (("", ARMS, {}), *([("-other", OTHER_ARMS, OTHER)] if given.others else [])):
         names = [arm for arm in arms if about["serves"] == "auxiliary" or "auxiliary" not in arm]
         values = recipe(task, shots, given, names, changes)
         values["name"] = f"{task}-{shots}{suffix}"
