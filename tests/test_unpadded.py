@@ -1,6 +1,7 @@
 """What a model gives for texts one behind the other is what it gives for them padded."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -108,6 +109,14 @@ def test_neither_neighbours_nor_filler_are_seen():
     layout = Layout.of(ids, model.device)
     other = run(model, ids, layout, 7, first=True).logits[layout.given]
     assert torch.equal(other, flat_logits(model, ids))
+
+
+def test_threads_do_not_see_each_others_texts():
+    model, ids = made("bert"), texts()
+    alone = [flat_logits(model, ids[: 1 + number % 7]).detach() for number in range(28)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda number: flat_logits(model, ids[: 1 + number % 7]).detach(), range(28)))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ length. A classifier reads the first token of the last layer: only keys and valu
 rest, five sixths of its work, of the first. Neither changes what a model gives, nor its gradients.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ OFFSET = frozenset({"Roberta", "XLMRoberta", "Camembert"})  # whose positions ar
 WHOLE = 32  # tokens of a batch are filled up to a multiple of this, and widths of groups to one of STEP: each new shape
 STEP = 8  # of a product costs oneDNN 4 to 14 ms
 GROUPS = 2
+LOCK = threading.Lock()  # of models that are patched, for whoever predicts in several threads
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def run(model: Any, ids: Sequence[Sequence[int]], layout: Layout, filler: int, *
     device = bare.device
     flat = [token for row in layout.order for token in ids[row]] + [filler] * layout.filler
     positions = [place for row in layout.order for place in range(len(ids[row]))] + [0] * layout.filler
-    with _patched(bare.base_model.encoder, layout, first=first):
+    with LOCK, _patched(bare.base_model.encoder, layout, first=first):
         return model(
             input_ids=torch.tensor([flat]).to(device),
             position_ids=(torch.tensor([positions]) + offset_of(bare)).to(device),
