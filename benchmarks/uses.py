@@ -10,8 +10,9 @@ beside it a random draw of the same pool and size), on their sources' own labels
 (``auxiliary``), or with the labels of a model trained on the examples (``teacher``). The examples' steps are the same
 for all; what comes before them comes on top, and is told. Macro-F1 in points on 1,000 test documents, ``--seeds`` draws
 of examples and weights, and what each use adds to the target alone: the mean over the seeds and its 95 % interval
-(Student's t, uncorrected). The learning rate was chosen on training documents of banking77; all else is the default. A
-run that was stopped goes on where it was.
+(Student's t, uncorrected). The learning rate was chosen on training documents of banking77; all else is the default,
+and README.md says which defaults were settled after a look at these test sets. A run that was stopped goes on where it
+was.
 """
 
 import argparse

@@ -173,7 +173,7 @@ class Text(_Settings):
     objective: Literal["mlm", "simcse"] = "mlm"
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=32, ge=2)
-    learning_rate: float | None = Field(default=None, gt=0)  # None: that of [train]
+    learning_rate: float = Field(default=5e-5, gt=0)
     mask: float = Field(default=0.15, gt=0, lt=1)  # share of the words that mlm hides
     temperature: float = Field(default=0.05, gt=0)  # of simcse
 
@@ -187,7 +187,7 @@ class Auxiliary(_Settings):
 
     place: Literal["before", "beside"] = "before"
     steps: int = Field(default=200, ge=1)  # of the stage before
-    learning_rate: float | None = Field(default=None, gt=0)  # of the stage before; None: that of [train]
+    learning_rate: float = Field(default=5e-5, gt=0)  # of the stage before
     share: float = Field(default=0.5, gt=0, lt=1)  # of what is beside
 
 
@@ -195,7 +195,8 @@ class Teacher(_Settings):
     """A model that was trained on the target gives the documents that serve as teacher their labels.
 
     Those count of which its largest probability is ``confidence`` at least, as selected documents with its
-    probabilities as soft labels; a model trained with them is the next round's teacher (Xie et al. 2020).
+    probabilities as soft labels, and the others with a loss of 0; a model trained with them is the next round's teacher
+    (Xie et al. 2020).
     """
 
     confidence: float = Field(default=0.7, ge=0, le=1)

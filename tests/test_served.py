@@ -274,7 +274,12 @@ def test_a_task_that_says_the_same_helps(tiny, place):  # noqa: F811
     rows = examples(400, 5)
     same_thing = Examples(rows.texts, tuple({"negative": "b", "positive": "a"}[label] for label in rows.labels))
     served = Served(auxiliary=same_thing, sources=("other",) * 400)
-    changes = {"steps": 150, "batch_size": 16, "auxiliary": {"place": place, "steps": 150}, "learning_rate": 2e-3}
+    changes = {
+        "steps": 150,
+        "batch_size": 16,
+        "auxiliary": {"place": place, "steps": 150, "learning_rate": 2e-3},
+        "learning_rate": 2e-3,
+    }
     test = examples(200, 6)
     scores = []
     for own in (Served(), served):
@@ -361,6 +366,13 @@ def test_a_student_of_hard_labels_is_one_of_selected_documents(tiny):  # noqa: F
     (told,) = student.uses["teacher"]
     assert (told["round"], told["documents"], told["taught"], told["dev"]) == (1, 40, len(sure), None)
     selected = Examples(tuple(TEXTS[row] for row in sure), tuple(LABELS[given[row].argmax()] for row in sure))
+    expected = tune(tiny, selected=selected, **changes)  # the same but for those the teacher is not sure of
+    assert not all(
+        torch.allclose(value, weights(student)[name], atol=1e-5) for name, value in weights(expected).items()
+    )
+    everyone = {**own, "confidence": 0.0}
+    student = tune(tiny, Served(teacher=TEXTS), teacher=everyone, **changes)
+    selected = Examples(TEXTS, tuple(LABELS[row.argmax()] for row in given))
     expected = tune(tiny, selected=selected, **changes)
     for name, value in weights(expected).items():
         assert torch.allclose(value, weights(student)[name], atol=1e-5), name
@@ -380,6 +392,9 @@ def test_soft_labels_are_the_teachers_probabilities(tiny):  # noqa: F811
     one_hot = [[float(label == name) for name in LABELS] for label in (*examples(4, 1).labels, "negative")]
     assert sides.classes[:5].tolist() == one_hot
     assert sides.weights.tolist() == [1.0] * 4 + [2.0] + [1.0] * 40
+    assert sides.sure == 1.0
+    few = replace(taught, unsure=18.0)
+    assert sides_of(settings(tiny), examples(4, 1), selected, few, Served(), LABELS).sure == pytest.approx(42 / 60)
 
 
 def test_the_loss_of_a_soft_label_is_its_cross_entropy(tiny):  # noqa: F811
@@ -394,6 +409,9 @@ def test_the_loss_of_a_soft_label_is_its_cross_entropy(tiny):  # noqa: F811
         targets=sides.targets,
     )  # fmt: skip
     assert sides.targets == 0
+    half = replace(task, lambdas=(-0.25, -0.25), sure=0.4)
+    whole = replace(half, sure=1.0)
+    assert total(half, Batch([], [2, 7])) == pytest.approx(0.4 * total(whole, Batch([], [2, 7])), rel=1e-5)
     found = total(task, Batch([], [2, 7]))
     entropy = -(taught.probabilities * np.log(taught.probabilities)).sum(axis=1)  # its own labels: no divergence
     assert found == pytest.approx(entropy[[2, 7]].mean(), rel=1e-4)

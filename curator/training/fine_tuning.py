@@ -147,6 +147,7 @@ def _fit(
             classes=sides.classes.to(device),
             weights=sides.weights.to(device),
             targets=sides.targets,
+            sure=sides.sure,
             auxiliary=len(beside.auxiliary),
             share=settings.auxiliary.share if len(beside.auxiliary) else 0.0,
             tasks=sides.tasks and (sides.tasks[0].to(device), sides.tasks[1].to(device)),

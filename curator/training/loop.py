@@ -55,7 +55,7 @@ def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpo
     settings = task.settings.model_dump(mode="json", exclude=set(UNDECIDING))
     lengths = torch.tensor([len(row) for row in task.ids])
     tokens = torch.tensor([token for row in task.ids for token in row])
-    rows = (type(task).__name__, task.sides, task.share, task.classes.shape, task.classes.dtype)
+    rows = (type(task).__name__, task.sides, task.share, task.sure, task.classes.shape, task.classes.dtype)
     numbers = (lengths, tokens, task.classes, task.weights, *(task.tasks or ()))
     judges = dev and (dev.ids, dev.classes, dev.labels)
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())

@@ -86,8 +86,13 @@ def _pretrained(
     settings: Train, served: Served, seed: int, progress: Progress | None, checkpoint: Path | None
 ) -> Prepared:
     own = settings.text
-    rate = own.learning_rate or settings.learning_rate
-    changes = {"steps": own.steps, "batch_size": own.batch_size, "learning_rate": rate, "patience": 0, "lambda_": -1.0}
+    changes = {
+        "steps": own.steps,
+        "batch_size": own.batch_size,
+        "learning_rate": own.learning_rate,
+        "patience": 0,
+        "lambda_": -1.0,
+    }
     phase_settings = settings.model_copy(update={**changes, "lambda_to": None, "evaluate_every": own.steps})
     with seeded(seed, decide().device):
         model, tokenizer, has_head = load_masked(settings.model)
@@ -124,8 +129,13 @@ def _after_others(
     settings: Train, served: Served, so_far: Prepared, seed: int, progress: Progress | None, checkpoint: Path | None
 ) -> Prepared:
     own = settings.auxiliary
-    rate = own.learning_rate or settings.learning_rate
-    changes = {"steps": own.steps, "learning_rate": rate, "patience": 0, "lambda_": -1.0, "lambda_to": None}
+    changes = {
+        "steps": own.steps,
+        "learning_rate": own.learning_rate,
+        "patience": 0,
+        "lambda_": -1.0,
+        "lambda_to": None,
+    }
     phase_settings = settings.model_copy(update={**changes, "evaluate_every": own.steps})
     labels, classes, tasks = others(served)
     with seeded(seed, decide().device):

@@ -25,6 +25,7 @@ class Sides:
     classes: Tensor  # (rows,) int64, or (rows, labels) float32 where there is a teacher
     weights: Tensor  # (rows,) float64
     targets: int
+    sure: float  # share of the selected side's weight of which a teacher was sure, with all that needs none
     tasks: tuple[Tensor, Tensor] | None  # (rows,) and (labels,) int64; None: all are of one
 
 
@@ -57,8 +58,14 @@ def sides_of(
         classes,
         torch.tensor(target.weights + selected.weights + beside.auxiliary.weights, dtype=torch.float64),
         len(target),
+        _sure(selected, taught),
         (of_row, of_label) if names else None,
     )
+
+
+def _sure(selected: Examples, taught: Taught | None) -> float:
+    there = sum(selected.weights)
+    return there / (there + taught.unsure) if taught and there else 1.0
 
 
 def _joined(selected: Examples | None, taught: Examples) -> Examples:

@@ -42,6 +42,7 @@ class Task:
     targets: int
     auxiliary: int = 0  # rows at the end that are of other tasks
     share: float = 0.0  # of the loss that is theirs
+    sure: float = 1.0  # share of the selected side's weight that is there, where a teacher was sure of no more
     tasks: tuple[Tensor, Tensor] | None = None  # (rows,) and (labels,) int64: the task of each; None: all are of one
 
     @cached_property
@@ -62,6 +63,9 @@ class Task:
 
     def losses(self, batch: Batch, step: int) -> Iterator[Tensor]:
         """The loss of a batch at a step, in parts whose sum it is: (1 − share)·pairing loss + share·auxiliary loss.
+
+        The selected side's loss counts ``sure`` in the pairing loss: documents of which a teacher was not sure count
+        with a loss of 0, so that a few labels are not half of what is learned (Sohn et al. 2020, equation 4).
 
         Each side enters by its weighted mean cross-entropy. A weight counts against the mean weight of its whole side,
         not of the batch: over many batches each document has its share of the side's loss, however seldom such weights
@@ -86,7 +90,7 @@ class Task:
                 losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
                 side = of_side[part]
                 of_target, of_selected, of_others = (losses[side == number].sum() for number in range(3))
-                loss = pairing_loss(of_selected, of_target, self.lambda_at(step))
+                loss = pairing_loss(self.sure * of_selected, of_target, self.lambda_at(step))
                 yield (1 - self.share) * loss + self.share * of_others if self.share else loss
 
 

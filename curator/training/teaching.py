@@ -17,10 +17,14 @@ PIECE = 4096  # texts that are tokens at a time
 
 @dataclass(frozen=True)
 class Taught:
-    """Documents with the likeliest label each, and what counts: (n, labels) float32, rows sum to 1."""
+    """Documents with the likeliest label each, and what counts: (n, labels) float32, rows sum to 1.
+
+    ``unsure`` is the weight of the documents that the teacher was not sure of.
+    """
 
     examples: Examples
     probabilities: NDArray[np.float32]
+    unsure: float
 
 
 def teach(
@@ -47,7 +51,8 @@ def teach(
     )
     told: dict[str, Any] = {"documents": len(texts), "taught": len(kept), "labels": len(set(examples.labels))}
     told["highest"] = float(of_texts.max(initial=0.0))
-    return Taught(examples, probabilities), told | {"dev": dev and _on_dev(teacher, dev, settings.confidence)}
+    unsure = float(np.array(weights)[~sure].sum())
+    return Taught(examples, probabilities, unsure), told | {"dev": dev and _on_dev(teacher, dev, settings.confidence)}
 
 
 def _on_dev(teacher: Classifier, dev: Examples, confidence: float) -> dict[str, Any]:
