@@ -442,7 +442,7 @@ def test_columns_are_called_as_the_target_calls_them(ws, folder):  # noqa: F811
     assert frame.columns == ["key", "body", "mood", *COLUMNS[3:]]
     assert ws.last_report["next"] == 'under [task], in target: path = ["target.jsonl", "first.csv"]'
     (told,) = ws.last_report["warnings"]
-    where = "(part = 'a') OR why IS NOT NULL"
+    where = "(part = 'a') OR why <> ''"
     assert where in told
     header, *lines = csv.reader((folder / "first.csv").read_text("utf-8-sig").splitlines(keepends=True))
     with (folder / "first.csv").open("w", encoding="utf-8-sig", newline="") as file:
@@ -467,7 +467,7 @@ def test_the_command_writes_the_file_and_says_what_to_do_with_it(run, folder):  
     path = folder / "first.csv"
     code, out, err = run("-q", "label", folder / "small.toml", "-o", path, "--documents", 6)
     assert (code, err) == (0, "")
-    assert f"{path}: 6 of 42 candidates; of 44 documents in the pool 0 have a text of target or dev" in out
+    assert f"{path}: 6 of 42 candidates; of 44 documents in the pool 1 repeat another, 1 are in the test set" in out
     assert "fill in 'label', and leave it empty where no label is right; then, under [task]: target = [\"target." in out
     assert len(whole(path)[0]) == 6
     code, _, err = run("label", folder / "small.toml", "-o", path)

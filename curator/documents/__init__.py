@@ -6,7 +6,7 @@ formats), ``places`` (which files), ``shape`` (columns → documents), ``gather`
 ``ingest`` (the whole) and ``whole`` (all of it at once).
 """
 
-from curator.documents.cells import TO_LABEL, guarded, is_to_label
+from curator.documents.cells import guarded, is_to_label
 from curator.documents.ingest import read
 from curator.documents.places import asked, files
 from curator.documents.records import (
@@ -30,7 +30,7 @@ from curator.documents.values import texts_of
 from curator.documents.whole import whole
 
 __all__ = [
-    "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "TO_LABEL", "Batch", "Columns", "Kept", "Key", "Mark", "Origin",
+    "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin",
     "Piece", "Reject", "asked", "files", "guarded", "is_to_label", "normalise", "read", "reject_table", "runs",
     "texts_of", "whole",
 ]  # fmt: skip

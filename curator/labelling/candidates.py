@@ -27,11 +27,14 @@ class Candidates:
     decontaminated: int  # found in the test set or in dev
 
     def __str__(self) -> str:
-        return (
-            f"of {self.pool:,} documents in the pool {self.known:,} have a text of target or dev, {self.cut:,} would "
-            f"be cut off for the test set, {self.repeated:,} repeat another, and {self.decontaminated:,} are in the "
-            "test set or dev, or nearly"
-        )
+        lost = {
+            "have a text of target or dev": self.known,
+            "would be cut off for the test set": self.cut,
+            "repeat another": self.repeated,
+            "are in the test set or dev, or nearly": self.decontaminated,
+        }
+        told = ", ".join(f"{number:,} {why}" for why, number in lost.items() if number)
+        return f"of {self.pool:,} documents in the pool {told or 'all are new'}"
 
     def counts(self) -> dict[str, int]:
         """Every count by its name; all but ``pool`` add up to it."""

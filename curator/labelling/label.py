@@ -126,8 +126,9 @@ def _notices(task: Task) -> list[str]:
             "takes part in the draw, so leave shots out, or raise it, for all of it to count"
         )
     if source.where is not None:
+        opened = f"({source.where}) OR why <> ''"
         told.append(
-            f"the target has where = {source.where!r}, and rows of the file are used only where that holds; "
-            f"where = {'(' + source.where + ') OR why IS NOT NULL'!r} lets them through"
+            f"the target has where = {json.dumps(source.where)}, and rows of the file are used only where that holds; "
+            f"where = {json.dumps(opened)} lets them through"
         )
     return told

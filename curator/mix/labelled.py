@@ -4,7 +4,7 @@ import difflib
 
 import polars as pl
 
-from curator.documents import TO_LABEL, is_to_label, normalise
+from curator.documents import is_to_label, normalise, texts_of
 from curator.relation import Relation
 
 TAUGHT = {"corpus": pl.String, "id": pl.String, "partner_corpus": pl.String, "partner_id": pl.String}
@@ -14,7 +14,7 @@ def by_hand(target: Relation) -> pl.Series:
     """(n,) which of the target's documents are rows of a file that ``curator label`` wrote."""
     if not is_to_label(target.columns):
         return pl.repeat(False, len(target), dtype=pl.Boolean, eager=True)
-    return target.select(TO_LABEL).select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    return texts_of(target.select(["why"])["why"]).fill_null("") != ""  # a spreadsheet knows no NULL
 
 
 def new_labels(labels: pl.Series, by_hand: pl.Series) -> list[str]:
