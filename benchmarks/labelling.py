@@ -26,7 +26,7 @@ import polars as pl
 from circumstances import circumstances
 
 from curator import Recipe, Workspace, probe
-from curator.labelling import WAYS, at_random, badge, guesses, margin
+from curator.labelling import WAYS, at_random, badge, guesses, margin, probe_of
 from curator.vectors import Vectors
 
 Row = dict[str, Any]
@@ -110,12 +110,9 @@ def score(ws: Workspace, of: Recipe, test: pl.DataFrame) -> float:
     task = ws._workshop(of).prepare(of, 0)
     assert not len(task.dev), "a dev set was held out: the probe would not see all labels"
     code = {name: number for number, name in enumerate(task.labels)}
-    labels = np.array([code[name] for name in task.target.frame["label"]])
-    rows = task.target.vectors.matrix()
-    fitted = probe.fit(rows, labels, np.full(len(rows), 1 / len(rows)), len(code))
     known = dict(test.select("id", "label").iter_rows())
     truth = np.array([code[known[name]] for name in task.test.frame["id"]])
-    return probe.macro_f1(truth, fitted.probabilities(task.test.vectors.matrix()).argmax(axis=1))
+    return probe.macro_f1(truth, probe_of(task).probabilities(task.test.vectors.matrix()).argmax(axis=1))
 
 
 def summary(rows: list[Row]) -> None:
@@ -133,7 +130,7 @@ def cost(ws: Workspace, data: Path, taught: pl.DataFrame) -> list[Row]:
     code = dict(zip(names, range(len(names)), strict=True))
     labels = np.array([code[name] for name in taught["label"]])
     rows = embedded(ws, "taught", taught).matrix()
-    fitted = probe.fit(rows, labels, np.full(len(rows), 1 / len(rows)), len(names))
+    fitted = probe.fit(rows, labels, np.full(len(rows), 1 / len(rows)), len(names), c=100 * len(names))
     vectors = embedded(ws, "many", short).take(np.random.default_rng(0).permutation(len(short)))  # as keys may lie
     luck = np.random.default_rng(0).integers(0, 2**64, len(short), np.uint64)
     found = []

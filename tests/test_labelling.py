@@ -205,6 +205,18 @@ def test_the_reasons_are_those_of_the_probe(ws, folder):  # noqa: F811
     }
 
 
+def test_labels_of_which_more_was_labelled_are_not_suggested_for_that(ws, folder):  # noqa: F811
+    """Twelve labels, each a word of its own; of one there are four times as many documents."""
+    words = [f"word{i}" for i in range(12)]
+    target = [{"text": f"{w} note {n}", "label": w} for w in words for n in range(8 if w == "word3" else 2)]
+    write(folder / "target.jsonl", target)
+    write(folder / "two.jsonl", [{"text": f"{w} remark {n}"} for w in words for n in range(3)])
+    few = recipe(folder, task=TASK).model_copy(update={"pool": {"two": recipe(folder).pool["two"]}})
+    frame = ws.label(few, documents=36, by="random")
+    assert (frame["suggestion"] == frame["text"].str.split(" ").list.first()).all()
+    assert frame["probability"].min() > 0.2  # a twelfth would be no guess at all
+
+
 # The file
 
 CELLS = st.text(st.sampled_from("=+-@'＝\t\r\n\",;é漢🙂 ax0\\\0\u2028"), min_size=1, max_size=8)

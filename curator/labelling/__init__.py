@@ -2,9 +2,9 @@
 
 from curator.labelling.choosing import Choice, Guesses, at_random, badge, guesses, margin
 from curator.labelling.file import checked_path, write
-from curator.labelling.label import WAYS, By, label, target_with
+from curator.labelling.label import WAYS, By, label, probe_of, target_with
 
 __all__ = [
     "WAYS", "By", "Choice", "Guesses", "at_random", "badge", "checked_path", "guesses", "label", "margin",
-    "target_with", "write",
+    "probe_of", "target_with", "write",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ def label(
         raise UsageError(
             f"documents = {documents:,}, and {len(found.documents):,} are left to label; ask for as many at most"
         )
-    keys, vectors, fitted = found.documents.select(["corpus", "id"]), found.documents.vectors, _probe(task)
+    keys, vectors, fitted = found.documents.select(["corpus", "id"]), found.documents.vectors, probe_of(task)
     of = guesses(fitted, vectors)
     if by == "margin":
         choice = margin(of, documents)
@@ -62,13 +62,20 @@ def target_with(recipe: Recipe, path: Path, base: Path) -> str:
     return f"under [task]{'' if key == 'target' else ', in target'}: {key} = {json.dumps(paths, ensure_ascii=False)}"
 
 
-def _probe(task: Task) -> Probe:
-    """Softmax regression on the target, its documents in order of their ids."""
+def probe_of(task: Task) -> Probe:
+    """Softmax regression on the target, its documents in order of their ids, with the same weight for each label.
+
+    How many documents of a label were chosen to be labelled says nothing of how many there are, and where there are
+    many labels of few documents a probe that is taught that says little else. Each label then has one part in
+    ``labels`` of the loss, so the penalty is that much weaker: a label's documents count the same however many others
+    there are.
+    """
     order = task.target.select(["id"])["id"].arg_sort().to_numpy().astype(np.int64)
     names = {name: number for number, name in enumerate(task.labels)}
     labels = np.array([names[name] for name in task.target.frame["label"][order]], np.int64)
-    weights = probe.balanced(labels) if task.recipe.train.class_weights == "balanced" else np.ones(len(labels))
-    return probe.fit(task.target.vectors_of(order).matrix(), labels, weights / weights.sum(), len(task.labels))
+    shares, count = probe.balanced(labels), len(names)
+    rows = task.target.vectors_of(order).matrix()
+    return probe.fit(rows, labels, shares / shares.sum(), count, c=probe.STRENGTH * count)
 
 
 def _lots(keys: pl.DataFrame, seed: int) -> Hashes:
