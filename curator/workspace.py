@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator import encoder as encoders
-from curator import estimate, indexes, neighbours, recipe, upkeep
+from curator import estimate, indexes, labelling, neighbours, recipe, upkeep
 from curator.calibration import Calibration, calibrate
 from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
@@ -252,6 +252,34 @@ class Workspace:
         or gone; None where a version of a corpus is gone) and ``newer`` (corpora that have another version now).
         """
         return listed(self.catalogue, tag)
+
+    def label(
+        self, source: "Recipe | str | Path", *, documents: int = 50, by: labelling.By = "badge", seed: int = 0,
+        data: str | Path | None = None, output: str | Path | None = None,
+    ) -> pl.DataFrame:  # fmt: skip
+        """The documents of a recipe's pool that a person should label next, in the order of their choice.
+
+        A probe is fitted on the target. ``by`` it, ``"badge"`` takes documents whose gradients are large and unlike
+        each other, ``"margin"`` those between two labels, ``"random"`` a sample to compare with. Chosen from is every
+        document of the pool, whatever its label, but those that decontamination drops and those whose text the target
+        or dev has, each text once. The choice depends on ``seed``, which also draws the shots, and on what the
+        documents are, not on their order.
+
+        Columns: ``id`` (corpus:id), ``text``, ``label`` (to be filled in), ``suggestion`` and ``second`` (the two
+        likeliest labels), ``probability`` (of the suggestion), ``why`` and ``corpus``; the first three are called as
+        the recipe's target calls them. Also written to ``output``, a .csv (made for spreadsheets), .jsonl or .parquet
+        file that may not be there yet; filled in, it is a further file of the target.
+        Raises UsageError for more documents than there are, DataError where there is none.
+        """
+        recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
+        path = None if output is None else labelling.checked_path(Path(output))
+        workshop = self._workshop(recipe_, data)
+        frame, self.last_report = labelling.label(recipe_, workshop, documents=documents, by=by, seed=seed)
+        if path is not None:
+            self.last_report["warnings"] += labelling.write(frame, path)
+            next_ = labelling.target_with(recipe_, path, workshop.data or recipe_.folder)
+            self.last_report |= {"file": str(path), "next": next_}
+        return frame
 
     def race(
         self, source: "Recipe | str | Path", *, data: str | Path | None = None, seeds: int | None = None,

@@ -10,7 +10,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from curator.cli import assessing, corpora, mixes, races, sql, upkeep  # noqa: F401  # their commands, in the order of the help
+from curator.cli import assessing, corpora, labelling, mixes, races, sql, upkeep  # noqa: F401  # their commands, in the order of the help
 from curator.cli.app import Json, Settings, app, open_workspace
 from curator.cli.terminal import err, out, print_json, print_report, print_table, print_verdict
 from curator.errors import CuratorError, UsageError

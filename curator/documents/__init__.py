@@ -1,11 +1,12 @@
 """Files and frames → documents; what cannot be read goes to rejects with file, line and reason.
 
 ``read`` yields batches of documents in the order of the origin. The reading order of the package is its
-import order: ``records`` (the nouns), ``values`` (columns), ``lines`` and ``tables`` (the formats), ``places``
-(which files), ``shape`` (columns → documents), ``gather`` (documents → batches),
+import order: ``records`` (the nouns), ``values`` (columns), ``cells`` (of spreadsheets), ``lines`` and ``tables`` (the
+formats), ``places`` (which files), ``shape`` (columns → documents), ``gather`` (documents → batches),
 ``ingest`` (the whole) and ``whole`` (all of it at once).
 """
 
+from curator.documents.cells import guarded, is_to_label
 from curator.documents.ingest import read
 from curator.documents.places import asked, files
 from curator.documents.records import (
@@ -29,6 +30,7 @@ from curator.documents.values import texts_of
 from curator.documents.whole import whole
 
 __all__ = [
-    "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin", "Piece",
-    "Reject", "asked", "files", "normalise", "read", "reject_table", "runs", "texts_of", "whole",
+    "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin",
+    "Piece", "Reject", "asked", "files", "guarded", "is_to_label", "normalise", "read", "reject_table", "runs",
+    "texts_of", "whole",
 ]  # fmt: skip

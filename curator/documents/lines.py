@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import polars as pl
 import pyarrow as pa
 
+from curator.documents.cells import is_to_label, unguarded
 from curator.documents.records import START, Chunk, Columns, Mark, Reject, Rows, no_documents, unique
 from curator.documents.values import column
 from curator.errors import DataError
@@ -33,6 +34,7 @@ def json_header(path: Path) -> Iterator[Iterable[str]]:
 
 def csv_header(path: Path, delimiter: str) -> Iterator[Iterable[str]]:
     """The names in the first line of a CSV file, if that can be read."""
+    delimiter = _delimiter(path, delimiter)
     return _until_broken(islice(_csv_records(byte_lines(path), delimiter), 1))
 
 
@@ -44,8 +46,11 @@ def json_chunks(path: Path, columns: Columns, start: Mark = START) -> Iterator[C
 def csv_chunks(path: Path, delimiter: str, start: Mark = START) -> Iterator[Chunk]:
     """The rows of a CSV file with a header line, quoted as RFC 4180 says; every value is a string.
 
-    A quote that is never closed costs its own line only: reading goes on with the next one.
+    A quote that is never closed costs its own line only: reading goes on with the next one. Of a file that
+    ``curator label`` wrote the cells are as they were before it guarded them, also after a spreadsheet that puts
+    semicolons between them.
     """
+    delimiter = _delimiter(path, delimiter)
     records = _csv_records(byte_lines(path), delimiter)
     try:
         line, header, reason, _, read = next(records, (1, [], "the file is empty", b"", (0, 0)))
@@ -60,6 +65,15 @@ def csv_chunks(path: Path, delimiter: str, start: Mark = START) -> Iterator[Chun
     else:
         records = _csv_records(byte_lines(path, start.bytes), delimiter, start.lines, start.bytes)
     yield from _collect(str(path), _of_width(records, len(names)), _csv_frame(names), start, renamed)
+
+
+def _delimiter(path: Path, usual: str) -> str:
+    """The usual one, but a semicolon where a spreadsheet saved a file to be labelled with such."""
+    try:
+        first = next(byte_lines(path), (b"", 0))[0].decode("utf8", "replace")
+    except OSError:  # which reading the rows will tell of
+        return usual
+    return ";" if is_to_label(name.strip('"\r') for name in first.split(";")) else usual
 
 
 def byte_lines(path: Path, start: int = 0) -> Iterator[Line]:
@@ -273,10 +287,11 @@ def _of_width(records: Iterator[Record], width: int) -> Iterator[Record]:
 
 
 def _csv_frame(names: list[str]) -> Callable[[list[list[str]]], pl.DataFrame]:
+    guarded = is_to_label(names)
+
     def frame(rows: list[list[str]]) -> pl.DataFrame:
         columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        return pl.DataFrame(
-            [pl.Series(name, values, dtype=pl.String) for name, values in zip(names, columns, strict=True)]
-        )
+        series = [pl.Series(name, values, dtype=pl.String) for name, values in zip(names, columns, strict=True)]
+        return pl.DataFrame([unguarded(one) for one in series] if guarded else series)
 
     return frame

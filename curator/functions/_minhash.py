@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
-from curator.functions._hashing import mixed
+from curator.hashing import mixed
 
 MISSED = 0.01  # share of pairs at the threshold that may share no band
 TEXTS = 32_768  # texts cut into shingles at once

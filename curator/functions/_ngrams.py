@@ -9,9 +9,9 @@ import numpy.typing as npt
 import polars as pl
 
 from curator.errors import QueryError
-from curator.functions._hashing import Hashes, mixed
 from curator.functions._results import check_texts
 from curator.functions.bm25 import CHARACTER, WORD
+from curator.hashing import Hashes, mixed
 from curator.relation import Relation
 
 BLOCK = 65_536  # texts that are taken apart at once

@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 
 from curator.errors import QueryError
-from curator.functions._hashing import Hashes, mixed
 from curator.functions._ngrams import tokenised
 from curator.functions._results import check_texts, check_whole_number, key_of
 from curator.functions.bm25 import CHARACTER, WORD
+from curator.hashing import Hashes, mixed
 from curator.relation import Relation
 
 NGRAM, FEWEST = 13, 5

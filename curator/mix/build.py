@@ -17,6 +17,7 @@ from curator.errors import DataError, RecipeError, UsageError
 from curator.files import sha256
 from curator.functions import decontamination_coverage, kl_reduction, masked
 from curator.mix.judging import judge
+from curator.mix.labelled import taught
 from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
@@ -28,6 +29,7 @@ from curator.stages import LEDGER, VERDICT, Stage, shipped
 from curator.trials import Trials
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
+IN_TARGET = "in the target"  # … and that it does not teach already
 
 DECONTAMINATE = "decontaminate"
 CLASSIFIER, DSIR, PII = "classifier", "dsir", "pii"
@@ -168,13 +170,21 @@ def is_usable() -> pl.Expr:
 
 
 def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
-    """The candidates before any stage, and the ledger's first rows: documents that can be what they are to serve as."""
+    """The candidates before any stage, and the ledger's first rows: documents that can be what they are to serve as.
+
+    One that a person labelled, so that it is in the target now, is none: it would train twice.
+    """
     frame = task.pool.frame
-    keep = frame.select(is_usable()).to_series()
+    frame = frame.join(
+        taught(frame, task.target.frame, task.dev.frame), on=["corpus", "id"], how="left", maintain_order="left"
+    )
+    keep = frame.select(is_usable() & pl.col("partner_id").is_null()).to_series()
     if not task.mixes:
         frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in (MIXES, CONFLICT))
     told = (
-        pl.when(pl.col(CONFLICT).is_not_null())
+        pl.when(pl.col("partner_id").is_not_null())
+        .then(pl.lit("a person has labelled it"))
+        .when(pl.col(CONFLICT).is_not_null())
         .then(pl.format("it is {}: the mixes disagree", CONFLICT))
         .when(pl.col("source_label").is_null())
         .then(pl.lit("it has no label"))
@@ -186,7 +196,13 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
         pl.lit(LABELS).alias("stage"),
         pl.lit(0, pl.Int64).alias("position"),
         "keep",
-        pl.when(~pl.col("keep")).then(pl.lit("no usable label")).alias("rule"),
+        pl.when(pl.col("partner_id").is_not_null())
+        .then(pl.lit(IN_TARGET))
+        .when(~pl.col("keep"))
+        .then(pl.lit("no usable label"))
+        .alias("rule"),
+        "partner_corpus",
+        "partner_id",
         "label",
         pl.when(~pl.col("keep")).then(told).otherwise(pl.format("it is in {}", MIXES)).alias("reason"),
     )

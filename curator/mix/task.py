@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from curator.corpora import Corpora
 from curator.documents import Columns, normalise
 from curator.errors import DataError, RecipeError
 from curator.mix.knowledge import TEXT_OF, checked_concepts, checked_relations
+from curator.mix.labelled import by_hand, new_labels
 from curator.mix.locked import MIX
 from curator.mix.union import CONFLICT, MIXES, StoredMix, union
 from curator.nearest import Tools, rewrite
@@ -80,7 +81,7 @@ def prepare(
     warnings: list[str] = []
     everything, target_use = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
     whole, test, test_use = _test_of(recipe, finder, everything)
-    unlabelled = whole.frame["label"].null_count()
+    unlabelled = everything.frame["label"].null_count()
     if unlabelled:
         warnings.append(f"{unlabelled:,} target documents have no label and are not used")
         whole = whole.take(np.flatnonzero(whole.frame["label"].is_not_null().to_numpy()))
@@ -149,6 +150,9 @@ class _Finder:
         frame = relation.frame.select(
             pl.lit(role).alias("corpus"), "id", "text", _mapped(source).alias("label"), "source"
         )
+        if role == "target":
+            self.warnings += _unread(role, corpus)
+            self.warnings += new_labels(frame["label"], by_hand(relation))
         return relation.with_frame(frame), Used(role, role, corpus, len(frame))
 
     def pool(self, labels: tuple[str, ...], seed: int) -> tuple[Relation, list[Used]]:
@@ -189,12 +193,7 @@ class _Finder:
             relation, corpus = self._documents(role, role, f"{_stem(self.recipe)}_{role}", as_texts)
             found[role] = relation
             used.append(Used(role, role, corpus, len(relation)))
-            if corpus.rejects:
-                first = corpus.rejected().row(0, named=True)
-                self.warnings.append(
-                    f"{corpus.rejects:,} {role} could not be read, the first at {Path(first['file']).name}:"
-                    f"{first['line']}: {first['reason']}; rejects('{corpus.name}') has all"
-                )
+            self.warnings += _unread(role, corpus)
         concepts = checked_concepts(found["concepts"])
         relations = checked_relations(found.get("relations"), concepts)
         return {"concepts": _unit(concepts), "relations": relations}, used
@@ -259,6 +258,14 @@ def tested_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: V
     return set(_tested(recipe, corpora, session, versions).frame["text"])
 
 
+def known_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> set[str]:
+    """The normalised texts of target and dev in fixed ``versions``, whether or not they have a label or were drawn."""
+    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
+    sources = {"target": recipe.task.target, "dev": recipe.task.dev}
+    found = [finder.labelled(role, f"{_stem(recipe)}_{role}", source)[0] for role, source in sources.items() if source]
+    return {normalise(text) for relation in found for text in relation.frame["text"]}
+
+
 def _tested(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> Relation:
     """The test set with its labels, those without one too where it is a source of its own."""
     finder = _Finder(recipe, corpora, session, recipe.folder, versions)
@@ -296,12 +303,16 @@ def _test_of(recipe: Recipe, finder: _Finder, target: Relation) -> tuple[Relatio
         test, use = finder.labelled("test", f"{_stem(recipe)}_test", recipe.task.test)
         kept = np.flatnonzero(test.frame["label"].is_not_null().to_numpy())
         return target, test.take(kept), use
-    assert recipe.task.split is not None
-    share = recipe.task.split.test
-    inside = np.array([_unit_hash(normalise(text)) < share for text in target.frame["text"]], dtype=bool)
+    inside = falls_to_test(recipe, (normalise(text) for text in target.frame["text"]))
     test = target.take(np.flatnonzero(inside & target.frame["label"].is_not_null().to_numpy()))
     test = test.with_frame(test.frame.with_columns(pl.lit("test").alias("corpus")))
     return target.take(np.flatnonzero(~inside)), test, None
+
+
+def falls_to_test(recipe: Recipe, texts: Iterable[str]) -> npt.NDArray[np.bool_]:
+    """(n,) whether the recipe's ``split`` cuts a document with this normalised text off for the test set."""
+    split = recipe.task.split
+    return np.array([split is not None and _unit_hash(text) < split.test for text in texts], dtype=bool)
 
 
 def _draw(target: Relation, shots: int | None, seed: int, warnings: list[str]) -> Relation:
@@ -370,6 +381,18 @@ def _unit(relation: Relation) -> Relation:
     return relation.of_its_corpus(
         Relation(relation.frame, load=lambda rows: relation.vectors_of(rows).unit(), count_tokens=relation.count_tokens)
     )
+
+
+def _unread(role: str, corpus: Corpus) -> list[str]:
+    """What there is to say of rows of a source that could not be read."""
+    if not corpus.rejects:
+        return []
+    first = corpus.rejected().row(0, named=True)
+    what = "rows of the target" if role == "target" else role
+    return [
+        f"{corpus.rejects:,} {what} could not be read, the first at {Path(first['file']).name}:{first['line']}: "
+        f"{first['reason']}; rejects('{corpus.name}') has all"
+    ]
 
 
 def _stem(recipe: Recipe) -> str:
