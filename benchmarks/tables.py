@@ -770,6 +770,29 @@ def uses(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def labelling(record: Row) -> str:
+    """Scores of a probe as a person labels what was chosen in one way or another, and how many labels were wasted."""
+    last = max(row["round"] for row in record["rounds"])
+    pools, ways = ({row[key]: None for row in record["rounds"]} for key in ("pool", "by"))
+    lines = ["| pool | chosen by | macro-F1 at the start | after | over random, points | labels wasted |"]
+    lines.append("|---|---|---:|---:|---:|---:|")
+
+    def of(pool: str, way: str, number: int, what: str) -> list[float]:
+        return [r[what] for r in record["rounds"] if (r["pool"], r["by"], r["round"]) == (pool, way, number)]
+
+    for pool in pools:
+        for way in ways:
+            begun, found = of(pool, way, 0, "macro_f1"), of(pool, way, last, "macro_f1")
+            gain = "" if way == "random" else _gain([(found, of(pool, "random", last, "macro_f1"))])
+            wasted = f"{mean(of(pool, way, last, 'wasted')):.0f}"
+            lines.append(f"| {pool} | {way} | {mean(begun):.3f} | {mean(found):.3f} | {gain} | {wasted} |")
+    lines += ["", "| chosen by | candidates | labels | documents | s | MiB |", "|---|---:|---:|---:|---:|---:|"]
+    for row in record["cost"]:
+        sizes = f"{row['candidates']:,} | {row['labels']} | {row['documents']}"
+        lines.append(f"| {row['by']} | {sizes} | {row['seconds']:.1f} | {row['peak_mib']:,} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def _made(record: Row) -> str:
     """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
@@ -783,6 +806,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
     "knowledge": knowledge, "training": training, "adapters": adapters, "uses": uses,
+    "labelling": labelling,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,
