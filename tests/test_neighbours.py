@@ -289,8 +289,8 @@ def test_gpu_finds_what_the_cpu_finds(monkeypatch):
     np.testing.assert_array_equal(on_gpu.right, on_cpu.right)
 
 
-def test_kernels_are_named_for_processors_that_openblas_may_not_know():
-    from curator.neighbours.library import VARIABLE, kernels
+def test_kernels_are_named_for_processors_that_openblas_may_not_know(monkeypatch):
+    from curator.neighbours.library import VARIABLE, _told, kernels
 
     flags = "fpu avx2 avx512f avx512dq avx512cd avx512bw avx512vl amx_bf16"
     intel = f"processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t\t: 207\nflags\t\t: {flags}\n\nprocessor\t: 1\n"
@@ -298,4 +298,12 @@ def test_kernels_are_named_for_processors_that_openblas_may_not_know():
     assert kernels(intel.replace("avx512bw ", "")) is None
     assert kernels(intel.replace("GenuineIntel", "AuthenticAMD")) is None
     assert kernels("processor : 0\nBogoMIPS : 48\nFeatures : fp asimd\n") is None
-    assert VARIABLE not in os.environ  # it was for the import alone
+    monkeypatch.setattr("curator.neighbours.library.Path.read_text", lambda *_: intel)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with _told():
+        assert os.environ[VARIABLE] == "SKYLAKEX"
+    assert VARIABLE not in os.environ  # it is for the import alone
+    monkeypatch.setenv(VARIABLE, "Haswell")  # a person's own
+    with _told():
+        assert os.environ[VARIABLE] == "Haswell"
+    assert os.environ[VARIABLE] == "Haswell"
