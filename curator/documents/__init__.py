@@ -27,10 +27,10 @@ from curator.documents.records import (
 )
 from curator.documents.texts import normalise
 from curator.documents.values import texts_of
-from curator.documents.whole import whole
+from curator.documents.whole import unread, whole
 
 __all__ = [
     "EXCERPT", "READER", "REJECT_COLUMNS", "RESERVED", "Batch", "Columns", "Kept", "Key", "Mark", "Origin",
     "Piece", "Reject", "asked", "files", "guarded", "is_to_label", "normalise", "read", "reject_table", "runs",
-    "texts_of", "whole",
+    "texts_of", "unread", "whole",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from curator.documents.ingest import read
-from curator.documents.records import Columns, Origin
+from curator.documents.records import Columns, Origin, Reject
 from curator.documents.values import texts_of
 from curator.errors import CuratorWarning, UnknownNameError
 
@@ -17,6 +17,13 @@ class _Hoped(Columns):
     @property
     def required(self) -> dict[str, str]:
         return {"text": self.roles["text"]}
+
+
+def unread(rejects: Sequence[Reject]) -> str:
+    """How many rows could not be read, and where the first is and why; there is at least one."""
+    first = rejects[0]
+    place = first.file if first.line is None else f"{first.file}:{first.line}"
+    return f"{len(rejects):,} rows could not be read; the first: {place}: {first.reason}"
 
 
 def whole(
@@ -37,9 +44,7 @@ def whole(
     batches = list(read(origin, corpus="input", columns=columns))
     rejected = [reject for batch in batches for reject in batch.rejects]
     if rejected:
-        first = rejected[0]
-        told = f"{len(rejected):,} rows could not be read; the first: {first.file}:{first.line} {first.reason}"
-        warnings.warn(told, CuratorWarning, stacklevel=3)
+        warnings.warn(unread(rejected), CuratorWarning, stacklevel=3)
     names = list(dict.fromkeys(("id", "text", "label", *others)))
     frames = [batch.frame for batch in batches if len(batch.frame)]
     there = dict.fromkeys(name for frame in frames for name in frame.columns if name != "_row")

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from curator.corpora import Progress
-from curator.documents import Columns, Origin, Reject, read
+from curator.documents import Columns, Origin, Reject, read, unread
 from curator.errors import CuratorWarning
 from curator.models.beside import COLUMN, Beside
 from curator.training import Classifier
@@ -81,10 +81,7 @@ def _part(
 
 def _warn(documents: int, rejects: Sequence[Reject], cut: int, length: int) -> None:
     if rejects:
-        file, line, reason, _ = rejects[0]
-        place = file if line is None else f"{file}:{line}"
-        told = f"{len(rejects):,} rows could not be read; the first: {place}: {reason}"
-        warnings.warn(told, CuratorWarning, stacklevel=4)
+        warnings.warn(unread(rejects), CuratorWarning, stacklevel=4)
     if not documents:
         warnings.warn("the input has no documents: nothing was predicted", CuratorWarning, stacklevel=4)
     if cut:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.hardware import Precision
-from curator.training.unpadded import STEP, Layout, is_supported, run
+from curator.training.unpadded import Layout, is_supported, run, width_of
 
 BATCH_TOKENS = 2048  # on a CPU 1024 and 2048 are alike, 4096 is 10 % slower (cache)
 
@@ -36,11 +36,6 @@ def padded(tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> tupl
         tokens[row, place] = torch.tensor(own)
         mask[row, place] = 1
     return tokens, mask
-
-
-def width_of(longest: int) -> int:
-    """What texts are padded to."""
-    return -(-longest // STEP) * STEP
 
 
 def mixed(model: PreTrainedModel, precision: Precision) -> torch.autocast:

@@ -34,8 +34,8 @@ def sides_of(
     labels: tuple[str, ...],
 ) -> Sides:  # fmt: skip
     """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty."""
-    own = class_ids(target.labels, labels, "target")
-    own += class_ids(selected.labels, labels, "selected") if selected else []
+    for side, name in ((target, "target"), (selected, "selected")):
+        class_ids(side.labels if side else (), labels, name)  # of all that is given, also what weighs nothing
     if taught and len(taught.examples):
         selected = _joined(selected, taught.examples)
     lambdas, target, selected = _weighing(settings.lambdas, target, selected)

@@ -70,10 +70,15 @@ class Layout:
 
 
 def _group(lengths: "np.ndarray[Any, Any]", device: torch.device) -> Group:
-    width = -(-int(lengths.max()) // STEP) * STEP
+    width = width_of(int(lengths.max()))
     mask = np.arange(width) < lengths[:, None]
     place = torch.from_numpy(np.flatnonzero(mask)).to(device)
     return Group(len(lengths), width, place, torch.from_numpy(mask).to(device)[:, None, None])
+
+
+def width_of(longest: int) -> int:
+    """What texts are padded to."""
+    return -(-longest // STEP) * STEP
 
 
 def is_supported(model: Any) -> bool:
