@@ -4,9 +4,9 @@ Reading order: examples (what goes in), batches (who sits in a batch), loss (the
 tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
 unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on (what a model
 remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
-metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the steps of one
-part of a run), preparation (what a body learns before), teaching (labels from a model), sides (the rows of a model),
-fine_tuning (all of it in order), tracking (who is told how it goes).
+metrics (what it scores), rehearsal (what there is of earlier tasks), steps (one step), course (how far a run is, in
+memory and on disk), loop (the steps of one part of a run), preparation (what a body learns before), teaching (labels
+from a model), sides (the rows of a model), fine_tuning (all of it in order), tracking (who is told how it goes).
 """
 
 from curator.training.classifier import Classifier
@@ -17,11 +17,13 @@ from curator.training.loss import pairing_loss
 from curator.training.metrics import evaluate
 from curator.training.onnx import export_onnx
 from curator.training.preparation import planned
+from curator.training.rehearsal import Rehearsal, all_labels
 from curator.training.scoring import Scorer, scorer
 from curator.training.tracking import Run, tracked
 from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
 __all__ = [
-    "CARD", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Run", "Scorer", "Served", "TrainedOn", "code",
-    "evaluate", "export_onnx", "fine_tune", "forget", "pairing_loss", "planned", "scorer", "tracked",
+    "CARD", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Rehearsal", "Run", "Scorer", "Served", "TrainedOn",
+    "all_labels", "code", "evaluate", "export_onnx", "fine_tune", "forget", "pairing_loss", "planned", "scorer",
+    "tracked",
 ]  # fmt: skip

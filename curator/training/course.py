@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from curator.files import sweep, write_bytes
 from curator.training.model import weights_digest
+from curator.training.rehearsal import standing
 from curator.training.steps import Task
 
 FORMAT = 1
@@ -39,7 +40,7 @@ class Best:
     def beaten_by(self, dev: dict[str, Any] | None) -> bool:
         if self.dev is None or dev is None:
             return True
-        return (dev["macro_f1"], -dev["loss"]) > (self.dev["macro_f1"], -self.dev["loss"])
+        return standing(dev) > standing(self.dev)
 
 
 @dataclass
@@ -167,7 +168,7 @@ def _bytes(part: object) -> Any:
 def code() -> str:
     """Hash of the code and the libraries that a run's outcome depends on."""
     package = Path(__file__).parent.parent
-    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py")]
+    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py", "models/continued.py")]
     files += sorted((package / "training").glob("*.py"))
     files += sorted((package / "race").glob("*.py"))
     versions = [f"{name} {_version(name)}" for name in ("torch", "transformers", "peft", "scikit-learn", "scipy")]

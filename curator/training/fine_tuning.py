@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.encoder.packed import tune_memory
 from curator.errors import UsageError
@@ -20,9 +20,10 @@ from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
-from curator.training.model import check_length, load_pretrained, narrow, tokenise, word_embedding
+from curator.training.model import check_length, load_continued, load_pretrained, narrow, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
-from curator.training.sides import sides_of
+from curator.training.rehearsal import Rehearsal, all_labels, check_rehearsal
+from curator.training.sides import NOTHING, sides_of
 from curator.training.steps import Task
 from curator.training.teaching import Taught, teach
 
@@ -60,6 +61,7 @@ def fine_tune(
     labels: Sequence[str],
     seed: int,
     served: Served = NOTHING_SERVED,
+    rehearsal: Rehearsal | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     on_look: OnLook | None = None,
@@ -75,8 +77,13 @@ def fine_tune(
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
     tasks (or on these beside the target's), and those for a teacher get their labels from a model that is trained as
-    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. ``progress`` is called with (step,
-    loss), steps counted through all of this; ``planned`` says how many there will be.
+    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how.
+
+    With a ``rehearsal`` the classifier is one for ``labels`` and those of earlier tasks together, in this order; where
+    ``settings.model`` is a classifier that curator saved, its rows of the head are kept. What is replayed has
+    ``settings.replay.share`` of the loss and of the rows, and weights are chosen by the mean macro-F1 over the dev sets
+    of all tasks, ``dev["earlier"]`` of those that come with one. Documents that serve do not go with it. ``progress``
+    is called with (step, loss), steps counted through all of this; ``planned`` says how many there will be.
 
     ``checkpoint`` is a file that gets the state every ``settings.checkpoint`` seconds while this runs, with a file
     beside it for each part that is done: after a kill the same call goes on from there and ends in the same weights.
@@ -88,6 +95,8 @@ def fine_tune(
     started = time.perf_counter()
     labels, given = task_labels(labels), served
     served = given.weighing()
+    if rehearsal:
+        check_rehearsal(settings, rehearsal, served)
     if served.teacher and settings.lambdas == (-1, -1):
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
@@ -96,7 +105,7 @@ def fine_tune(
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
         _fit, settings, target=target, selected=selected, dev=dev, labels=labels, seed=seed, served=served,
-        body=ready.body,
+        body=ready.body, rehearsal=rehearsal,
     )  # fmt: skip
     taught = None
     for number in range(settings.teacher.rounds if served.teacher else 0):
@@ -120,21 +129,24 @@ def fine_tune(
 
 def _fit(
     settings: Train, *, target: Examples, selected: Examples | None, dev: Examples | None, labels: tuple[str, ...],
-    seed: int, served: Served, body: Body | None, taught: Taught | None, progress: Progress | None,
-    checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
+    seed: int, served: Served, body: Body | None, rehearsal: Rehearsal | None, taught: Taught | None,
+    progress: Progress | None, checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
 ) -> FineTuned:  # fmt: skip
     """One model. ``seconds`` are those of processes that were killed, alone."""
     beside = served if settings.auxiliary.place == "beside" and len(served.auxiliary) else NOTHING_SERVED
-    sides = sides_of(settings, target, selected, taught, beside, labels)
-    dev_classes = class_ids(dev.labels, labels, "dev") if dev else []
+    own, replayed = labels, rehearsal.replayed if rehearsal else NOTHING
+    if rehearsal:
+        labels = all_labels(own, rehearsal.labels)
+    sides = sides_of(settings, target, selected, taught, beside, labels, replayed)
     device = decide().device
     with seeded(seed, device):
-        model, tokenizer = load_pretrained(settings.model, sides.labels)
+        model, tokenizer = (load_continued if rehearsal else load_pretrained)(settings.model, sides.labels)
         with_body(model, body)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
-        dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length, settings.long_texts)
-        embedding, adapter = _trained(model, settings, {token for row in ids + dev_ids for token in row})
+        judges = _judges(tokenizer, settings, dev, labels, own, rehearsal) if dev else None
+        seen = ids + [row for one in (judges, *judges.earlier) for row in one.ids] if judges else ids
+        embedding, adapter = _trained(model, settings, {token for row in seen for token in row})
         task = Task(
             model=(adapter.model if adapter else model).train(),
             tokenizer=tokenizer,
@@ -148,11 +160,10 @@ def _fit(
             weights=sides.weights.to(device),
             targets=sides.targets,
             sure=sides.sure,
-            auxiliary=len(beside.auxiliary),
-            share=settings.auxiliary.share if len(beside.auxiliary) else 0.0,
+            auxiliary=sides.beside,
+            share=sides.share,
             tasks=sides.tasks and (sides.tasks[0].to(device), sides.tasks[1].to(device)),
         )
-        judges = Dev(dev_ids, dev_classes, labels) if dev else None
         kept = checkpoint_of(checkpoint, task, judges, seed) if checkpoint else None
         course = run_steps(task, judges, seed, progress, kept, on_look=on_look, last=last)
         if embedding:
@@ -173,6 +184,20 @@ def _fit(
         truncated=len(cut),
         uses={"auxiliary": {"place": "beside", **described(beside)}} if len(beside.auxiliary) else {},
     )
+
+
+def _judges(
+    tokenizer: PreTrainedTokenizerBase, settings: Train, dev: Examples, labels: tuple[str, ...],
+    own: tuple[str, ...], rehearsal: Rehearsal | None,
+) -> Dev:  # fmt: skip
+    """The dev sets of a task and of those before it, as token ids and numbers of labels."""
+
+    def judging(examples: Examples, own: tuple[str, ...], earlier: tuple[Dev, ...] = ()) -> Dev:
+        ids, _ = tokenise(tokenizer, examples.texts, settings.max_length, settings.long_texts)
+        return Dev(ids, class_ids(examples.labels, labels, "dev"), labels, own, earlier)
+
+    earlier = zip(rehearsal.labels, rehearsal.dev, strict=False) if rehearsal else ()
+    return judging(dev, own, tuple(judging(other, theirs) for theirs, other in earlier if other))
 
 
 def _score_of(tuned: FineTuned) -> float | None:

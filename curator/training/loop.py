@@ -43,11 +43,13 @@ def seeded(seed: int, device: Device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Dev:
-    """What the weights are chosen by."""
+    """What the weights are chosen by. ``own`` are the labels of its task, and ``earlier`` dev sets of earlier ones."""
 
     ids: list[list[int]]
     classes: list[int]
     labels: tuple[str, ...]
+    own: tuple[str, ...]
+    earlier: tuple["Dev", ...] = ()
 
 
 def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
@@ -57,7 +59,7 @@ def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpo
     tokens = torch.tensor([token for row in task.ids for token in row])
     rows = (type(task).__name__, task.sides, task.share, task.sure, task.classes.shape, task.classes.dtype)
     numbers = (lengths, tokens, task.classes, task.weights, *(task.tasks or ()))
-    judges = dev and (dev.ids, dev.classes, dev.labels)
+    judges = dev and [(one.ids, one.classes, one.labels, one.own) for one in (dev, *dev.earlier)]
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
     inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place, *numbers), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
@@ -114,8 +116,9 @@ def _look(task: Task, dev: Dev | None, course: Course) -> None:
 def _score(task: Task, dev: Dev) -> dict[str, Any]:
     logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)[:, : len(dev.labels)]
     truth = torch.tensor(dev.classes)
-    scores = evaluate([dev.labels[index] for index in dev.classes], probabilities(logits), dev.labels)
-    return {**scores, "loss": float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth))}
+    scores = evaluate([dev.labels[index] for index in dev.classes], probabilities(logits), dev.labels, dev.own)
+    scores["loss"] = float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth))
+    return scores | ({"earlier": [_score(task, one) for one in dev.earlier]} if dev.earlier else {})
 
 
 def _summary(dev: dict[str, Any] | None) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""The rows that a model is trained on: the target's, the selected, those of other tasks."""
+"""The rows that a model is trained on: the target's, the selected, those of other tasks or replayed."""
 
 import warnings
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ NOTHING = Examples((), ())
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """Target documents first, then the selected ones, those of a teacher at their end, then those of other tasks."""
+    """Target documents first, then the selected ones, those of a teacher at their end, then those of other tasks, or
+    the replayed ones.
+    """
 
     lambdas: tuple[float, float]  # in force at the first and the last step
     texts: tuple[str, ...]
@@ -27,22 +29,28 @@ class Sides:
     targets: int
     sure: float  # share of the selected side's weight of which a teacher was sure, with all that needs none
     tasks: tuple[Tensor, Tensor] | None  # (rows,) and (labels,) int64; None: all are of one
+    beside: int  # rows at the end that are of other tasks, or replayed
+    share: float  # of the loss that is theirs
 
 
 def sides_of(
     settings: Train, target: Examples, selected: Examples | None, taught: Taught | None, beside: Served,
-    labels: tuple[str, ...],
+    labels: tuple[str, ...], replayed: Examples = NOTHING,
 ) -> Sides:  # fmt: skip
-    """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty."""
-    for side, name in ((target, "target"), (selected, "selected")):
+    """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty.
+
+    ``replayed`` documents have labels among ``labels``, and come without any of other tasks or of a teacher.
+    """
+    for side, name in ((target, "target"), (selected, "selected"), (replayed, "replayed")):
         class_ids(side.labels if side else (), labels, name)  # of all that is given, also what weighs nothing
     if taught and len(taught.examples):
         selected = _joined(selected, taught.examples)
     lambdas, target, selected = _weighing(settings.lambdas, target, selected)
+    replayed = replayed.weighing()
     if settings.class_weights == "balanced":
-        target, selected = target.balanced(), selected.balanced()
+        target, selected, replayed = target.balanced(), selected.balanced(), replayed.balanced()
     names, codes, tasks = others(beside)
-    every = target.labels + selected.labels
+    every = target.labels + selected.labels + replayed.labels
     classes = torch.tensor(class_ids(every, labels, "training") + [len(labels) + code for code in codes])
     if taught and len(selected) and len(taught.examples):
         known = classes
@@ -53,14 +61,24 @@ def sides_of(
     of_row = torch.cat([torch.zeros(len(every), dtype=torch.long), 1 + tasks[codes]])
     return Sides(
         lambdas,
-        target.texts + selected.texts + beside.auxiliary.texts,
+        target.texts + selected.texts + replayed.texts + beside.auxiliary.texts,
         labels + names,
         classes,
-        torch.tensor(target.weights + selected.weights + beside.auxiliary.weights, dtype=torch.float64),
+        torch.tensor(
+            target.weights + selected.weights + replayed.weights + beside.auxiliary.weights, dtype=torch.float64
+        ),
         len(target),
         _sure(selected, taught),
         (of_row, of_label) if names else None,
+        len(replayed) + len(beside.auxiliary),
+        _share(settings, replayed, beside),
     )
+
+
+def _share(settings: Train, replayed: Examples, beside: Served) -> float:
+    if len(replayed) and settings.replay:
+        return settings.replay.share
+    return settings.auxiliary.share if len(beside.auxiliary) else 0.0
 
 
 def _sure(selected: Examples, taught: Taught | None) -> float:
