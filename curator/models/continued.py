@@ -12,7 +12,7 @@ from curator.mix import EarlierTask, Replayed, Task
 from curator.models.fitting import examples
 from curator.recipe import Train
 from curator.training import Classifier, Examples, Rehearsal, all_labels, evaluate
-from curator.training.model import check_whole
+from curator.training.head import check_whole
 
 
 def rehearsal(task: Task, replayed: Replayed | None) -> Rehearsal | None:

@@ -28,13 +28,13 @@ from curator.mix.union import StoredMix
 from curator.models import check_place, keep
 from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
 from curator.models.fitting import fit, served
-from curator.race.arms import Arm, choose, choose_of, described
+from curator.race.arms import Arm, base_of, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.evaluation import Evaluation, drawn
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
-from curator.recipe import AS, OF_MIX, UNDECIDING, WITHOUT_REPLAY, ZERO_SHOT, Recipe
+from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
 from curator.training import Run, code, evaluate, forget, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
@@ -168,7 +168,7 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
     ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
     """
-    if arm.removesuffix(WITHOUT_REPLAY).partition(AS)[0] != "mix":
+    if base_of(arm) != "mix":
         return {"selection_seconds": round(seconds, 3), "reused_verdicts": 0}
     summary = mix.summary()
     reused = summary.get("reused") or {"stages": []}

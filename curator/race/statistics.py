@@ -20,7 +20,7 @@ p-value does not, the verdict says so. With 2 or 3 seeds sd itself is nearly unk
 the noncentral t-distribution, taking the estimated sd for the true one; with 5 seeds that sd is known to about ±35 %.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
@@ -134,14 +134,27 @@ def check(record: dict[str, Any]) -> None:
             if len(run["predictions"]) != len(truth):
                 raise DataError(f"{name}: {len(run['predictions'])} predictions for {len(truth)} evaluation documents")
             _in_range(name, run["predictions"], len(record["labels"]))
+    if "replay" in record:
+        _check_replay(record)
 
 
-def score(truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str) -> float:
-    """Macro-F1 over the labels that occur in either array (zero where undefined), or accuracy; (n,) ints, points."""
+def score(
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str, own: Sequence[int] | None = None
+) -> float:  # fmt: skip
+    """Macro-F1 over the labels that occur in either array (zero where undefined), or accuracy; (n,) ints, points.
+
+    ``own``: the labels of the task, where a model tells those of others apart too; of these F1 is the mean.
+    """
     true, guessed = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
-    size = int(max(true.max(), guessed.max())) + 1
+    size = int(max(true.max(), guessed.max(), *(own or [0]))) + 1
     hits = np.bincount(true[true == guessed], minlength=size)
-    return float(from_counts(hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size), metric))
+    counts = (hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size))
+    return float(from_counts(*counts, metric, own))
+
+
+def own_labels(record: dict[str, Any]) -> list[int] | None:
+    """The labels of a race's own task, as numbers; None where its models tell no others apart."""
+    return list(range(record["replay"]["own"])) if "replay" in record else None
 
 
 def interval(values: npt.ArrayLike, error: float = ERROR) -> Interval | None:
@@ -249,7 +262,8 @@ def _champion(record: dict[str, Any]) -> str | None:
 
 def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Integers]) -> ArmScore:
     own = [run for run in record["runs"] if run["arm"] == arm["name"]]
-    scores = [score(record["evaluation"]["truth"], run, record["metric"]) for run in runs.values()]
+    truth, labels = record["evaluation"]["truth"], own_labels(record)
+    scores = [score(truth, run, record["metric"], labels) for run in runs.values()]
     documents = {run["seed"]: int(run["documents"]) for run in own}
     return ArmScore(
         name=arm["name"],
@@ -322,6 +336,7 @@ def _resampled(
 ) -> dict[tuple[str, int], Floats]:
     """Each run's score, (resamples,) points, on evaluation documents drawn with replacement, the same for all runs."""
     truth, size = np.asarray(record["evaluation"]["truth"], np.int64), len(record["labels"])
+    own = own_labels(record)
     n, rng = len(truth), np.random.default_rng(0)
     keys = [(arm, seed) for arm, seeds in runs.items() for seed in seeds]
     parts: dict[tuple[str, int], list[Floats]] = {key: [] for key in keys}
@@ -334,7 +349,7 @@ def _resampled(
             right = np.flatnonzero(run == truth)
             guessed = draws @ _indicator(run, np.arange(n), n, size)
             parts[arm, seed].append(
-                from_counts(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"])
+                from_counts(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"], own)
             )
     return {key: np.concatenate(blocks) for key, blocks in parts.items()}
 
@@ -343,12 +358,28 @@ def _indicator(labels: Integers, rows: Integers, n: int, size: int) -> Any:
     return csr_matrix((np.ones(len(rows)), (rows, labels)), shape=(n, size))
 
 
-def from_counts(hits: Any, guessed: Any, actual: Any, metric: str) -> Any:
-    """The metric from counts per label: right, predicted and true documents, (…, labels) → (…)."""
+def from_counts(hits: Any, guessed: Any, actual: Any, metric: str, own: Sequence[int] | None = None) -> Any:
+    """The metric from counts per label: right, predicted and true documents, (…, labels) → (…); see ``score``."""
     if metric == "accuracy":
         return 100 * hits.sum(-1) / actual.sum(-1)
+    if own is not None:
+        hits, guessed, actual = hits[..., own], guessed[..., own], actual[..., own]
     total = guessed + actual
     return 100 * (2 * hits / np.maximum(total, 1)).sum(-1) / (total > 0).sum(-1)
+
+
+def _check_replay(record: dict[str, Any]) -> None:
+    tasks, labels = record["replay"]["tasks"], len(record["labels"])
+    sizes = [len(task["evaluation"]["truth"]) for task in tasks]
+    for task in tasks:
+        _in_range(f"the true labels of {task['mix']['mix']}", task["evaluation"]["truth"], labels)
+    told = [(f"run {run['arm']!r}, seed {run['seed']}", run.get("earlier")) for run in record["runs"]]
+    told.append(("the model as it was", [task["before"] for task in tasks] if record["replay"]["before"] else None))
+    for name, predictions in told:
+        if predictions is not None and [len(own) for own in predictions] != sizes:
+            raise DataError(f"{name}: {[len(own) for own in predictions]} predictions for {sizes} earlier documents")
+        for own in predictions or ():
+            _in_range(name, own, labels)
 
 
 def _in_range(what: str, values: Iterable[int], labels: int) -> None:

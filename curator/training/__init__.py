@@ -1,12 +1,13 @@
 """Fine-tuning a BERT classifier on a mix, and measuring it. The only importer of transformers.
 
 Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
-tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
-unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on (what a model
-remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
-metrics (what it scores), rehearsal (what there is of earlier tasks), steps (one step), course (how far a run is, in
-memory and on disk), loop (the steps of one part of a run), preparation (what a body learns before), teaching (labels
-from a model), sides (the rows of a model), fine_tuning (all of it in order), tracking (who is told how it goes).
+tokenizers from disk or hub), head (its outputs), embedding (the word vectors that a run can touch), adapters (weights
+beside a model), unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on
+(what a model remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any
+other classifier), metrics (what it scores), rehearsal (what there is of earlier tasks), steps (one step), course (how
+far a run is, in memory and on disk), loop (the steps of one part of a run), preparation (what a body learns before),
+teaching (labels from a model), sides (the rows of a model), fine_tuning (all of it in order), tracking (who is told how
+it goes).
 """
 
 from curator.training.classifier import Classifier

@@ -19,8 +19,9 @@ from curator.training.classifier import Classifier
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
+from curator.training.head import load_continued, narrow
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
-from curator.training.model import check_length, load_continued, load_pretrained, narrow, tokenise, word_embedding
+from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
 from curator.training.rehearsal import Rehearsal, all_labels, check_rehearsal
 from curator.training.sides import NOTHING, sides_of
