@@ -212,7 +212,7 @@ def _padded(cells: list[str]) -> list[str]:
 
 
 def print_verdict(
-    rows: list[dict[str, Any]], verdict: str, path: Path, tasks: list[dict[str, Any]] | None = None | None = None
+    rows: list[dict[str, Any]], verdict: str, path: Path, tasks: list[dict[str, Any]] | None = None
 ) -> None:  # fmt: skip
     """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points.
 
