@@ -3,13 +3,14 @@
     python benchmarks/replay.py --data DIR --work DIR [--seeds N] [--steps N] [--shares A,B] [--pairs a,b]
 
 The pairs of PAIRS: intents of a bank and then of an assistant at home, which share no label, and sentiment of tweets to
-airlines and then of reviews of apps, which have the same three. Each task has ``SHOTS`` labelled examples a label, and a
-pool of its own training documents, other ones, of which a mix takes as many again by label. The embedded MiniLM, which is a BERT, is fine-tuned on the earlier task for ``--steps`` steps
-(seed 0), and that model then on the new one for as many, at ``--seeds`` draws of examples and weights: without a replay,
-and with one for each share of the loss. Macro-F1 in points on 1,000 test documents of each task, predictions among the
-labels of both; before, as the earlier model was; means over seeds and their 95 % intervals (Student's t, uncorrected).
-The learning rate was chosen on training documents of banking77 (``uses.py``), the share of one half is that of Rolnick
-et al. (2019), and no default was settled by what came out. A run that was stopped goes on where it was.
+airlines and then of reviews of apps, which have the same three. Each task has ``SHOTS`` labelled examples a label, and
+a pool of its own training documents, other ones, of which a mix takes as many again by label. The embedded MiniLM,
+which is a BERT, is fine-tuned on the earlier task for ``--steps`` steps (seed 0), and that model then on the new one
+for as many, at ``--seeds`` draws of examples and weights: without a replay, and with one for each share of the loss.
+Macro-F1 in points on 1,000 test documents of each task, predictions among the labels of both; before, as the earlier
+model was; means over seeds and their 95 % intervals (Student's t, uncorrected). The learning rate was chosen on
+training documents of banking77 (``uses.py``), the share of one half is that of Rolnick et al. (2019), and no default
+was settled by what came out. A run that was stopped goes on where it was.
 """
 
 import argparse
