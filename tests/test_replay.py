@@ -15,6 +15,9 @@ from torch.nn import functional
 from curator import Recipe, Workspace
 from curator.errors import CuratorWarning, DataError, RecipeError, UnknownNameError, UsageError, WorkspaceError
 from curator.mix import replayed
+from curator.models import fitting
+from curator.race import run as running
+from curator.race.evaluation import drawn
 from curator.race.retention import retained
 from curator.race.statistics import interval, score
 from curator.training import Classifier, Examples, Rehearsal, Served, evaluate, fine_tune
@@ -368,15 +371,31 @@ def test_record_and_reports_tell_of_the_tasks(raced, tmp_path):
         assert "documents of the mix earlier, version" in text
 
 
-def test_a_finished_race_is_taken_from_its_files_and_another_replay_is_another_run(raced, earlier, monkeypatch):
+def test_a_finished_race_is_taken_from_its_files(raced, earlier, monkeypatch):
     _, ws = earlier
-    inputs = {(run["arm"], run["seed"]): run["inputs"] for run in raced.record["runs"]}
-    from curator.models import fitting
-
     monkeypatch.setattr(fitting, "fine_tune", lambda *_, **__: pytest.fail("trained"))
     again = ws.race(later(earlier)).record
-    assert {(run["arm"], run["seed"]): run["inputs"] for run in again["runs"]} == inputs
+    keys = [{(run["arm"], run["seed"]): run["inputs"] for run in record["runs"]} for record in (again, raced.record)]
+    assert keys[0] == keys[1]
     assert again["replay"] == raced.record["replay"]
+
+
+def test_a_run_of_another_replay_is_another(earlier):
+    task, ws = prepared(earlier)
+    workshop, replay = ws._workshop(task.recipe), replayed(task, ws._corpora, ws.session)
+    evaluation = drawn(task, workshop, 24)
+
+    def key(arm="mix", task=task, replay=replay, evaluation=evaluation):
+        return running._inputs(arm, task, task.pool.frame, evaluation, replay)
+
+    (one,) = task.earlier
+    rebuilt = replace(task, earlier=(replace(one, mix=replace(one.mix, version="0" * 12)),))
+    fewer = replace(replay, frame=replay.frame[1:])
+    measured = replace(evaluation, earlier=(replace(evaluation.earlier[0], ids=["other"] * 24),))
+    assert len({key(), key(task=rebuilt), key(replay=fewer), key(evaluation=measured), key(replay=None)}) == 5
+    without = "mix-without-replay"
+    assert key(without) == key(without, replay=fewer)  # what is not replayed decides nothing
+    assert key(without) != key(without, evaluation=measured)
 
 
 # What is replayed, and what is kept out
@@ -400,22 +419,22 @@ def test_the_replay_is_the_target_and_the_mix_drawn_by_label_and_seed(earlier):
     assert set(every.frame["corpus"]) == {"earlier-target", "earlier-pool_of_earlier"}
     target = target.filter(~pl.col("id").is_in(every.left_out["id"].to_list()))
 
-    def drawn(seed, number):
+    def few_of(seed, number):
         task, _ = prepared(earlier, seed, train={"replay": {"mix": "earlier", "documents": number}})
         return replayed(task, ws._corpora, ws.session).frame
 
-    few = drawn(0, 6)
-    assert few.equals(drawn(0, 6))
+    few = few_of(0, 6)
+    assert few.equals(few_of(0, 6))
     assert dict(few.group_by("label").len().iter_rows()) == {"positive": 3, "negative": 3}
     assert set(few["corpus"]) == {"earlier-target"}  # the task's own examples first
-    assert set(few["id"]) != set(drawn(1, 6)["id"])
-    assert set(few["id"]) < set(drawn(0, 8)["id"])
-    more = drawn(0, len(target) + 4)
+    assert set(few["id"]) != set(few_of(1, 6)["id"])
+    assert set(few["id"]) < set(few_of(0, 8)["id"])
+    more = few_of(0, len(target) + 4)
     assert set(target["id"]) < set(more["id"])
     of_each = more.group_by("label").len()["len"]
     assert of_each.max() - of_each.min() <= 1
     with pytest.raises(DataError, match=r"documents = 999: ask for fewer"):
-        drawn(0, 999)
+        few_of(0, 999)
 
 
 def test_neither_task_is_trained_on_the_others_test_set(earlier, tiny, tmp_path, toy):  # noqa: F811
