@@ -15,6 +15,7 @@ from torch.nn import functional
 from curator import Recipe, Workspace
 from curator.errors import CuratorWarning, DataError, RecipeError, UnknownNameError, UsageError, WorkspaceError
 from curator.mix import replayed
+from curator.mix.card import facts
 from curator.models import fitting
 from curator.race import run as running
 from curator.race.evaluation import drawn
@@ -477,6 +478,8 @@ def test_neither_task_is_trained_on_the_others_test_set(earlier, tiny, tmp_path,
         "mix": "earlier", "version": ws.mix("earlier").version, "ids_sha256": ws.mix("earlier").lock["ids_sha256"],
     }  # fmt: skip
     assert mix.lock["recipe"]["train"] == {"replay": {"mix": "earlier"}}
+    told = facts(mix.lock, mix.summary(), "lock.json")
+    assert f"documents of the mix earlier, version {ws.mix('earlier').version}, were kept out" in told
     assert mix.verify().documents == len(mix)
     roles = {(entry["role"], entry["name"]) for entry in mix.lock["corpora"]}
     assert {("earlier", "earlier-target"), ("earlier", "earlier-test")} <= roles
@@ -616,7 +619,9 @@ def test_pools_that_serve_without_labels_are_refused(earlier, use):
         Recipe.parse(values)
 
 
-def test_a_race_by_probe_is_refused_before_anything_is_done(earlier):
+def test_a_race_by_probe_and_a_search_are_refused_before_anything_is_done(earlier):
     _, ws = earlier
     with pytest.raises(UsageError, match=r"a probe knows no \[train.replay\]"):
         ws.race(later(earlier), probe=True)
+    with pytest.raises(UsageError, match=r"\[train.replay\] is for two; search without it"):
+        ws.tune(later(earlier))
