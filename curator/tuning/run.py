@@ -63,7 +63,7 @@ def tune(
         raise UsageError("a search needs an arm; 'mix' is the documents that the stages choose")
     if recipe.train.replay:
         raise UsageError(
-            "a search looks at the dev set of one task, and [train.replay] is for two; search without it, on the new task"
+            "a search looks at the dev set of one task, and [train.replay] is for two; search without it"
         )
     require(recipe.train)
     space = Space.of(recipe)
