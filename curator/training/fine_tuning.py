@@ -23,8 +23,8 @@ from curator.training.head import load_continued, narrow
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
-from curator.training.rehearsal import Rehearsal, all_labels, check_rehearsal
-from curator.training.sides import NOTHING, sides_of
+from curator.training.rehearsal import NOTHING, Rehearsal, all_labels, check_rehearsal
+from curator.training.sides import sides_of
 from curator.training.steps import Task
 from curator.training.teaching import Taught, teach
 

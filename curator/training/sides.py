@@ -10,9 +10,8 @@ from curator.errors import CuratorWarning, DataError
 from curator.recipe import Train
 from curator.training.examples import Examples, Served, class_ids
 from curator.training.preparation import others
+from curator.training.rehearsal import NOTHING
 from curator.training.teaching import Taught
-
-NOTHING = Examples((), ())
 
 
 @dataclass(frozen=True, eq=False)

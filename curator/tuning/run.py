@@ -62,9 +62,7 @@ def tune(
     if not arms:
         raise UsageError("a search needs an arm; 'mix' is the documents that the stages choose")
     if recipe.train.replay:
-        raise UsageError(
-            "a search looks at the dev set of one task, and [train.replay] is for two; search without it"
-        )
+        raise UsageError("a search looks at the dev set of one task, and [train.replay] is for two; search without it")
     require(recipe.train)
     space = Space.of(recipe)
     task = workshop.prepare(recipe, 0)
