@@ -788,7 +788,11 @@ def uses(record: Row) -> str:
             if adds:
                 told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})"
                 told = f"**{told}**" if adds["low"] > 0 or adds["high"] < 0 else told
-            first = f"{task['task']} | {task['shots']} | {task['steps']}" if row["use"] == "target only" else " |  | "
+            first = (
+                f"{task['task']} | {task['shots']} | {task.get('steps', record.get('steps'))}"
+                if row["use"] == "target only"
+                else " |  | "
+            )
             cells = f"{mean(row['macro_f1']):.1f} | {told} | {median(row['seconds']):.0f}"
             lines.append(f"| {first} | {row['use']} | {cells} |")
     lines += [
