@@ -16,6 +16,7 @@ from curator import Recipe, Workspace
 from curator.errors import CuratorWarning, DataError, RecipeError, UnknownNameError, UsageError, WorkspaceError
 from curator.mix import replayed
 from curator.mix.card import facts
+from curator.mix.replay import _by_label
 from curator.models import fitting
 from curator.race import run as running
 from curator.race.evaluation import drawn
@@ -436,6 +437,23 @@ def test_the_replay_is_the_target_and_the_mix_drawn_by_label_and_seed(earlier):
     assert of_each.max() - of_each.min() <= 1
     with pytest.raises(DataError, match=r"documents = 999: ask for fewer"):
         few_of(0, 999)
+
+
+def test_a_rare_label_is_drawn_as_often_as_there_are_documents():
+    """40 documents of a and 3 of b, the target's the last ten of a and the last of b."""
+    rows = [
+        ("c", f"{label}{n}", label, n >= count - own)
+        for label, count, own in (("a", 40, 10), ("b", 3, 1))
+        for n in range(count)
+    ]
+    documents = pl.DataFrame(rows, ["corpus", "id", "label", "first"], orient="row")
+    for number, of_b in ((2, 1), (6, 3), (10, 3), (43, 3)):
+        drawn = _by_label(documents, number, 0)
+        assert dict(drawn.group_by("label").len().iter_rows()) == {"a": number - of_b, "b": of_b}
+        assert drawn["first"].sum() == min(number - of_b, 10) + 1
+        places = [documents["id"].to_list().index(name) for name in drawn["id"]]
+        assert places == sorted(places)
+    assert set(_by_label(documents, 8, 0)["id"]) != set(_by_label(documents, 8, 1)["id"])
 
 
 def test_neither_task_is_trained_on_the_others_test_set(earlier, tiny, tmp_path, toy):  # noqa: F811
