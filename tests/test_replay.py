@@ -212,6 +212,15 @@ def test_a_model_of_both_tasks_is_chosen_by_both_dev_sets(old):
     assert alone.classifier.labels == found.classifier.labels
 
 
+@pytest.mark.parametrize("replayed", [True, False])
+def test_a_training_begins_with_the_rows_that_are_kept(old, replayed):
+    given = rehearsal() if replayed else Rehearsal(rehearsal().labels)
+    found = tuned(old, NEW, rehearsal=given, steps=1, learning_rate=1e-9, replay=REPLAY)
+    before, after = Classifier.load(old), found.classifier
+    rows = [after.labels.index(label) for label in before.labels]
+    assert torch.allclose(after.model.classifier.weight[rows], before.model.classifier.weight, atol=1e-6)
+
+
 def test_weights_are_chosen_by_the_mean_over_tasks():
     from curator.training.course import Best
 
