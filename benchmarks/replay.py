@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "records" / "replay.json")
     given = parser.parse_args()
     command = f"python benchmarks/replay.py --data DIR --work DIR --seeds {given.seeds} --steps {given.steps}"
-    command += f" --shares {given.shares}"
+    command += f" --shares {given.shares}" + f" --pairs {given.pairs}" * (given.pairs != ",".join(PAIRS))
     record = circumstances(command, ("torch", "transformers"))
     record |= {"seeds": given.seeds, "steps": given.steps, "shots": SHOTS, "learning_rate": RATE, "pairs": []}
     workspace = Workspace(given.work)

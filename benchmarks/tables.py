@@ -814,7 +814,7 @@ def uses(record: Row) -> str:
 
 def replay(record: Row) -> str:
     """What each task scores before and after another is learned, without a replay and with one."""
-    lines = ["| pair | replay | task | before | after | by replay, points | s |", "|---|---|---|---:|---:|---:|---:|"]
+    lines = ["| pair | replay | task | before | after | by replay, points |", "|---|---|---|---:|---:|---:|"]
     for pair in record["pairs"]:
         without = {row["task"]: row["macro_f1"] for row in pair["rows"] if row["share"] is None}
         order = sorted(pair["rows"], key=lambda row: (row["share"] or 0, not row["new"]))
@@ -824,9 +824,7 @@ def replay(record: Row) -> str:
             by = "" if row["share"] is None else _points_gain(row["macro_f1"], without[row["task"]])
             after = f"{mean(row['macro_f1']):.1f} ({_interval(interval(row['macro_f1']))})"
             before = "–" if row["before"] is None else f"{row['before']:.1f}"
-            lines.append(
-                f"| {pair['pair']} | {share} | {task} | {before} | {after} | {by} | {median(row['seconds']):.0f} |"
-            )
+            lines.append(f"| {pair['pair']} | {share} | {task} | {before} | {after} | {by} |")
     return "\n".join([*lines, "", _made(record), ""])
 
 
