@@ -20,6 +20,7 @@ OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 AS = "-as-"  # between an arm and what its documents serve as there
 USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
 Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
+Kind = Literal["single", "multi", "regression"]  # of a task: one label per document, any number of them, a number
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
 UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher"}  # and those that are tables
@@ -126,7 +127,7 @@ class Task(_Settings):
     test: Source | None = None
     dev: Source | None = None
     split: Split | None = None
-    kind: Literal["single"] = "single"
+    kind: Kind = "single"
     shots: int | None = Field(default=None, ge=1)  # target documents drawn per label, by seed
     # What labels are called, for the arm zero-shot; of the others the name is their label's, with spaces for _ and -.
     names: dict[str, str] = Field(default_factory=dict, exclude_if=lambda names: not names)
