@@ -18,7 +18,8 @@ from curator.training.adapters import Adapter
 from curator.training.classifier import Classifier
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
-from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
+from curator.training.examples import NOTHING_SERVED, Examples, Served
+from curator.training.labels import class_ids, task_labels
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_pretrained, narrow, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body

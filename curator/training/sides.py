@@ -8,7 +8,8 @@ from torch import Tensor
 
 from curator.errors import CuratorWarning, DataError
 from curator.recipe import Train
-from curator.training.examples import Examples, Served, class_ids
+from curator.training.examples import Examples, Served
+from curator.training.labels import class_ids
 from curator.training.preparation import others
 from curator.training.teaching import Taught
 
