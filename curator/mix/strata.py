@@ -1,6 +1,6 @@
 """What documents are drawn by, so that each label comes in, or each part of the range where labels are numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,16 +29,17 @@ class Stratum:
         return int(self.members.sum())
 
 
-def strata(labels: pl.Series) -> list[Stratum]:
+def strata(labels: pl.Series, among: pl.Series | None = None) -> list[Stratum]:
     """The strata of n documents with labels of one kind; those of single labels and of numbers are disjoint.
 
     A name for each document: one for each name, in order. A list: one for each label, the rarest first, as Sechidis,
     Tsoumakas and Vlahavas (2011) take them, and at last the documents of the empty set. A number: ``BINS`` by the
-    quantiles, as far as they differ.
+    quantiles of the numbers that it is ``among``, else of these, as far as they differ.
     """
     if labels.dtype.is_float():
-        edges = quantiles(labels)
-        places, names = bins(labels, edges), bin_names(labels, edges)
+        known = labels if among is None else among
+        edges = quantiles(known)
+        places, names = bins(labels, edges), bin_names(known, edges)
         found = [Stratum(f"the bin {name}", places == place) for place, name in enumerate(names)]
         return [one for one in found if len(one)]
     if not labels.dtype.is_nested():
@@ -66,12 +67,12 @@ def drawn(of: list[Stratum], order: Rows, wanted: Callable[[int], int]) -> Rows:
     return np.flatnonzero(chosen)
 
 
-def in_turn(of: list[Stratum], order: Rows) -> Rows:
-    """All documents that a stratum has, one of each in turn, the first of them in the given order that is still there.
+def in_turn(of: Sequence[Rows]) -> Rows:
+    """All documents that some queues have, one of each queue in turn: the first that no other has taken yet.
 
-    A stratum that runs out leaves its place to the others.
+    A queue that runs out leaves its place to the others.
     """
-    queues = [iter(order[one.members[order]].tolist()) for one in of]
+    queues = [iter(rows.tolist()) for rows in of]
     taken = dict[int, None]()
     while queues:
         going = []
