@@ -1,7 +1,8 @@
 """Fine-tuning a BERT classifier on a mix, and measuring it. The only importer of transformers.
 
-Reading order: labels (labels as numbers, outputs as decisions), examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
-tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
+Reading order: labels (labels as numbers, outputs as decisions), examples (what goes in), scale (of a regression's
+labels), batches (who sits in a batch), loss (of documents, and the pairing loss), head (the last layer), model (weights
+and tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
 unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on (what a model
 remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
 metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the steps of one

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from curator.errors import DataError
 from curator.recipe import Kind
@@ -59,17 +60,25 @@ def class_ids(given: Sequence[Label], labels: Sequence[str], where: str) -> list
     return [position[label] for label in given]
 
 
-def decided(outputs: NDArray[np.float32], kind: Kind) -> list[Any]:
+def outputs(logits: NDArray[np.float32], kind: Kind) -> NDArray[np.float32]:
+    """What (n, outputs) logits say: probabilities of which rows sum to 1, probabilities each by itself, or values."""
+    if kind == "regression":
+        return logits
+    found: NDArray[np.float32] = softmax(logits, axis=1) if kind == "single" else expit(logits)
+    return found
+
+
+def decided(given: NDArray[np.float32], kind: Kind) -> list[Any]:
     """What (n, outputs) that ``Classifier.predict`` gives say of each document, as plain values.
 
     single: the number of the first likeliest label. multi: the numbers of the labels at or above 0.5, none or several.
     regression: the value.
     """
     if kind == "single":
-        return [int(label) for label in outputs.argmax(axis=1)]
+        return [int(label) for label in given.argmax(axis=1)]
     if kind == "multi":
-        return [np.flatnonzero(row).tolist() for row in outputs >= THRESHOLD]
-    return [float(value) for value in outputs[:, 0]]
+        return [np.flatnonzero(row).tolist() for row in given >= THRESHOLD]
+    return [float(value) for value in given[:, 0]]
 
 
 def _indicators(given: Sequence[Label], labels: Sequence[str], where: str) -> NDArray[np.float32]:
