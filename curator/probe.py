@@ -125,7 +125,8 @@ class Ridge:
 
 
 def fit_ridge(rows: Rows, values: Floats, shares: Floats, *, c: float = STRENGTH) -> Ridge:
-    """The ridge regression of least Σ share · (z − w·x − b)² / 2 + ‖w‖² / (2 c), z the values standardised by the shares.
+    """The ridge regression of least Σ share · (z − w·x − b)² / 2 + ‖w‖² / (2 c), z the values, standardised by the
+    shares.
 
     So ``c`` means the same for any number of documents and any unit of the values. Raises ValueError where all are the
     same.

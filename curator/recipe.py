@@ -7,6 +7,7 @@ race against. Settings live here and nowhere else; whatever a mix or a race used
 import math
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -365,26 +366,29 @@ class Recipe(_Settings):
                 f"[race] metric = {metric!r} does not go with [task] kind = {kind!r}; there are: "
                 f"{', '.join(METRICS[kind])}"
             )
-        if kind == "single":
-            return self._without_separators()
-        if ZERO_SHOT in self.race.arms:
-            raise ValueError(f"the arm {ZERO_SHOT!r} names one label a document, and [task] kind is {kind!r}")
-        for name, pool in self.pool.items():
-            if pool.serves == "vote":
+        single = next(self._of_single_labels(), None)
+        if kind != "single" and single is not None:
+            raise ValueError(f"{single} is for tasks of one label a document, and [task] kind is {kind!r}")
+        if kind == "multi":
+            return self
+        for name, source in {**vars(self.task), **self.pool}.items():
+            if isinstance(source, Source) and source.separator is not None:
                 raise ValueError(
-                    f"[pool.{name}] serves = 'vote' gives one label a document, and [task] kind is {kind!r}"
-                )
-        return self if kind == "multi" else self._without_separators()
-
-    def _without_separators(self) -> Self:
-        task = {"target": self.task.target, "test": self.task.test, "dev": self.task.dev}
-        for name, source in {**task, **self.pool}.items():
-            if source is not None and source.separator is not None:
-                raise ValueError(
-                    f"{name}: separator = {source.separator!r} parts several labels, and [task] kind is "
-                    f"{self.task.kind!r}; kind = 'multi' takes several"
+                    f"{name}: separator = {source.separator!r} parts several labels, and [task] kind is {kind!r}; "
+                    "kind = 'multi' takes several"
                 )
         return self
+
+    def _of_single_labels(self) -> Iterator[str]:
+        """What it asks for that has a meaning for single labels alone."""
+        uses = [arm.partition(AS)[2] for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
+        if ZERO_SHOT in self.race.arms:
+            yield f"the arm {ZERO_SHOT!r}"
+        if self.train.class_weights == "balanced":
+            yield "[train] class_weights = 'balanced'"
+        if self.train.auxiliary.place == "beside" and "auxiliary" in uses:
+            yield "[train.auxiliary] place = 'beside'"
+        yield from (f"what serves as {use!r}" for use in ("vote", "teacher") if use in uses)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -30,9 +30,9 @@ from curator.trials import Trials
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
 UNUSABLE: Mapping[Kind, str] = {
-    "single": "none of the target's",
-    "multi": "no list with one of the target's",
-    "regression": "no finite number",
+    "single": "its label {} is none of the target's",
+    "multi": "none of its labels, {}, is the target's",
+    "regression": "its label {} is no finite number",
 }
 IN_TARGET = "in the target"  # … and that it does not teach already
 
@@ -193,7 +193,7 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
         .then(pl.format("it is {}: the mixes disagree", CONFLICT))
         .when(pl.col("source_label").is_null())
         .then(pl.lit("it has no label"))
-        .otherwise(pl.format(f"its label {{}} is {UNUSABLE[task.kind]}", "source_label"))
+        .otherwise(pl.format(UNUSABLE[task.kind], "source_label"))
     )
     rows = frame.with_columns(keep.alias("keep")).select(
         "corpus",

@@ -19,7 +19,8 @@ from curator.probe import Codes, Probe
 from curator.race.arms import Arm
 from curator.recipe import USES
 from curator.relation import Relation
-from curator.training import coded, decided, evaluate
+from curator.training import decided, evaluate
+from curator.training.labels import coded
 
 Outputs = Callable[[probe.Rows], probe.Floats]
 Loss = Callable[[probe.Rows, list[Any]], float]
@@ -46,7 +47,7 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[Any]) -> dict[str, 
     outputs, loss_of = _learnt(task, replace(arm, documents=labelled))
     dev = None
     if len(task.dev):
-        known = [label if task.kind != "multi" else tuple(label) for label in task.dev.frame["label"]]
+        known = task.dev.frame["label"].to_list()
         rows = task.dev.vectors.matrix()
         scores = evaluate(known, outputs(rows).astype(np.float32), task.labels, task.kind)
         dev = {**scores, "loss": loss_of(rows, known)}
@@ -109,7 +110,7 @@ def vectors_digest(task: Task, arm: Arm, ids: list[str]) -> str:
 def _learnt(task: Task, arm: Arm) -> tuple[Outputs, Loss]:
     """What a probe of the task's kind says of rows, as ``Classifier.predict`` would, and its mean loss on labels."""
     target, documents, settings = task.target.frame, arm.documents, task.recipe.train
-    labels = [*target["label"], *documents["label"]]
+    labels = [*target["label"].to_list(), *documents["label"].to_list()]
     weights = [np.ones(len(target)), documents["weight"].cast(pl.Float64).to_numpy()]
     if settings.class_weights == "balanced":
         codes = _codes(labels, task.labels)

@@ -299,7 +299,7 @@ def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
     chosen = sorted(order[: recipe.race.evaluation])
     texts = dict(zip(ids, task.test.frame["text"].to_list(), strict=True))
     truth = evaluation_truth(recipe, workshop.corpora, task, workshop.session, chosen)
-    names = {"single": truth, "multi": [name for own in truth for name in own], "regression": []}[task.kind]
+    names = truth if task.kind == "single" else [name for own in truth for name in own] if task.labels else []
     unknown = sorted(set(names) - set(task.labels))
     if unknown:
         raise DataError(f"the test set has a label that no target document has: {unknown[0]!r}; map it or leave it out")
