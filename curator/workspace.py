@@ -397,8 +397,8 @@ class Workspace:
         if classifier.kind != "single":
             raise UsageError(
                 f"the model {model} is of the kind {classifier.kind!r}, and an assessment is of models of a single "
-                "label a document: its tables are of confusions and of the probability of one label; curator race scores "
-                "others, and curator predict says what they predict"
+                "label a document: its tables are of confusions and of the probability of one label; curator race "
+                "scores others, and curator predict says what they predict"
             )
         documents, rejects = whole(origin, text=text, label=label, others=by, needs_label=True)
         other = None if out_of_domain is None else whole(out_of_domain, text=text, label=label)
