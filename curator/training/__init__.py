@@ -14,7 +14,7 @@ from curator.training.classifier import Classifier
 from curator.training.course import code, forget
 from curator.training.examples import Examples, Served
 from curator.training.fine_tuning import FineTuned, fine_tune
-from curator.training.labels import Label, decided
+from curator.training.labels import Label, decided, outputs_of
 from curator.training.loss import pairing_loss
 from curator.training.metrics import LOOKED, evaluate, main_score
 from curator.training.onnx import export_onnx
@@ -25,6 +25,6 @@ from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
 __all__ = [
     "CARD", "LOOKED", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Label", "Run", "Scorer", "Served",
-    "TrainedOn", "code", "decided", "evaluate", "export_onnx", "fine_tune", "forget", "main_score", "pairing_loss",
-    "planned", "scorer", "tracked",
+    "TrainedOn", "code", "decided", "evaluate", "export_onnx", "fine_tune", "forget", "main_score", "outputs_of",
+    "pairing_loss", "planned", "scorer", "tracked",
 ]  # fmt: skip
