@@ -341,8 +341,12 @@ def _labels_of(labels: pl.Series) -> tuple[str, ...]:
         if (different := labels.n_unique()) < 2:
             raise DataError(f"the labels of the target are {different} number(s); a task needs at least two")
         return ()
-    names = labels.explode().drop_nulls() if labels.dtype.is_nested() else labels
-    found = tuple(sorted(names.unique().to_list()))
+    if labels.dtype.is_nested():
+        found = tuple(sorted(labels.explode().drop_nulls().unique().to_list()))
+        if not found:
+            raise DataError("no document of the target has a label; a task needs at least one")
+        return found
+    found = tuple(sorted(labels.unique().to_list()))
     if len(found) < 2:
         raise DataError(f"the target has {len(found)} label(s), {list(found)!r}; a task needs at least two")
     return found
