@@ -195,7 +195,7 @@ def small(folder, kind, tiny):  # noqa: F811
         folder,
         kind,
         task={"shots": 10},
-        train={"model": str(tiny), "steps": 3, "batch_size": 4, "max_length": 16, "precision": "fp32"},
+        train={"model": str(tiny), "steps": 3, "batch_size": 4, "max_length": 48, "precision": "fp32"},
         race={"seeds": 2, "evaluation": 25},
     )
 
