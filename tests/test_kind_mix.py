@@ -259,7 +259,25 @@ def test_a_dev_set_of_its_own(ws, folder):
     ])  # fmt: skip
     task = prepared(ws, recipe(folder, "multi", task={"dev": "dev.jsonl"}))
     assert task.dev.frame["label"].to_list() == [["rude"], []]
-    assert task.warnings == ("2 dev documents have no label of the task and are not used",)
+    assert task.warnings == (
+        "1 dev documents have labels that are none of the task's, too, which do not count",
+        "2 dev documents have no label of the task and are not used",
+    )
+
+
+def test_when_the_pool_grows_what_is_known_of_it_is_taken(ws, folder, kind):
+    stage = [{"use": "relevance", "min_score": -1.0}]
+    first = ws.mix(recipe(folder, kind, stage=stage))
+    rows = [json.loads(line) for line in (folder / f"{kind}-pool.jsonl").read_text().splitlines()]
+    rows[1]["label"] = ["cold"] if kind == "multi" else 0.375  # others now
+    rows.append({"id": "new", "text": "a new and rude one", "label": ["rude"] if kind == "multi" else 1.5})
+    write(folder / f"{kind}-pool.jsonl", rows)
+    second = ws.mix(recipe(folder, kind, stage=stage))
+    (reused,) = second.summary()["reused"]["stages"]
+    assert (reused["taken"], reused["judged"]) == (60, 2)
+    assert second.verify().documents == len(first) + 1 == 62
+    changes = second.diff(first)
+    assert sorted(zip(changes["id"], changes["change"], strict=True)) == [("new", "removed"), ("pool1", "label")]
 
 
 def test_mixes_as_pools_and_their_conflicts(ws, folder, kind):

@@ -103,8 +103,12 @@ def prepare(
     shots = _draw(whole, recipe.task.shots, seed, warnings)
     if recipe.task.dev is not None:
         dev, dev_use = finder.labelled("dev", f"{_stem(recipe)}_dev", recipe.task.dev)
-        dev = dev.with_frame(dev.frame.with_columns(_of_task(dev.frame["label"], labels)))
+        given = dev.frame["label"]
+        dev = dev.with_frame(dev.frame.with_columns(_of_task(given, labels)))
         known = dev.frame["label"].is_not_null().to_numpy()
+        part = int((dev.frame["label"] != given).sum()) if recipe.task.kind == "multi" else 0
+        if part:
+            warnings.append(f"{part:,} dev documents have labels that are none of the task's, too, which do not count")
         if not known.all():
             warnings.append(f"{(~known).sum():,} dev documents have no label of the task and are not used")
         dev, target = dev.take(np.flatnonzero(known)), shots
