@@ -322,7 +322,7 @@ def test_a_label_that_is_not_the_tasks_is_no_label_of_the_mix(ws, folder):
 # Which stages know which kinds
 
 MORE = {"blocklist": {"terms": "wind"}, "bm25": {"min_score": 0.0}, "ratio": {"budget": 5, "by": "source"}}
-MORE |= dict.fromkeys(("dpp", "facility_location", "k_center", "mmr"), {"budget": 5})
+MORE |= {use: {"budget": 5} for use in ("dpp", "facility_location", "k_center", "mmr")}
 OFF = {"same_label": False, "balanced": False, "by": "topic", "levels": "source"}
 
 

@@ -48,7 +48,7 @@ def _by_arm(record: dict[str, Any], results: Results) -> Markup:
             figures = (number(value) for value in (found.mae, found.rmse, found.bias))
             rows.append([arm.name, points(found.spearman), points(found.pearson), *figures])
     return table(
-        "Errors of each arm, mean over its runs; the bias is predicted minus true", columns, rows, name="errors"
+        "Errors of each arm, mean over its runs; the bias is predicted minus true", columns, rows, name="by-arm"
     )
 
 

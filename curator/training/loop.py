@@ -65,7 +65,10 @@ class Dev:
     def scores(self, logits: NDArray[np.float32]) -> dict[str, Any]:
         """What ``evaluate`` says of (n, outputs) logits, and the mean ``loss``, which is of standardised values."""
         given = self.scale.in_unit(logits) if self.scale else outputs(logits, self.kind)
-        loss = losses_of(self.kind, torch.from_numpy(logits), self.known).mean()
+        if self.kind == "single":  # whose mean torch takes in another order than that of many losses
+            loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), self.known)
+        else:
+            loss = losses_of(self.kind, torch.from_numpy(logits), self.known).mean()
         return {**evaluate(self.truth, given, self.labels, self.kind), "loss": float(loss)}
 
 
