@@ -1,5 +1,6 @@
 """Fine-tuning on several labels a document, and on a number a document; models as in test_training."""
 
+import copy
 import json
 import math
 from dataclasses import replace
@@ -302,6 +303,17 @@ def test_bf16_leaves_the_digits_of_a_value(learnt, tiny, monkeypatch):  # noqa: 
     assert 0 < np.abs(found - exact).max() < 0.5
     small = tune(tiny, "regression", steps=30, learning_rate=3e-3, precision="bf16")
     assert np.abs(small.classifier.predict(texts) - 1990).max() < 40
+
+
+@OF_VALUES
+def test_a_model_whose_weights_are_rounded_keeps_its_head(learnt):
+    """As the scorer rounds them on a processor that computes in bf16."""
+    classifier, texts = learnt.classifier, documents(20, 4, "regression").texts
+    rounded = copy.deepcopy(classifier.model).bfloat16()
+    assert rounded.bert.pooler.dense.weight.dtype == torch.bfloat16
+    ids, _ = tokenise(classifier.tokenizer, texts, 16)
+    found = predict_logits(rounded, classifier.tokenizer, ids, "fp32")
+    assert 0 < np.abs(found - classifier.predict(texts)).max() < 0.5
 
 
 @OF_VALUES

@@ -19,7 +19,7 @@ class Scale:
     @classmethod
     def of(cls, values: NDArray[np.float64], weights: NDArray[np.float64]) -> Self:
         """That of labels, each counted by its weight. Raises DataError where all are equal, as float32 has them."""
-        if np.ptp(values.astype(np.float32)) == 0:
+        if len(np.unique(values.astype(np.float32))) < 2:
             raise DataError(
                 f"all {len(values)} training examples have the value {values[0]:g}: there is nothing to be learnt from "
                 "them; check the column of the label"
