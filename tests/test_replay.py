@@ -24,7 +24,8 @@ from curator.race.retention import retained
 from curator.race.statistics import interval, score
 from curator.training import Classifier, Examples, Rehearsal, Served, evaluate, fine_tune
 from curator.training.batches import Batch, rows_per_batch
-from curator.training.head import load_continued, widen
+from curator.training.continued import load_continued
+from curator.training.head import widen
 from curator.training.loop import seeded
 from curator.training.model import load_pretrained, tokenise
 from curator.training.sides import sides_of
@@ -204,7 +205,10 @@ def test_a_model_of_both_tasks_is_chosen_by_both_dev_sets(old):
     assert found.classifier.labels == ("calm", "upset", "negative", "positive")
     (earlier,) = found.dev["earlier"]
     own = evaluate(
-        given.dev[0].labels, found.classifier.predict(given.dev[0].texts), found.classifier.labels, list(OLD.values())
+        given.dev[0].labels,
+        found.classifier.predict(given.dev[0].texts),
+        found.classifier.labels,
+        own=list(OLD.values()),
     )
     assert earlier["macro_f1"] == pytest.approx(own["macro_f1"])
     alone = tuned(old, NEW, rehearsal=Rehearsal(given.labels), dev=examples(NEW, 5, 8), steps=6, replay=REPLAY)
@@ -228,16 +232,16 @@ def test_weights_are_chosen_by_the_mean_over_tasks():
         return {"macro_f1": new, "loss": 1.0, "earlier": [{"macro_f1": earlier, "loss": loss}]}
 
     best = Best(1, 1, dev(0.9, 0.1), {})
-    assert best.beaten_by(dev(0.6, 0.5))
-    assert not best.beaten_by(dev(0.95, 0.0))
-    assert best.beaten_by(dev(0.5, 0.5, loss=0.5))  # a tie, and a lower loss
-    assert not best.beaten_by(dev(0.5, 0.5, loss=1.5))
+    assert best.beaten_by(dev(0.6, 0.5), "macro_f1")
+    assert not best.beaten_by(dev(0.95, 0.0), "macro_f1")
+    assert best.beaten_by(dev(0.5, 0.5, loss=0.5), "macro_f1")  # a tie, and a lower loss
+    assert not best.beaten_by(dev(0.5, 0.5, loss=1.5), "macro_f1")
 
 
 def test_the_score_of_a_task_is_over_its_own_labels():
     """Of 4 documents of a and b, one of b is called c, which is another task's: F1 of a is 1, of b 2/3."""
     probabilities = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
-    found = evaluate(["a", "a", "b", "b"], probabilities, ["a", "b", "c"], ["a", "b"])
+    found = evaluate(["a", "a", "b", "b"], probabilities, ["a", "b", "c"], own=["a", "b"])
     assert found["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
     assert evaluate(["a", "a", "b", "b"], probabilities, ["a", "b", "c"])["macro_f1"] == pytest.approx((1 + 2 / 3) / 3)
     assert score([0, 0, 1, 1], [0, 0, 1, 2], "macro_f1", [0, 1]) == pytest.approx(100 * (1 + 2 / 3) / 2)

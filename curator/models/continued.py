@@ -12,7 +12,7 @@ from curator.mix import EarlierTask, Replayed, Task
 from curator.models.fitting import examples
 from curator.recipe import Train
 from curator.training import Classifier, Examples, Rehearsal, all_labels, evaluate
-from curator.training.head import check_whole
+from curator.training.continued import check_whole
 
 
 def rehearsal(task: Task, replayed: Replayed | None) -> Rehearsal | None:
@@ -92,7 +92,7 @@ def _macro_f1(classifier: Classifier, frame: pl.DataFrame, own: tuple[str, ...],
     """Of documents of a task with the labels ``own``, by a classifier that may lack some of them."""
     probabilities = np.zeros((len(frame), len(labels)), np.float32)
     probabilities[:, [labels.index(label) for label in classifier.labels]] = classifier.predict(frame["text"].to_list())
-    return float(evaluate(frame["label"].to_list(), probabilities, labels, own)["macro_f1"])
+    return float(evaluate(frame["label"].to_list(), probabilities, labels, own=own)["macro_f1"])
 
 
 def _dev(one: EarlierTask) -> Examples | None:

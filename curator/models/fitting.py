@@ -18,6 +18,7 @@ def fit(settings: Train, task: Task, documents: pl.DataFrame, **rest: Any) -> Fi
         target=examples(task.target.frame),
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
+        kind=task.recipe.task.kind,
         seed=task.seed,
         served=served(documents),
         **rest,
@@ -29,7 +30,10 @@ def examples(frame: pl.DataFrame) -> Examples:
     if "serves" in frame.columns:
         frame = frame.filter(~pl.col("serves").is_in(list(USES)))
     weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
-    return Examples(tuple(frame["text"].to_list()), tuple(frame["label"].to_list()), weights)
+    labels = frame["label"].to_list()
+    if isinstance(frame.schema["label"], pl.List):
+        labels = [None if own is None else tuple(own) for own in labels]
+    return Examples(tuple(frame["text"].to_list()), tuple(labels), weights)
 
 
 def served(frame: pl.DataFrame) -> Served:

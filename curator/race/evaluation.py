@@ -7,6 +7,7 @@ from typing import Any
 
 from curator.errors import DataError
 from curator.mix import Task, Workshop, evaluation_truth
+from curator.recipe import Kind
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,18 @@ class Evaluation:
 
     ids: list[str]
     texts: list[str]
-    truth: list[str]
+    truth: list[Any]  # by the task's kind names, tuples of them, or numbers
     of: int
     earlier: tuple["Evaluation", ...] = ()
 
-    def told(self, labels: Sequence[str]) -> dict[str, Any]:
-        """As a record has it, the truth as numbers among ``labels``."""
-        truth = [labels.index(label) for label in self.truth]
-        return {"documents": len(self.ids), "of": self.of, "ids": self.ids, "truth": truth}
+    def told(self, labels: Sequence[str], kind: Kind) -> dict[str, Any]:
+        """As a record has it, the truth as numbers among ``labels``, lists of these, or values."""
+        return {
+            "documents": len(self.ids),
+            "of": self.of,
+            "ids": self.ids,
+            "truth": _recorded(self.truth, labels, kind),
+        }
 
 
 def drawn(task: Task, workshop: Workshop, number: int | None) -> Evaluation:
@@ -37,7 +42,14 @@ def _drawn(task: Task, workshop: Workshop, number: int | None) -> Evaluation:
     chosen = sorted(order[:number])
     texts = dict(zip(ids, task.test.frame["text"].to_list(), strict=True))
     truth = evaluation_truth(task.recipe, workshop.corpora, task, workshop.session, chosen)
-    unknown = sorted(set(truth) - set(task.labels))
+    names = truth if task.kind == "single" else [name for own in truth for name in own] if task.labels else []
+    unknown = sorted(set(names) - set(task.labels))
     if unknown:
         raise DataError(f"the test set has a label that no target document has: {unknown[0]!r}; map it or leave it out")
     return Evaluation(chosen, [texts[name] for name in chosen], truth, len(ids))
+
+
+def _recorded(truth: list[Any], labels: Sequence[str], kind: Kind) -> list[Any]:
+    if kind == "single":
+        return [labels.index(label) for label in truth]
+    return [[labels.index(name) for name in own] for own in truth] if kind == "multi" else truth

@@ -50,7 +50,7 @@ def recorded(
         return {
             "mix": one.mix.told(),
             "labels": [labels.index(label) for label in one.task.labels],
-            "evaluation": of.told(labels),
+            "evaluation": of.told(labels, one.task.kind),
             "before": before and predicted(before, of, labels),
         }
 

@@ -35,7 +35,7 @@ from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
 from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
-from curator.training import Run, code, evaluate, forget, planned, tracked
+from curator.training import Run, code, decided, evaluate, forget, main_score, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
@@ -147,8 +147,8 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
         "labels": list(course.labels),
         "metric": recipe.race.metric,
-        "evaluation": evaluation.told(course.labels),
-        "arms": [described(arm, course.stored.get(arm)) for arm in recipe.race.arms],
+        "evaluation": evaluation.told(course.labels, recipe.task.kind),
+        "arms": [described(arm, course.stored.get(arm), recipe.task.kind) for arm in recipe.race.arms],
         "runs": course.runs,
         "mix": course.summary,
         **({"replay": course.replay} if course.replay else {}),
@@ -198,7 +198,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         "documents": len(mix),
         "steps": tuned.steps,
         "best_step": tuned.best_step,
-        "dev": tuned.dev and tuned.dev["macro_f1"],
+        "dev": tuned.dev and tuned.dev[main_score(recipe.task.kind)],
         "truncated": tuned.truncated,
         **({"uses": tuned.uses} if tuned.uses else {}),
         **({"replay": on_dev(task, replay, tuned.dev, before)} if replay else {}),
@@ -289,17 +289,17 @@ def _train(
     if arm == "mix" and task.seed == 0:
         keep(tuned, directory / "model", mix, task, replay)
     labels = tuned.classifier.labels
-    probabilities = tuned.classifier.predict(evaluation.texts)
-    scores = evaluate(evaluation.truth, probabilities, labels, task.labels)
+    outputs = tuned.classifier.predict(evaluation.texts)
+    scores = evaluate(evaluation.truth, outputs, labels, task.kind, task.labels)
     earlier = [predicted(tuned.classifier, one, labels) for one in evaluation.earlier]
     return {
         "steps": tuned.steps,
         "best_step": tuned.best_step,
         "seconds": round(tuned.seconds, 2),
         "truncated": tuned.truncated,
-        "predictions": [int(label) for label in probabilities.argmax(axis=1)],
+        "predictions": decided(outputs, task.kind),
         **({"earlier": earlier} if earlier else {}),
-        "roc_auc": scores["roc_auc"],
+        "roc_auc": scores.get("roc_auc"),
         "dev": tuned.dev,
         "history": list(tuned.history),
         "uses": tuned.uses,
@@ -326,7 +326,7 @@ def _inputs(
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,
         *evaluation.texts,
-        *evaluation.truth,
+        *map(str, evaluation.truth),
         *replay_inputs(arm, task, replay, evaluation),
     ]
     return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()

@@ -21,6 +21,7 @@ PARTS = {
     "decontamination": "Decontamination",
     "affected": "Whom they drop",
     "labels": "Labels",
+    "errors": "Errors",
     "settings": "Settings",
 }
 

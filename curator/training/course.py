@@ -37,10 +37,11 @@ class Best:
     dev: dict[str, Any] | None
     weights: dict[str, Tensor]
 
-    def beaten_by(self, dev: dict[str, Any] | None) -> bool:
+    def beaten_by(self, dev: dict[str, Any] | None, score: str) -> bool:
+        """By ``score``, then by the loss."""
         if self.dev is None or dev is None:
             return True
-        return standing(dev) > standing(self.dev)
+        return standing(dev, score) > standing(self.dev, score)
 
 
 @dataclass

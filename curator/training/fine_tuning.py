@@ -13,17 +13,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curator.encoder.packed import tune_memory
 from curator.errors import UsageError
 from curator.hardware import decide, precision
-from curator.recipe import Train
+from curator.recipe import Kind, Train
 from curator.training.adapters import Adapter
 from curator.training.classifier import Classifier
+from curator.training.continued import load_continued
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
-from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
-from curator.training.head import load_continued, narrow
+from curator.training.examples import NOTHING_SERVED, Examples, Served
+from curator.training.head import narrow, to_unit
+from curator.training.labels import coded, task_labels
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
 from curator.training.rehearsal import NOTHING, Rehearsal, all_labels, check_rehearsal
+from curator.training.scale import Scale
 from curator.training.sides import sides_of
 from curator.training.steps import Task
 from curator.training.teaching import Taught, teach
@@ -36,8 +39,9 @@ class FineTuned:
     """A classifier and how it came about.
 
     ``steps`` were run and the weights are those after ``best_step``; ``dev`` is what ``evaluate`` says of them there,
-    with the mean cross-entropy as ``loss`` (None without dev). ``history`` has one entry for each look: ``step``,
-    ``loss`` (mean of the training loss since the last look), ``dev_macro_f1``, ``dev_accuracy`` and ``dev_loss``.
+    with the mean of ``losses_of`` as ``loss`` (None without dev). ``history`` has one entry for each look: ``step``,
+    ``loss`` (mean of the training loss since the last look), ``dev_loss``, and of single labels ``dev_macro_f1`` and
+    ``dev_accuracy``, of other kinds what ``LOOKED`` names.
     ``seconds`` is wall-clock time with loading and all that came before; ``truncated`` counts the training texts cut at
     ``max_length``. ``uses`` says what was done with documents that served without a label: under ``text`` and
     ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught.
@@ -61,6 +65,7 @@ def fine_tune(
     dev: Examples | None,
     labels: Sequence[str],
     seed: int,
+    kind: Kind = "single",
     served: Served = NOTHING_SERVED,
     rehearsal: Rehearsal | None = None,
     progress: Progress | None = None,
@@ -69,11 +74,16 @@ def fine_tune(
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
+    ``kind`` says what the label of an example is: one of ``labels``, a tuple of any number of them (``multi``), or a
+    number (``regression``, for which ``labels`` are empty). ``losses_of`` says what each is trained by. A regression is
+    trained on standardised values, by the weighted mean and spread of all that it is trained on, and the head that
+    comes out is folded back: it gives values in the unit of the labels.
+
     Without ``selected``, or at λ = −1, only the target is trained on; at λ = 0 only ``selected``. With ``lambda_to``
     λ goes there from ``lambda`` in a straight line, and the rows of a batch are those of the mean of the two. Exactly
     ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
-    macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
-    dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
+    ``main_score`` on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order
+    and dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
     state is untouched.
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
@@ -94,8 +104,9 @@ def fine_tune(
     is no longer a number.
     """
     started = time.perf_counter()
-    labels, given = task_labels(labels), served
+    labels, given = task_labels(labels, kind), served
     served = given.weighing()
+    _check(kind, settings, served)
     if rehearsal:
         check_rehearsal(settings, rehearsal, served)
     if served.teacher and settings.lambdas == (-1, -1):
@@ -105,7 +116,7 @@ def fine_tune(
     ready = prepared(settings, served, seed=seed, progress=progress, checkpoint=checkpoint)
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
-        _fit, settings, target=target, selected=selected, dev=dev, labels=labels, seed=seed, served=served,
+        _fit, settings, target=target, selected=selected, dev=dev, labels=labels, kind=kind, seed=seed, served=served,
         body=ready.body, rehearsal=rehearsal,
     )  # fmt: skip
     taught = None
@@ -130,7 +141,7 @@ def fine_tune(
 
 def _fit(
     settings: Train, *, target: Examples, selected: Examples | None, dev: Examples | None, labels: tuple[str, ...],
-    seed: int, served: Served, body: Body | None, rehearsal: Rehearsal | None, taught: Taught | None,
+    kind: Kind, seed: int, served: Served, body: Body | None, rehearsal: Rehearsal | None, taught: Taught | None,
     progress: Progress | None, checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
 ) -> FineTuned:  # fmt: skip
     """One model. ``seconds`` are those of processes that were killed, alone."""
@@ -138,14 +149,19 @@ def _fit(
     own, replayed = labels, rehearsal.replayed if rehearsal else NOTHING
     if rehearsal:
         labels = all_labels(own, rehearsal.labels)
-    sides = sides_of(settings, target, selected, taught, beside, labels, replayed)
+    sides = sides_of(settings, target, selected, taught, beside, labels, kind, replayed)
+    coded(dev.labels if dev else (), labels, kind, "dev")
     device = decide().device
     with seeded(seed, device):
-        model, tokenizer = (load_continued if rehearsal else load_pretrained)(settings.model, sides.labels)
+        model, tokenizer = (
+            load_continued(settings.model, sides.labels)
+            if rehearsal
+            else load_pretrained(settings.model, sides.labels, kind, sides.scale)
+        )
         with_body(model, body)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
-        judges = _judges(tokenizer, settings, dev, labels, own, rehearsal) if dev else None
+        judges = _judges(tokenizer, settings, dev, labels, own, kind, sides.scale, rehearsal) if dev else None
         seen = ids + [row for one in (judges, *judges.earlier) for row in one.ids] if judges else ids
         embedding, adapter = _trained(model, settings, {token for row in seen for token in row})
         task = Task(
@@ -164,6 +180,7 @@ def _fit(
             auxiliary=sides.beside,
             share=sides.share,
             tasks=sides.tasks and (sides.tasks[0].to(device), sides.tasks[1].to(device)),
+            kind=kind,
         )
         kept = checkpoint_of(checkpoint, task, judges, seed) if checkpoint else None
         course = run_steps(task, judges, seed, progress, kept, on_look=on_look, last=last)
@@ -175,8 +192,10 @@ def _fit(
     whole = task.model.train(False)
     if len(beside.auxiliary):
         narrow(whole, labels)
+    if sides.scale:
+        to_unit(whole, sides.scale)
     return FineTuned(
-        classifier=Classifier(whole, tokenizer, labels, settings, seed, base),
+        classifier=Classifier(whole, tokenizer, labels, settings, seed, base, None, kind, sides.scale),
         steps=course.step,
         best_step=best.step,
         dev=best.dev,
@@ -189,16 +208,30 @@ def _fit(
 
 def _judges(
     tokenizer: PreTrainedTokenizerBase, settings: Train, dev: Examples, labels: tuple[str, ...],
-    own: tuple[str, ...], rehearsal: Rehearsal | None,
+    own: tuple[str, ...], kind: Kind, scale: Scale | None, rehearsal: Rehearsal | None,
 ) -> Dev:  # fmt: skip
     """The dev sets of a task and of those before it, as token ids and numbers of labels."""
 
     def judging(examples: Examples, own: tuple[str, ...], earlier: tuple[Dev, ...] = ()) -> Dev:
         ids, _ = tokenise(tokenizer, examples.texts, settings.max_length, settings.long_texts)
-        return Dev(ids, class_ids(examples.labels, labels, "dev"), labels, own, earlier)
+        return Dev(ids, examples.labels, labels, kind, scale, own, earlier)
 
     earlier = zip(rehearsal.labels, rehearsal.dev, strict=False) if rehearsal else ()
     return judging(dev, own, tuple(judging(other, theirs) for theirs, other in earlier if other))
+
+
+def _check(kind: Kind, settings: Train, served: Served) -> None:
+    """Raise UsageError for what has a meaning for single labels alone."""
+    if kind == "single":
+        return
+    refused = {
+        "documents that serve as teacher": bool(served.teacher),
+        "class_weights = 'balanced'": settings.class_weights == "balanced",
+        "[train.auxiliary] place = 'beside'": bool(len(served.auxiliary)) and settings.auxiliary.place == "beside",
+    }
+    for told, is_there in refused.items():
+        if is_there:
+            raise UsageError(f"{told}: this is for tasks of a single label a document, and the task's kind is {kind!r}")
 
 
 def _score_of(tuned: FineTuned) -> float | None:

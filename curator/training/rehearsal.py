@@ -41,10 +41,10 @@ def check_rehearsal(settings: Train, rehearsal: Rehearsal, served: Served) -> No
         )
 
 
-def standing(dev: dict[str, Any]) -> tuple[float, float]:
-    """What weights are chosen by, the more the better: mean macro-F1 over the tasks' dev sets, then minus the loss."""
+def standing(dev: dict[str, Any], score: str = "macro_f1") -> tuple[float, float]:
+    """What weights are chosen by, more being better: the mean of a score over the tasks' dev sets, minus the loss."""
     tasks = [dev, *dev.get("earlier", ())]
     return (
-        sum(task["macro_f1"] for task in tasks) / len(tasks),
+        sum(task[score] for task in tasks) / len(tasks),
         -sum(task["loss"] for task in tasks) / len(tasks),
     )
