@@ -77,7 +77,7 @@ def task_of(tiny, share, lambda_, **changes):  # noqa: F811
     replay = examples(OLD, 4, 3)
     replay = replace(replay, weights=(1.0, 3.0) * 4)
     selected = examples(NEW, 3, 2, 2.0) if lambda_ > -1 else None
-    sides = sides_of(own, examples(NEW, 2, 1), selected, None, Served(), labels, replay)
+    sides = sides_of(own, examples(NEW, 2, 1), selected, None, Served(), labels, replayed=replay)
     with seeded(3, "cpu"):
         model, tokenizer = load_pretrained(str(tiny), labels)
     ids, _ = tokenise(tokenizer, sides.texts, own.max_length)
@@ -118,10 +118,10 @@ def test_balanced_labels_weigh_alike_in_the_replay(tiny):  # noqa: F811
     own = settings(tiny, replay={"mix": "old"}, class_weights="balanced")
     uneven = Examples(("a", "b", "c", "d"), ("positive", "negative", "negative", "negative"))
     labels = (*NEW.values(), *OLD.values())
-    sides = sides_of(own, examples(NEW, 1, 1), examples(NEW, 1, 2), None, Served(), labels, uneven)
+    sides = sides_of(own, examples(NEW, 1, 1), examples(NEW, 1, 2), None, Served(), labels, replayed=uneven)
     assert sides.weights[-4:].tolist() == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
     with pytest.raises(DataError, match=r"1 of 1 replayed examples have labels such as 'odd'"):
-        sides_of(own, examples(NEW, 1, 1), None, None, Served(), labels, Examples(("a",), ("odd",)))
+        sides_of(own, examples(NEW, 1, 1), None, None, Served(), labels, replayed=Examples(("a",), ("odd",)))
 
 
 # The head
