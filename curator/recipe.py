@@ -22,7 +22,7 @@ USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a
 Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
-UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher"}  # and those that are tables
+UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher", "contrastive"}  # and those that are tables
 
 
 class _Settings(BaseModel):
@@ -204,6 +204,19 @@ class Teacher(_Settings):
     labels: Literal["soft", "hard"] = "soft"
 
 
+class Contrastive(_Settings):
+    """Tuning the body on pairs of labelled documents before the classifier is trained (Tunstall et al. 2022).
+
+    Those of the same label are to have sentence vectors of cosine 1, those of another of cosine 0. For each document
+    ``neighbours`` pairs of either kind are chosen by sql/training/pairs.sql; a batch has ``batch_size`` pairs.
+    """
+
+    steps: int = Field(default=0, ge=0)  # 0: none of this
+    batch_size: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    neighbours: int = Field(default=4, ge=1)
+
+
 class Train(_Settings):
     """Fine-tuning. ``lambda`` weighs the pairing loss L = (1+λ)·L_S − λ·L_T (DESIGN: −1 target only, 0 mix only)."""
 
@@ -229,6 +242,7 @@ class Train(_Settings):
     text: Text = Text()
     auxiliary: Auxiliary = Auxiliary()
     teacher: Teacher = Teacher()
+    contrastive: Contrastive = Field(default=Contrastive(), exclude_if=lambda own: not own.steps)
     # Who is told of each look at dev; like a checkpoint it decides nothing.
     track: tuple[Literal["tensorboard", "wandb"], ...] = Field(default=(), exclude_if=lambda track: not track)
 

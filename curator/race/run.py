@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,12 @@ from curator.mix.build import sum_of
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.models import check_place, keep
-from curator.models.fitting import fit, served
+from curator.models.fitting import fit, served, wanted_pairs
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.recipe import AS, OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
-from curator.training import Run, code, evaluate, forget, planned, tracked
+from curator.training import Pairs, Run, code, evaluate, forget, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
@@ -228,6 +228,10 @@ def _run(
             made_from += vectors_digest(task, one, evaluation.ids)
         if arm == ZERO_SHOT:
             made_from += json.dumps([name_of(label, task) for label in task.labels])
+        of_arm = replace(task, pool=one.pool)
+        pairs = None if by_vectors else wanted_pairs(task.recipe.train, of_arm, documents)
+        if pairs is not None:
+            made_from += pairs.digest()
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
@@ -236,7 +240,9 @@ def _run(
         elif by_vectors:
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
-            values |= _train(arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step)
+            values |= _train(
+                arm, of_arm, documents, mix, pairs=pairs, evaluation=evaluation, directory=directory, step=step
+            )
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {
@@ -263,8 +269,9 @@ def _tracking(directory: Path, arm: str, task: Task) -> Run:
 
 
 def _train(
-    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step
-) -> dict[str, Any]:
+    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, pairs: Pairs | None, evaluation: Evaluation,
+    directory: Path, step: Step,
+) -> dict[str, Any]:  # fmt: skip
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     of = planned(settings, served(documents))
 
@@ -273,7 +280,7 @@ def _train(
 
     kept = _place(directory, arm, task).with_suffix(CHECKPOINTS)
     with tracked(settings, _tracking(directory, arm, task)) as on_look:
-        tuned = fit(settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look)
+        tuned = fit(settings, task, documents, pairs=pairs, progress=part_of, checkpoint=kept, on_look=on_look)
     if arm == "mix" and task.seed == 0:
         keep(tuned, directory / "model", mix, task)
     probabilities = tuned.classifier.predict(evaluation.texts)

@@ -16,6 +16,7 @@ from curator.hardware import decide, precision
 from curator.recipe import Train
 from curator.training.adapters import Adapter
 from curator.training.classifier import Classifier
+from curator.training.contrasting import Pairs, contrasted, refuse_adapter
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
@@ -38,7 +39,8 @@ class FineTuned:
     ``loss`` (mean of the training loss since the last look), ``dev_macro_f1``, ``dev_accuracy`` and ``dev_loss``.
     ``seconds`` is wall-clock time with loading and all that came before; ``truncated`` counts the training texts cut at
     ``max_length``. ``uses`` says what was done with documents that served without a label: under ``text`` and
-    ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught.
+    ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught; and under
+    ``contrastive`` what labelled documents did in pairs.
     """
 
     classifier: Classifier
@@ -60,6 +62,7 @@ def fine_tune(
     labels: Sequence[str],
     seed: int,
     served: Served = NOTHING_SERVED,
+    pairs: Pairs | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     on_look: OnLook | None = None,
@@ -75,7 +78,8 @@ def fine_tune(
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
     tasks (or on these beside the target's), and those for a teacher get their labels from a model that is trained as
-    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. ``progress`` is called with (step,
+    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. Before the target's task the model is
+    tuned on ``pairs`` of its documents for ``settings.contrastive.steps``, if there are any. ``progress`` is called with (step,
     loss), steps counted through all of this; ``planned`` says how many there will be.
 
     ``checkpoint`` is a file that gets the state every ``settings.checkpoint`` seconds while this runs, with a file
@@ -92,7 +96,11 @@ def fine_tune(
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
         tune_memory()
+    refuse_adapter(settings)
     ready = prepared(settings, served, seed=seed, progress=progress, checkpoint=checkpoint)
+    ready = contrasted(
+        settings, target, selected, pairs, ready, labels, seed=seed, progress=progress, checkpoint=checkpoint
+    )
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
         _fit, settings, target=target, selected=selected, dev=dev, labels=labels, seed=seed, served=served,
