@@ -105,12 +105,12 @@ def contrasted(
         "patience": 0,
         "evaluate_every": own.steps,
     }
-    anchors = torch.from_numpy(pairs.rows[:, 0])
+    anchors = torch.tensor(pairs.rows[:, 0])
     order = torch.argsort((anchors >= len(target)).to(torch.int8), stable=True)  # pairs of the target first
     used, found = np.unique(pairs.rows[order.numpy()], return_inverse=True)
     texts = target.texts + selected.texts
     weights = torch.tensor(target.weights + selected.weights, dtype=torch.float64)
-    places = torch.from_numpy(found.reshape(-1, 2))
+    places = torch.tensor(found.reshape(-1, 2))
     with seeded(seed, decide().device):
         model, tokenizer = load_pretrained(settings.model, labels)
         with_body(model, so_far.body)
@@ -118,7 +118,7 @@ def contrasted(
         ids, cut = tokenise(tokenizer, [texts[row] for row in used], settings.max_length, settings.long_texts)
         embedding = SeenEmbedding(word_embedding(model), {token for row in ids for token in row})
         model.set_input_embeddings(embedding)
-        given = torch.cat([places, torch.from_numpy(pairs.same)[order].long().unsqueeze(1)], dim=1)
+        given = torch.cat([places, torch.tensor(pairs.same)[order].long().unsqueeze(1)], dim=1)
         common = fields(
             model, tokenizer, settings.model_copy(update=changes), ids, given, weights[anchors][order], embedding
         )
@@ -141,7 +141,7 @@ def contrasted(
 
 @dataclass(frozen=True, eq=False)
 class LabelPairs(Task):
-    """Sentence vectors of one label together, of two labels at right angles: (cos(a, b) − same)² (Tunstall et al. 2022).
+    """Sentence vectors of one label together, of two at right angles: (cos(a, b) − same)² (Tunstall et al. 2022).
 
     Rows are pairs: ``classes`` is (pairs, 3) int64, two positions in ``ids`` and whether they have one label, and
     ``targets`` counts those whose anchor is the target's. As in a classifier's loss each side enters by its mean,

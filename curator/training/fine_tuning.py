@@ -78,9 +78,10 @@ def fine_tune(
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
     tasks (or on these beside the target's), and those for a teacher get their labels from a model that is trained as
-    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. Before the target's task the model is
-    tuned on ``pairs`` of its documents for ``settings.contrastive.steps``, if there are any. ``progress`` is called with (step,
-    loss), steps counted through all of this; ``planned`` says how many there will be.
+    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. After that and before the
+    target's task its body is tuned on ``pairs`` of labelled documents, if ``settings.contrastive`` has steps.
+    ``progress`` is called with (step, loss), steps counted through all of this; ``planned`` says how many there will
+    be.
 
     ``checkpoint`` is a file that gets the state every ``settings.checkpoint`` seconds while this runs, with a file
     beside it for each part that is done: after a kill the same call goes on from there and ends in the same weights.
