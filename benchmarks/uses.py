@@ -1,18 +1,18 @@
 """What is a document worth that carries no label of the task: as text, as a task of its own, or for a teacher?
 
-    python benchmarks/uses.py --data DIR --work DIR [--seeds N] [--steps N] [--others] [--tasks a,b]
+    python benchmarks/uses.py --data DIR --work DIR [--seeds N] [--others] [--tasks a,b]
 
 The tasks of TASKS, each a few labelled examples of every label and a pool without a label of the task: two other sets
 of intents for banking77, text of several kinds for the others, relevant and not. A mix is the ``BUDGET`` documents
-nearest to a target document, and the embedded MiniLM, which is a BERT, is fine-tuned for ``--steps`` steps on the
-examples alone or also on these documents: on their text first (``text``: masked words, or with ``--others`` SimCSE;
-beside it a random draw of the same pool and size), on their sources' own labels first, or with ``--others`` beside
-(``auxiliary``), or with the labels of a model trained on the examples (``teacher``). The examples' steps are the same
-for all; what comes before them comes on top, and is told. Macro-F1 in points on 1,000 test documents, ``--seeds`` draws
-of examples and weights, and what each use adds to the target alone: the mean over the seeds and its 95 % interval
-(Student's t, uncorrected). The learning rate was chosen on training documents of banking77; all else is the default,
-and README.md says which defaults were settled after a look at these test sets. A run that was stopped goes on where it
-was.
+nearest to a target document, and the embedded MiniLM, which is a BERT, is fine-tuned for as many steps as TASKS says
+(more where there are more examples) on the examples alone or also on these documents: on their text first (``text``:
+masked words, or with ``--others`` SimCSE; beside it a random draw of the same pool and size), on their sources' own
+labels first, or with ``--others`` beside (``auxiliary``), or with the labels of a model trained on the examples
+(``teacher``). The examples' steps are the same for all; what comes before them comes on top, and is told. Macro-F1 in
+points on 1,000 test documents, ``--seeds`` draws of examples and weights, and what each use adds to the target alone:
+the mean over the seeds and its 95 % interval (Student's t, uncorrected). The learning rate was chosen on training
+documents of banking77; all else is the default, and README.md says which defaults were settled after a look at these
+test sets. A run that was stopped goes on where it was.
 """
 
 import argparse
@@ -33,21 +33,21 @@ BUDGET = 2_000
 RATE = 5e-4
 TASKS: dict[str, Row] = {
     "banking77": {
-        "shots": [4, 16],
+        "shots": {4: 200, 16: 600},
         "target": "intent/banking77",
         "split": True,
         "pool": {"clinc150": "intent/clinc150", "hwu64": "intent/hwu64"},
         "serves": "auxiliary",
     },
     "scicite": {
-        "shots": [16],
+        "shots": {16: 200},
         "target": "scientific/scicite",
         "split": True,
         "pool": {"sentences": "bulk/biomedical_sentences", "titles": "bulk/paper_titles", "talk": "bulk/reddit_titles"},
         "serves": "text",
     },
     "airline_tweets": {
-        "shots": [16],
+        "shots": {16: 200},
         "target": "sentiment/airline_tweets",
         "split": False,
         "pool": {
@@ -81,15 +81,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument("--work", type=Path, metavar="DIR", required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--others", action="store_true", help="SimCSE and other tasks beside, too")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--out", type=Path, default=HERE / "records" / "uses.json")
     given = parser.parse_args()
-    command = f"python benchmarks/uses.py --data DIR --work DIR --seeds {given.seeds} --steps {given.steps}"
-    command += " --others" * given.others
+    command = f"python benchmarks/uses.py --data DIR --work DIR --seeds {given.seeds}"
+    command += " --others" * given.others + f" --tasks {given.tasks}"
     record = circumstances(command, ("torch", "transformers"))
-    record |= {"seeds": given.seeds, "steps": given.steps, "budget": BUDGET, "learning_rate": RATE, "tasks": []}
+    record |= {"seeds": given.seeds, "budget": BUDGET, "learning_rate": RATE, "tasks": []}
     workspace = Workspace(given.work)
     for task in given.tasks.split(","):
         for shots in TASKS[task]["shots"]:
@@ -104,7 +103,7 @@ def raced(workspace: Workspace, task: str, shots: int, given: argparse.Namespace
     truth: list[int] = []
     for suffix, arms, changes in (("", ARMS, {}), *([("-other", OTHER_ARMS, OTHER)] if given.others else [])):
         names = [arm for arm in arms if about["serves"] == "auxiliary" or "auxiliary" not in arm]
-        values = recipe(task, shots, given, names, changes)
+        values = recipe(task, shots, given.seeds, names, changes)
         values["name"] = f"{task}-{shots}{suffix}"
         result = workspace.race(Recipe.parse(values), data=given.data).record
         truth = result["evaluation"]["truth"]
@@ -120,10 +119,10 @@ def raced(workspace: Workspace, task: str, shots: int, given: argparse.Namespace
         if name != "target only":
             rows[-1]["adds"] = added(scores[name], scores["target only"])
         print(task, shots, name, round(mean(scores[name]), 4), rows[-1].get("adds"), flush=True)
-    return {"task": task, "shots": shots, "labels": len(set(truth)), "rows": rows}
+    return {"task": task, "shots": shots, "steps": about["shots"][shots], "labels": len(set(truth)), "rows": rows}
 
 
-def recipe(task: str, shots: int, given: argparse.Namespace, arms: list[str], changes: Row) -> Row:
+def recipe(task: str, shots: int, seeds: int, arms: list[str], changes: Row) -> Row:
     """The recipe of a race."""
     about = TASKS[task]
     target: Row = {"path": f"{about['target']}.parquet"}
@@ -142,8 +141,8 @@ def recipe(task: str, shots: int, given: argparse.Namespace, arms: list[str], ch
             {"use": "relevance", "min_score": -1.0},
             {"use": "ratio", "budget": BUDGET, "by": "serves"},
         ],
-        "train": {"steps": given.steps, "learning_rate": RATE, "max_length": 64, **changes},
-        "race": {"arms": arms, "seeds": given.seeds, "evaluation": 1_000},
+        "train": {"steps": about["shots"][shots], "learning_rate": RATE, "max_length": 64, **changes},
+        "race": {"arms": arms, "seeds": seeds, "evaluation": 1_000},
     }
 
 

@@ -13,8 +13,8 @@ from transformers import AutoModelForSequenceClassification, BertForMaskedLM
 
 from curator.errors import DataError, UsageError
 from curator.recipe import Teacher
-from curator.training import Classifier, Examples, Served, fine_tune, forget, planned
-from curator.training.batches import Batch, rows_per_batch
+from curator.training import Classifier, Examples, Served, fine_tune, forget, loop, planned
+from curator.training.batches import Batch, draw_batches, rows_per_batch
 from curator.training.loop import seeded
 from curator.training.model import load_masked, load_pretrained, tokenise
 from curator.training.prediction import sentence_vectors
@@ -353,6 +353,22 @@ def test_no_more_is_read_than_the_steps_see(tiny):  # noqa: F811
 
 
 # A teacher
+
+
+def test_rows_of_a_batch_go_to_taught_documents_by_their_weight_in_the_loss(tiny, monkeypatch):  # noqa: F811
+    seen = []
+
+    def recorded(*sides, per_batch, seed):
+        seen.append(per_batch)
+        return draw_batches(*sides, per_batch=per_batch, seed=seed)
+
+    monkeypatch.setattr(loop, "draw_batches", recorded)
+    changes = {"steps": 2, "batch_size": 8}
+    highest = np.sort(tune(tiny, **changes).classifier.predict(TEXTS).max(axis=1))
+    own = {"confidence": float(highest[-8])}
+    (told,) = tune(tiny, Served(teacher=TEXTS), teacher=own, **changes).uses["teacher"]
+    assert told["taught"] == 8
+    assert seen == [(8, 0, 0), (8, 0, 0), (7, 1, 0)]  # 8 of 40 weigh 0.1 beside the target's 0.5
 
 
 def test_a_student_of_hard_labels_is_one_of_selected_documents(tiny):  # noqa: F811

@@ -215,6 +215,10 @@ def test_rows_per_side():
     assert rows_per_side(2, (-0.9, -0.9)) == (1, 1)
     scheduled = {(-1, 1): (12, 4), (-0.5, 0.5): (8, 8), (-1, 0): (8, 8), (0, -0.02): (1, 15), (-1, -0.99): (15, 1)}
     assert {ends: rows_per_side(16, ends) for ends in scheduled} == scheduled
+    # Where the selected side's loss counts a third, λ = -0.5 is 0.5 of 0.5 + 0.5/3, and λ = -0.25 is 0.25 of 0.5.
+    of_the_sure = {(-0.5, -0.5): (12, 4), (-0.25, -0.25): (8, 8), (-0.5, -0.25): (10, 6), (0, 0): (0, 16)}
+    assert {ends: rows_per_side(16, ends, 1 / 3) for ends in of_the_sure} == of_the_sure
+    assert rows_per_side(16, (-0.5, -0.5), 1e-4) == (15, 1)
 
 
 def test_no_row_comes_back_within_an_epoch():

@@ -18,23 +18,26 @@ class Batch:
     auxiliary: list[int] = field(default_factory=list)
 
 
-def rows_per_side(batch_size: int, lambdas: tuple[float, float]) -> tuple[int, int]:
+def rows_per_side(batch_size: int, lambdas: tuple[float, float], sure: float = 1.0) -> tuple[int, int]:
     """How many (target, selected) rows a batch holds under the first and the last λ; they sum to ``batch_size``.
 
-    The target's share of the rows follows its share −λ of the loss, in the mean of the two (above 0 it is half), but no
-    side that counts at either end is left without a row. The loss does not depend on these counts (each side enters by
-    its mean); they set how noisy each mean is.
+    The target's share of the rows follows its share of the loss, −λ of −λ + (1+λ)·``sure`` where the selected side's
+    loss counts ``sure``, in the mean of the two (at a λ above 0 it is half), but no side that counts at either end is
+    left without a row. The loss does not depend on these counts (each side enters by its mean); they set how noisy each
+    mean is.
     """
     if lambdas == (-1, -1):
         return batch_size, 0
     if lambdas == (0, 0):
         return 0, batch_size
-    shares = [0.5 if lambda_ > 0 else -lambda_ for lambda_ in lambdas]
+    shares = [0.5 if lambda_ > 0 else -lambda_ / (-lambda_ + (1 + lambda_) * sure) for lambda_ in lambdas]
     target = min(max(int(batch_size * sum(shares) / 2 + 0.5), 1), batch_size - 1)
     return target, batch_size - target
 
 
-def rows_per_batch(batch_size: int, lambdas: tuple[float, float], share: float) -> tuple[int, int, int]:
+def rows_per_batch(
+    batch_size: int, lambdas: tuple[float, float], share: float, sure: float = 1.0
+) -> tuple[int, int, int]:
     """How many (target, selected, auxiliary) rows a batch holds: those of other tasks by their ``share`` of the loss.
 
     Raises UsageError where a side that counts would be left without a row.
@@ -45,7 +48,7 @@ def rows_per_batch(batch_size: int, lambdas: tuple[float, float], share: float) 
         auxiliary = batch_size - sides
     if share and auxiliary < 1:
         raise UsageError(f"batch_size = {batch_size} has no room for {sides + 1} kinds of documents; raise it")
-    return *rows_per_side(batch_size - auxiliary, lambdas), auxiliary
+    return *rows_per_side(batch_size - auxiliary, lambdas, sure), auxiliary
 
 
 def shuffled_epochs(count: int, seed: list[int]) -> Iterator[int]:

@@ -76,7 +76,7 @@ def run_steps(
     course = checkpoint.restore(task, optimizer) if checkpoint else Course()
     if on_look and course.history:
         on_look(tuple(course.history))
-    per_batch = rows_per_batch(settings.batch_size, task.lambdas, task.share)
+    per_batch = rows_per_batch(settings.batch_size, task.lambdas, task.share, task.sure)
     batches = draw_batches(*task.sides, per_batch=per_batch, seed=seed)
     for batch in islice(batches, course.step, settings.steps):
         if course.has_waited(settings.patience):
