@@ -213,7 +213,7 @@ class Contrastive(_Settings):
 
     steps: int = Field(default=0, ge=0)  # 0: none of this
     batch_size: int = Field(default=16, ge=2)
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=5e-5, gt=0)
     neighbours: int = Field(default=4, ge=1)
 
 
@@ -236,6 +236,8 @@ class Train(_Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     adapter: Literal["none", "lora", "adalora", "prefix", "ia3"] = "none"  # what is trained in the place of the model
     rank: int = Field(default=8, ge=1)  # of lora and adalora; positions of prefix
+    # What the classifier reads: the vector of the first token, or the mean of all, as an encoder of sentences gives it.
+    head: Literal["first", "mean"] = Field(default="first", exclude_if=lambda head: head == "first")
     class_weights: Literal["none", "balanced"] = "none"  # balanced: each label has the same part of its side's loss
     accumulate: int = Field(default=1, ge=1)  # parts in which a batch passes through the model, to save memory
     checkpoint: float = Field(default=120.0, ge=0)  # seconds between states kept for a run that is killed

@@ -345,6 +345,39 @@ def test_pairs_go_by_lambda(tiny, lambda_):  # noqa: F811
     assert same(both, run(target=examples(12, 8), selected=selected)) == (lambda_ == 0)
 
 
+def test_pairs_are_of_their_anchors_side_and_weigh_as_it_does(tiny, monkeypatch):  # noqa: F811
+    from curator.training import contrasting
+
+    given, run = [], contrasting.run_steps
+    monkeypatch.setattr(
+        contrasting, "run_steps", lambda task, *rest, **more: given.append(task) or run(task, *rest, **more)
+    )
+    target, selected = (
+        replace(examples(6, seed), weights=weights) for seed, weights in ((1, (2.0,) * 6), (2, (7.0,) * 6))
+    )
+    pairs = some_pairs(12)
+    tune(tiny, target=target, selected=selected, pairs=pairs, **{"lambda": -0.25})
+    (task,) = given
+    assert (task.lambdas, task.sides) == ((-0.25, -0.25), (36, 36, 0))
+    assert task.weights.tolist() == [2.0] * 36 + [7.0] * 36
+    ids, _ = tokenise(task.tokenizer, target.texts + selected.texts, 16)
+    wanted = [(ids[one], ids[other], int(alike)) for (one, other), alike in zip(pairs.rows, pairs.same, strict=True)]
+    wanted = [wanted[row] for side in (0, 1) for row in range(72) if (pairs.rows[row, 0] >= 6) == side]
+    assert [(task.ids[one], task.ids[other], alike) for one, other, alike in task.classes.tolist()] == wanted
+
+
+def test_it_goes_on_from_what_the_body_learnt_from_text(tiny):  # noqa: F811
+    own = {"text": {"steps": 4, "batch_size": 8, "learning_rate": 1e-3}}
+    target = examples(12, 1)
+    run = partial(
+        fine_tune, target=target, selected=None, dev=None, labels=LABELS, seed=0, served=Served(text=target.texts)
+    )
+    both = run(settings(tiny, **own, **FIVE), pairs=some_pairs(12))
+    assert list(both.uses) == ["text", "contrastive"]
+    assert both.uses["contrastive"]["loss"] != tune(tiny).uses["contrastive"]["loss"]
+    assert planned(settings(tiny, **own, **FIVE), Served(text=target.texts)) == 4 + 5 + 6
+
+
 def test_weights_count_and_a_weight_of_nothing_takes_no_part(tiny):  # noqa: F811
     texts = examples(14, 1)
     plain = tune(tiny)
@@ -387,7 +420,7 @@ def test_what_cannot_be_learned_is_refused(tiny):  # noqa: F811
         tune(tiny, pairs=Pairs(some.rows, ~some.same))
     with pytest.raises(DataError, match="rows 0 to 11 of 10 documents"):
         tune(tiny, pairs=some, target=examples(10, 1))
-    with pytest.raises(DataError, match="of another length|shape"):
+    with pytest.raises(DataError, match="rows of shape"):
         Pairs(some.rows, some.same[1:])
 
 

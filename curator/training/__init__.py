@@ -6,7 +6,8 @@ unpadded and dropout (how a BERT is run on a processor), prediction (batched inf
 remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
 metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the steps of one
 part of a run), preparation (what a body learns before), teaching (labels from a model), sides (the rows of a model),
-contrasting (pairs of labelled documents), fine_tuning (all of it in order), tracking (who is told how it goes).
+contrasting (pairs of labelled documents), averaging (a head that reads the mean), fine_tuning (all of it in order),
+tracking (who is told how it goes).
 """
 
 from curator.training.classifier import Classifier

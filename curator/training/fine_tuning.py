@@ -15,6 +15,7 @@ from curator.errors import UsageError
 from curator.hardware import decide, precision
 from curator.recipe import Train
 from curator.training.adapters import Adapter
+from curator.training.averaging import read_the_mean, refuse_adapter_on_mean
 from curator.training.classifier import Classifier
 from curator.training.contrasting import Pairs, contrasted, refuse_adapter
 from curator.training.course import phase
@@ -98,6 +99,7 @@ def fine_tune(
     if decide().device == "cpu":
         tune_memory()
     refuse_adapter(settings)
+    refuse_adapter_on_mean(settings)
     ready = prepared(settings, served, seed=seed, progress=progress, checkpoint=checkpoint)
     ready = contrasted(
         settings, target, selected, pairs, ready, labels, seed=seed, progress=progress, checkpoint=checkpoint
@@ -140,6 +142,8 @@ def _fit(
     with seeded(seed, device):
         model, tokenizer = load_pretrained(settings.model, sides.labels)
         with_body(model, body)
+        if settings.head == "mean":
+            read_the_mean(model)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
         dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length, settings.long_texts)

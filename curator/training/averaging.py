@@ -1,0 +1,58 @@
+"""A classifier that reads the mean of a text's vectors in an architecture that reads the first of them.
+
+One more layer does it, as any other layer to whoever loads the model: its queries are 0, so that each token attends to
+all alike, and what it adds to the first token outweighs what that was by ``LOUD``. The norm behind gives that mean the
+length that a layer's vectors have. So the directory that is saved is one of transformers' own, and gives these logits.
+"""
+
+import copy
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from curator.errors import UsageError
+from curator.recipe import Train
+
+FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert")
+LOUD = 1_000.0  # the first token's own vector is a thousandth of the sum, less than what bf16 rounds
+SCALE = 0.5  # of the norm's output on its way through tanh, which is nearly a straight line there
+
+
+def refuse_adapter_on_mean(settings: Train) -> None:
+    """Raise UsageError where an adapter is to be trained: on the body that it is loaded on later the layer is not."""
+    if settings.head == "mean" and settings.adapter != "none":
+        raise UsageError(
+            f"head = 'mean' puts a layer behind the model's own, and adapter = {settings.adapter!r} saves nothing but "
+            "the adapter; train the whole model (adapter = 'none'), or take head = 'first'"
+        )
+
+
+@torch.no_grad()
+def read_the_mean(model: PreTrainedModel) -> None:
+    """Give a classifier the layer, which stays as it is in training, and a head that lets its output through.
+
+    Raises UsageError for a model of another family.
+    """
+    name = type(model).__name__
+    if name not in {f"{family}ForSequenceClassification" for family in FAMILIES}:
+        raise UsageError(f"head = 'mean' is for {', '.join(FAMILIES)}, and this is a {name}; take head = 'first'")
+    layers = model.base_model.encoder.layer
+    layer = copy.deepcopy(layers[-1])
+    for part in layer.modules():
+        if isinstance(part, nn.Linear):
+            part.weight.zero_()
+            part.bias.zero_()
+        elif isinstance(part, nn.LayerNorm):
+            part.weight.fill_(1.0)
+            part.bias.zero_()
+        elif isinstance(part, nn.Dropout):
+            part.p = 0.0
+    nn.init.eye_(layer.attention.self.value.weight).mul_(LOUD)
+    nn.init.eye_(layer.attention.output.dense.weight)
+    layer.requires_grad_(requires_grad=False)
+    layers.append(layer)
+    model.config.num_hidden_layers = len(layers)
+    dense = model.bert.pooler.dense if name.startswith("Bert") else model.classifier.dense
+    nn.init.eye_(dense.weight).mul_(SCALE)
+    dense.bias.zero_()
