@@ -3,11 +3,12 @@
     python benchmarks/contrastive.py --data DIR --work DIR [--tasks a:4,b:16] [--seeds N] [--pool N]
 
 For each task and number of examples a label, from the embedded MiniLM: a classifier fine-tuned for ``--steps`` steps
-(``fine-tuned``); the same after ``--contrastive`` steps on pairs that sql/training/pairs.sql finds (``nearest pairs,
-fine-tuned``) or on as many random ones (``random pairs, …``); and a softmax regression on the mean vectors of the body
-as it comes (``probe``) and as those pairs leave it (``nearest pairs, probe``), which is SetFit's own head. Macro-F1 in
-points on ``--evaluation`` test documents over ``--seeds`` draws of examples and weights, and what each adds to
-``fine-tuned``: the mean and its 95 % interval (Student's t, uncorrected). Settings were frozen before a test document
+(``first token``, which is the default); the same with a head that reads the mean of a text's vectors (``mean``); that
+after ``--contrastive`` steps on pairs that sql/training/pairs.sql finds (``nearest pairs, mean``) or on as many random
+ones (``random pairs, mean``; with ``--random``); and a softmax regression on the mean vectors of the body as it comes
+(``probe``) and as those pairs leave it (``nearest pairs, probe``), which is SetFit's own head. Macro-F1 in points on
+``--evaluation`` test documents over ``--seeds`` draws of examples and weights, and what each adds to ``first token``:
+the mean and its 95 % interval (Student's t, uncorrected). Settings were frozen before a test document
 was read. With ``--pool N`` pairs are also found among N documents with made labels and vectors, and what that took is
 told.
 """
@@ -80,19 +81,19 @@ def main() -> None:
             for name, run in measured(workspace, task, int(shots), seed, given).items():
                 runs.setdefault(name, []).append(run)
                 print(task, shots, seed, name, {key: run[key] for key in ("macro_f1", "seconds")}, flush=True)
-        record["tasks"] = [row for row in record["tasks"] if (row["task"], row["shots"]) != (task, int(shots))]
-        record["tasks"].append({"task": task, "shots": int(shots), "rows": rows_of(runs)})
-        given.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
+            rest = [row for row in record["tasks"] if (row["task"], row["shots"]) != (task, int(shots))]
+            record["tasks"] = [*rest, {"task": task, "shots": int(shots), "rows": rows_of(runs)}]
+            given.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
     given.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf8")
 
 
 def rows_of(runs: dict[str, list[Row]]) -> list[Row]:
     """A row for each way, with what it adds to fine-tuning alone."""
-    base = [run["macro_f1"] for run in runs["fine-tuned"]]
+    base = [run["macro_f1"] for run in runs["first token"]]
     rows = []
     for name, own in runs.items():
         row: Row = {"way": name, **{key: [run[key] for run in own] for key in ("macro_f1", "seconds", "told")}}
-        if name != "fine-tuned" and len(base) > 1:
+        if name != "first token" and len(base) > 1:
             row["adds"] = added(row["macro_f1"], base)
         rows.append(row)
     return rows
@@ -111,7 +112,7 @@ def measured(workspace: Workspace, name: str, shots: int, seed: int, given: argp
         task.labels.index(one) for one in evaluation_truth(recipe_, workshop.corpora, task, workshop.session, chosen)
     ]
     none, settings = task.pool.frame.head(0), recipe_.train
-    off = settings.model_copy(update={"contrastive": type(settings.contrastive)()})
+    first = settings.model_copy(update={"contrastive": type(settings.contrastive)(), "head": "first"})
     train = examples(task.target.frame)
     codes = np.array([task.labels.index(label) for label in train.labels])
 
@@ -126,9 +127,9 @@ def measured(workspace: Workspace, name: str, shots: int, seed: int, given: argp
 
     started = time.perf_counter()
     ways = {"probe": scored(probed(None), started, {})}
-    started = time.perf_counter()
-    tuned = fit(off, task, none)
-    ways["fine-tuned"] = scored(tuned.classifier.predict(texts).argmax(axis=1), started, {})
+    for way, own in (("first token", first), ("mean", first.model_copy(update={"head": "mean"}))):
+        started = time.perf_counter()
+        ways[way] = scored(fit(own, task, none).classifier.predict(texts).argmax(axis=1), started, {})
     nearest = pairs_of(settings, task, none)
     assert nearest is not None
     kinds = {"nearest pairs": nearest, **({"random pairs": at_random(nearest, codes, seed)} if given.random else {})}
@@ -140,7 +141,7 @@ def measured(workspace: Workspace, name: str, shots: int, seed: int, given: argp
         )
         ways[f"{kind}, probe"] = scored(probed(ready.body), started, ready.uses["contrastive"])
         tuned = fit(settings, task, none, pairs=pairs, checkpoint=kept)  # goes on after the steps on pairs
-        ways[f"{kind}, fine-tuned"] = scored(
+        ways[f"{kind}, mean"] = scored(
             tuned.classifier.predict(texts).argmax(axis=1), started, tuned.uses["contrastive"]
         )
     return ways
@@ -223,6 +224,7 @@ def recipe_values(name: str, shots: int, given: argparse.Namespace) -> Row:
             "learning_rate": RATE,
             "max_length": 64,
             "evaluate_every": given.steps,
+            "head": "mean",
             "contrastive": {"steps": given.contrastive},
         },
     }
