@@ -17,7 +17,6 @@ from curator.training import Classifier, Examples, Served, fine_tune, forget, lo
 from curator.training.batches import Batch, draw_batches, rows_per_batch
 from curator.training.loop import seeded
 from curator.training.model import load_masked, load_pretrained, tokenise
-from curator.training.prediction import sentence_vectors
 from curator.training.preparation import Contrast, MaskedWords, prepared, with_body
 from curator.training.sides import sides_of
 from curator.training.steps import Task
@@ -335,7 +334,7 @@ def test_few_texts_are_not_told_from_themselves(tiny):  # noqa: F811
     task = text_task(tiny, Contrast, texts=("good w1", "bad w2 w3"), text={"temperature": 0.2})
     once = total(task, Batch([0, 1], []))
     twice = total(task, Batch([0, 1, 0, 1], []))
-    vectors = sentence_vectors(task.model, task.tokenizer, [task.ids[0], task.ids[1]]).detach()
+    vectors = task._vectors([task.ids[0], task.ids[1]]).detach()
     apart = float(vectors[0] @ vectors[1]) / 0.2
     assert once == pytest.approx(math.log(1 + math.exp(apart - 5)), rel=1e-4)
     assert twice == pytest.approx(math.log(1 + 2 * math.exp(apart - 5)), rel=1e-4)

@@ -6,6 +6,7 @@ length that a layer's vectors have. So the directory that is saved is one of tra
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ def read_the_mean(model: PreTrainedModel) -> None:
     name = type(model).__name__
     if name not in {f"{family}ForSequenceClassification" for family in FAMILIES}:
         raise UsageError(f"head = 'mean' is for {', '.join(FAMILIES)}, and this is a {name}; take head = 'first'")
-    layers = model.base_model.encoder.layer
+    bare: Any = model  # whose layers torch does not declare
+    layers = bare.base_model.encoder.layer
     layer = copy.deepcopy(layers[-1])
     for part in layer.modules():
         if isinstance(part, nn.Linear):
@@ -53,6 +55,6 @@ def read_the_mean(model: PreTrainedModel) -> None:
     layer.requires_grad_(requires_grad=False)
     layers.append(layer)
     model.config.num_hidden_layers = len(layers)
-    dense = model.bert.pooler.dense if name.startswith("Bert") else model.classifier.dense
+    dense = bare.bert.pooler.dense if name.startswith("Bert") else bare.classifier.dense
     nn.init.eye_(dense.weight).mul_(SCALE)
     dense.bias.zero_()

@@ -276,13 +276,13 @@ class Contrast(Task):
         parts = parts_of(ids, self)
         order = [row for part in parts for row in part]
         with mixed(self.model, self.precision):
-            once, again = (
-                torch.cat([sentence_vectors(self.model, self.tokenizer, [ids[row] for row in part]) for part in parts])
-                for _ in range(2)
-            )
+            once, again = (torch.cat([self._vectors([ids[row] for row in part]) for part in parts]) for _ in range(2))
         cosines = once @ again.T / self.settings.text.temperature
         # Where there are fewer texts than a batch has places, one is not to be told from itself.
         same = (rows[order].unsqueeze(1) == rows[order]).fill_diagonal_(fill_value=False).to(cosines.device)
         truth = torch.arange(len(ids), device=cosines.device)
         losses = functional.cross_entropy(cosines.masked_fill(same, float("-inf")), truth, reduction="none")
         yield (losses * weights[order]).mean()
+
+    def _vectors(self, ids: list[list[int]]) -> Tensor:
+        return sentence_vectors(self.model, self.tokenizer, ids)
