@@ -740,9 +740,47 @@ def adapters(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def resume(record: Row) -> str:
+    """Whether trainings that were killed ended in the same weights, and what keeping a state costs."""
+    lines = [
+        "| trained | killed at step | same weights | steps run twice | killed once, every 120 s | a state every step |",
+        "|---|---|---|---:|---|---:|",
+    ]
+    for row in record["kinds"]:
+        at = f"{', '.join(map(str, row['killed_at']))} of {row['steps']}"
+        once = f"at {row['seldom_killed_at'][0]}: {_same(row['seldom_same'])}, {row['seldom_repeated']} steps twice"
+        cells = f"{at} | {_same(row['same'])} | {row['repeated']} | {once} | {row['keeping']:.2f}"
+        lines.append(f"| {row['kind']} | {cells} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
+def _same(same: bool) -> str:
+    return "the same" if same else "**others**"
+
+
+def search(record: Row) -> str:
+    """What a search found on dev, and how much of it there is on test."""
+    lines = [
+        "| arm | trials | steps run | found | dev: as it is | found | test: as it is | found | gain on test, points |",
+        "|---|---|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["arms"]:
+        ends = ", ".join(f"{count} {state}" for state, count in row["states"].items())
+        values = ", ".join(f"{name} {value:.3g}" for name, value in row["values"].items())
+        dev = f"{row['dev'][0]:.3f} | {row['dev'][1]:.3f} ± {row['standard_error']:.3f}"
+        test = " | ".join(f"{mean(scores) / 100:.3f}" for scores in row["test"])
+        gain = f"{row['gain']['mean']:+.1f} ({row['gain']['low']:+.1f} to {row['gain']['high']:+.1f})"
+        cells = f"{ends} | {row['steps_run']:.0%} | {values} | {dev} | {test} | {gain}"
+        lines.append(f"| {row['arm']} | {cells} |")
+    documents = record["arms"][0]["dev_documents"]
+    told = f"dev has {documents:,} documents; ± is the standard error that so many leave."
+    return "\n".join([*lines, "", told, "", _made(record), ""])
+
+
 def uses(record: Row) -> str:
     """What each use of documents without a label of the task adds to the target alone."""
-    lines = ["| task | examples a label | use | macro-F1 | adds, points | s |", "|---|---:|---|---:|---:|---:|"]
+    lines = ["| task | examples a label | steps | use | macro-F1 | adds, points | s |"]
+    lines.append("|---|---:|---:|---|---:|---:|---:|")
     for task in record["tasks"]:
         for row in task["rows"]:
             adds = row.get("adds")
@@ -750,7 +788,11 @@ def uses(record: Row) -> str:
             if adds:
                 told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})"
                 told = f"**{told}**" if adds["low"] > 0 or adds["high"] < 0 else told
-            first = f"{task['task']} | {task['shots']}" if row["use"] == "target only" else " | "
+            first = (
+                f"{task['task']} | {task['shots']} | {task.get('steps', record.get('steps'))}"
+                if row["use"] == "target only"
+                else " |  | "
+            )
             cells = f"{mean(row['macro_f1']):.1f} | {told} | {median(row['seconds']):.0f}"
             lines.append(f"| {first} | {row['use']} | {cells} |")
     lines += [
@@ -830,7 +872,8 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
-    "knowledge": knowledge, "training": training, "adapters": adapters, "uses": uses,
+    "knowledge": knowledge, "training": training, "adapters": adapters, "resume": resume,
+    "search": search, "uses": uses,
     "labelling": labelling, "contrastive": contrastive,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {

@@ -33,21 +33,21 @@ BUDGET = 2_000
 RATE = 5e-4
 TASKS: dict[str, Row] = {
     "banking77": {
-        "shots": {4: 200, 16: 600},
+        "shots": {4: 200, 16: 400},
         "target": "intent/banking77",
         "split": True,
         "pool": {"clinc150": "intent/clinc150", "hwu64": "intent/hwu64"},
         "serves": "auxiliary",
     },
     "scicite": {
-        "shots": {16: 200},
+        "shots": {16: 100},
         "target": "scientific/scicite",
         "split": True,
         "pool": {"sentences": "bulk/biomedical_sentences", "titles": "bulk/paper_titles", "talk": "bulk/reddit_titles"},
         "serves": "text",
     },
     "airline_tweets": {
-        "shots": {16: 200},
+        "shots": {16: 100},
         "target": "sentiment/airline_tweets",
         "split": False,
         "pool": {
