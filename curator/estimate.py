@@ -80,6 +80,8 @@ def _seconds_per_step(recipe: Recipe, task: Task) -> float:
         changes = {"steps": steps, "evaluate_every": steps, "adapter": adapter, "contrastive": Contrastive()}
         settings = recipe.train.model_copy(update=changes)
         target = examples(task.target.frame)
-        tuned = fine_tune(settings, selected=None, target=target, dev=None, labels=task.labels, seed=0)
+        tuned = fine_tune(
+            settings, selected=None, target=target, dev=None, labels=task.labels, kind=recipe.task.kind, seed=0
+        )
         seconds[steps] = tuned.seconds
     return max(0.0, seconds[8] - seconds[2]) / 6

@@ -1,4 +1,7 @@
-"""A probe: softmax regression on vectors of length one, which says in a second what labelled documents teach."""
+"""A probe: softmax regression on vectors of length one, which says in a second what labelled documents teach.
+
+Where documents have several labels it is a logistic regression for each, and where labels are numbers ridge regression.
+"""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -80,6 +83,64 @@ def fit(
     weights[shown] = halves * model.coef_ if binary else model.coef_
     intercept[shown] = halves[:, 0] * model.intercept_ if binary else model.intercept_
     return Probe(weights, intercept)
+
+
+@dataclass(frozen=True)
+class Several:
+    """A probe for each of several labels, which a document may have together."""
+
+    probes: tuple[Probe, ...]
+
+    def probabilities(self, rows: Rows) -> Floats:
+        """(n, labels) of (n, d) rows: of each label by itself."""
+        return np.stack([probe.probabilities(rows)[:, 1] for probe in self.probes], axis=1)
+
+
+def fit_several(rows: Rows, has: npt.NDArray[np.bool_], shares: Floats, *, c: float = STRENGTH) -> Several:
+    """``fit`` for each column of (n, labels), whether a document has that label; shares are those of ``fit``.
+
+    A label that every document has, or none, has a probability of 1 or 0.
+    """
+    return Several(tuple(_yes_or_no(rows, column.astype(np.int64), shares, c) for column in has.T))
+
+
+def _yes_or_no(rows: Rows, codes: Codes, shares: Floats, c: float) -> Probe:
+    if len(shown := np.unique(codes)) > 1:
+        return fit(rows, codes, shares, 2, c=c)
+    return Probe(np.zeros((2, rows.shape[1])), np.where(np.isin([0, 1], shown), 0.0, -np.inf))
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """``weights``: (d,); ``intercept``, and ``spread``: the standard deviation of the values that it was shown."""
+
+    weights: Floats
+    intercept: float
+    spread: float
+
+    def values(self, rows: Rows) -> Floats:
+        """(n,) of (n, d) rows."""
+        found: Floats = rows @ self.weights + self.intercept
+        return found
+
+
+def fit_ridge(rows: Rows, values: Floats, shares: Floats, *, c: float = STRENGTH) -> Ridge:
+    """The ridge regression of least Σ share · (z − w·x − b)² / 2 + ‖w‖² / (2 c), z the values, standardised by the
+    shares.
+
+    So ``c`` means the same for any number of documents and any unit of the values. Raises ValueError where all are the
+    same.
+    """
+    from sklearn.linear_model import Ridge as Fitted
+
+    mean = float(shares @ values)
+    spread = float(np.sqrt(shares @ (values - mean) ** 2))
+    if not spread:
+        raise ValueError(f"a probe needs documents of two values, not of {mean:g} alone")
+    model = Fitted(alpha=1 / c, solver="cholesky").fit(
+        rows.astype(np.float64), (values - mean) / spread, sample_weight=shares
+    )
+    return Ridge(model.coef_ * spread, float(model.intercept_) * spread + mean, spread)
 
 
 def fit_many(rows: Rows, labels: Codes, shares: Floats, count: int, *, c: float = STRENGTH) -> list[Probe]:

@@ -7,6 +7,7 @@ race against. Settings live here and nowhere else; whatever a mix or a race used
 import math
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,7 +21,13 @@ OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 AS = "-as-"  # between an arm and what its documents serve as there
 USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
 Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
+Kind = Literal["single", "multi", "regression"]  # of a task: one label per document, any number of them, a number
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual one
+    "single": ("macro_f1", "accuracy"),
+    "multi": ("macro_f1", "micro_f1", "accuracy"),
+    "regression": ("spearman", "pearson"),
+}
 UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
 UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher", "contrastive"}  # and those that are tables
 
@@ -33,6 +40,7 @@ class Source(_Settings):
     """Documents from files, or (without a path) from a corpus of the workspace.
 
     ``labels`` maps the file's labels to those of the task; a label it does not name stays as it is.
+    Of a task of kind multi it maps each label of a document, and ``separator`` parts them where a cell has several.
     ``where`` is a SQL predicate over the documents' columns, applied before anything else.
     """
 
@@ -43,6 +51,7 @@ class Source(_Settings):
     text: str | None = None
     label: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    separator: str | None = Field(default=None, min_length=1)
 
 
 class Pool(Source):
@@ -77,7 +86,7 @@ class Pool(Source):
             if self.weights is not None:
                 raise ValueError(f"weights = {self.weights} are those of mixes; say which: mix = [...]")
             return self
-        for name in ("path", "corpus", "id", "text", "label", "licence"):
+        for name in ("path", "corpus", "id", "text", "label", "separator", "licence"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} = {getattr(self, name)!r} does not go with mix: its documents have their own")
         if self.serves != "labels":
@@ -109,7 +118,7 @@ class Knowledge(_Settings):
     @field_validator("concepts", "relations")
     @classmethod
     def _of_no_documents(cls, source: Source | None) -> Source | None:
-        for name in ("text", "label", "labels"):
+        for name in ("text", "label", "labels", "separator"):
             if source is not None and getattr(source, name):
                 raise ValueError(f"{name} = {getattr(source, name)!r} is for documents; the columns have fixed names")
         return source
@@ -126,7 +135,7 @@ class Task(_Settings):
     test: Source | None = None
     dev: Source | None = None
     split: Split | None = None
-    kind: Literal["single"] = "single"
+    kind: Kind = "single"
     shots: int | None = Field(default=None, ge=1)  # target documents drawn per label, by seed
     # What labels are called, for the arm zero-shot; of the others the name is their label's, with spaces for _ and -.
     names: dict[str, str] = Field(default_factory=dict, exclude_if=lambda names: not names)
@@ -266,7 +275,7 @@ class Race(_Settings):
     arms: list[str] = list(ARMS)
     seeds: int = Field(default=5, ge=2)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
-    metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+    metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
 
     @field_validator("arms")
@@ -355,6 +364,49 @@ class Recipe(_Settings):
     train: Train = Field(default_factory=lambda: Train.model_validate({}))
     race: Race = Race()
     tune: Tune = Field(default_factory=Tune, exclude_if=lambda tune: tune == Tune())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_metric(cls, values: Any) -> Any:
+        task, race = values.get("task"), values.get("race", {})
+        kind = task.get("kind") if isinstance(task, dict) else None
+        if kind == "regression" and isinstance(race, dict) and "metric" not in race:
+            return {**values, "race": {**race, "metric": METRICS["regression"][0]}}
+        return values
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        kind, metric = self.task.kind, self.race.metric
+        if metric not in METRICS[kind]:
+            raise ValueError(
+                f"[race] metric = {metric!r} does not go with [task] kind = {kind!r}; there are: "
+                f"{', '.join(METRICS[kind])}"
+            )
+        single = next(self._of_single_labels(), None)
+        if kind != "single" and single is not None:
+            raise ValueError(f"{single} is for tasks of one label a document, and [task] kind is {kind!r}")
+        if kind == "multi":
+            return self
+        for name, source in {**vars(self.task), **self.pool}.items():
+            if isinstance(source, Source) and source.separator is not None:
+                raise ValueError(
+                    f"{name}: separator = {source.separator!r} parts several labels, and [task] kind is {kind!r}; "
+                    "kind = 'multi' takes several"
+                )
+        return self
+
+    def _of_single_labels(self) -> Iterator[str]:
+        """What it asks for that has a meaning for single labels alone."""
+        uses = [arm.partition(AS)[2] for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
+        if ZERO_SHOT in self.race.arms:
+            yield f"the arm {ZERO_SHOT!r}"
+        if self.train.class_weights == "balanced":
+            yield "[train] class_weights = 'balanced'"
+        if self.train.contrastive.steps:
+            yield "[train.contrastive]"
+        if self.train.auxiliary.place == "beside" and "auxiliary" in uses:
+            yield "[train.auxiliary] place = 'beside'"
+        yield from (f"what serves as {use!r}" for use in ("vote", "teacher") if use in uses)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -347,10 +347,12 @@ class Workspace:
     ) -> pl.DataFrame:
         """``id, label, probability, text`` for each document, by a saved model; texts that it cut are counted.
 
-        ``model`` is its directory or the name of its recipe: one that was trained, else one that was raced. With
-        ``explain``, ``neighbours`` are as many documents of the mix that the model was trained on, those nearest to
-        each: a list of structures ``corpus, id, label, similarity, text``, the nearest first. Raises DataError for a
-        model that does not know its mix, WorkspaceError where the mix is gone from this workspace or has changed.
+        By a model of several labels a document it is ``labels`` and ``probabilities`` instead of label and probability,
+        by a regression ``value``. ``model`` is its directory or the name of its recipe: one that was trained, else one
+        that was raced. With ``explain``, ``neighbours`` are as many documents of the mix that the model was trained on,
+        those nearest to each: a list of structures ``corpus, id, label, similarity, text``, the nearest first. Raises
+        DataError for a model that does not know its mix, WorkspaceError where the mix is gone from this workspace or
+        has changed.
         """
         from curator.models import beside, predict  # transformers takes seconds to import
 
@@ -392,6 +394,12 @@ class Workspace:
             raise UsageError(f"resamples = {resamples}: at least 100 are needed for an interval")
         under = assessment.perturbations(typos, words) if robustness else ()
         classifier = self._classifier(model)
+        if classifier.kind != "single":
+            raise UsageError(
+                f"the model {model} is of the kind {classifier.kind!r}, and an assessment is of models of a single "
+                "label a document: its tables are of confusions and of the probability of one label; curator race "
+                "scores others, and curator predict says what they predict"
+            )
         documents, rejects = whole(origin, text=text, label=label, others=by, needs_label=True)
         other = None if out_of_domain is None else whole(out_of_domain, text=text, label=label)
         found = assessment.assess(

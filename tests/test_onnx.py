@@ -38,14 +38,14 @@ def test_onnxruntime_gives_the_models_probabilities(tiny, tmp_path, kind):  # no
 
 def test_a_file_that_says_otherwise_is_an_error(tiny, tmp_path, monkeypatch):  # noqa: F811
     classifier = tune(tiny).classifier
-    true = onnx.probabilities
+    true = onnx.outputs
     calls = []
 
-    def wrong(logits):
+    def wrong(logits, kind):
         calls.append(0)
-        return true(logits) + (0.001 if len(calls) == 2 else 0)
+        return true(logits, kind) + (0.001 if len(calls) == 2 else 0)
 
-    monkeypatch.setattr(onnx, "probabilities", wrong)
+    monkeypatch.setattr(onnx, "outputs", wrong)
     with pytest.raises(CuratorError, match=r"0\.001 away .* nothing was written"):
         export_onnx(classifier, tmp_path, ["good words"])
 

@@ -48,7 +48,7 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Label and probability for each document of a file, or each line of standard input."""
+    """Label and probability, or labels, or a value, for each document of a file or each line of standard input."""
     with open_workspace() as ws:
         origin = file if file else pl.DataFrame({"text": _lines()}, {"text": pl.String})
         rows = ws.predict(model, origin, text=text if file else None, explain=explain)

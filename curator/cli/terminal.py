@@ -187,6 +187,8 @@ def _cell(value: Any, null: str) -> str:
         return f"[{', '.join(_cell(item, null) for item in value[:3])}, … {len(value):,} numbers]"
     if isinstance(value, list):
         return f"[{', '.join(_cell(item, 'NULL') for item in value)}]"
+    if isinstance(value, dict):
+        return _cell(f"{{{', '.join(f'{name}: {_cell(own, null)}' for name, own in value.items())}}}", null)
     text = CONTROL.sub("�", " ".join(str(value).split()))
     return text if len(text) <= 160 else text[:159] + "…"
 
@@ -194,7 +196,8 @@ def _cell(value: Any, null: str) -> str:
 def print_explained(frame: pl.DataFrame) -> None:
     """Predictions with documents of the model's mix: each document, and under it a line for each of its neighbours."""
     for row in frame.iter_rows(named=True):
-        told = f"{_cell(row['label'], '')}  {row['probability']:.3f}  {_cell(row['id'], '')}"
+        said = [name for name in frame.columns if name not in ("id", "probabilities", "text", "neighbours")]
+        told = "  ".join(_cell(row[name], "") for name in (*said, "id"))
         out.print(Text(told, "bold"), Text(f"\n  {_cell(row['text'], '')}"), sep="", soft_wrap=not out.is_terminal)
         near = [(one["label"], f"{one['corpus']}:{one['id']}") for one in row["neighbours"]]
         columns = [_padded([_cell(cell, "") for cell in cells]) for cells in zip(*near, strict=True)]

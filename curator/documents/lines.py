@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from curator.documents.cells import is_to_label, unguarded
 from curator.documents.records import START, Chunk, Columns, Mark, Reject, Rows, no_documents, unique
-from curator.documents.values import column
+from curator.documents.values import column, is_several
 from curator.errors import DataError
 
 PIECE = 1 << 20  # bytes read at a time
@@ -175,7 +175,7 @@ def _json_records(path: Path, roles: dict[str, str], start: Mark) -> Iterator[Re
             value, reason = _json_object(line)
             if not reason and (b"[" in line or line.find(b"{", 1) > 0):
                 for role, name in roles.items():
-                    if type(value.get(name)) in (list, dict):
+                    if type(value.get(name)) in (list, dict) and not is_several(role, value[name]):
                         reason = f"{role} is {_kind(value[name])}, not a single value"
             yield number, value, reason, line, (number, end)
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from curator.documents.labels import kept_labels
 from curator.documents.records import EXCERPT, RESERVED, Batch, Chunk, Kept, Mark, Piece, Reject, Source, runs
 from curator.documents.values import strings
 
@@ -176,8 +177,9 @@ def _fields(
     """The five columns of a document, in which an empty id, label, source or split is none; then why each row is no
     document, null where it is one.
     """
-    values = {role: strings(series).alias(role) for role, series in given.items()}
-    unfit = {role: series for role, series in given.items() if series.dtype.is_nested() or series.dtype == pl.Binary}
+    single = {role: kept_labels(series) if _is_list(role, series.dtype) else series for role, series in given.items()}
+    values = {role: strings(series).alias(role) for role, series in single.items()}
+    unfit = {role: series for role, series in single.items() if series.dtype.is_nested() or series.dtype == pl.Binary}
     bad = [(series.is_not_null() & values[role].is_null()).alias(f"{role} bad") for role, series in unfit.items()]
     names = pl.Series("_name", [f"{raw.source.name}:" for raw in raws], pl.String).gather(of)
     stripped = {role: pl.col(role).str.strip_chars() for role in values}
@@ -199,6 +201,12 @@ def _fields(
         ).alias("reason"),
     )
     return selected.get_columns()
+
+
+def _is_list(role: str, kind: pl.DataType) -> bool:
+    """Whether a column holds several labels a row, each a single value."""
+    inner = kind.inner if role == "label" and isinstance(kind, pl.List | pl.Array) else None
+    return inner is not None and not inner.is_nested() and inner != pl.Binary
 
 
 def _unfit(role: str, kind: pl.DataType) -> str:

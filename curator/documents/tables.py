@@ -23,7 +23,7 @@ from curator.documents.records import (
     no_documents,
     unique,
 )
-from curator.documents.values import arrow_column, as_text, column
+from curator.documents.values import arrow_column, as_text, column, is_several
 from curator.errors import DataError, MissingExtraError, UsageError
 
 HUB = "hf://"
@@ -214,7 +214,7 @@ def _with_objects(
         for at, value in enumerate(values):
             if not _encodes(as_text(value) or ""):
                 bad[at] = "a lone surrogate, which is no character"
-            elif name in roles and isinstance(value, list | dict | tuple | set):
+            elif name in roles and isinstance(value, list | dict | tuple | set) and not is_several(roles[name], value):
                 bad[at] = f"{roles[name]} is a {type(value).__name__}, not a single value"
     for name, values in objects.items():
         objects[name] = [None if at in bad else value for at, value in enumerate(values)]

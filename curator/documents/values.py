@@ -88,6 +88,11 @@ def as_text(value: object) -> str | None:
     return str(value)
 
 
+def is_several(role: str, value: object) -> bool:
+    """Whether a value is a list of labels, each a single value, which a document may have in the place of one."""
+    return role == "label" and isinstance(value, list | tuple) and not any(isinstance(v, list | dict) for v in value)
+
+
 def texts_of(series: pl.Series) -> pl.Series:
     """The values of a column of any type as strings, lists and structs as JSON."""
     if series.dtype.is_nested():

@@ -47,6 +47,12 @@ class Documents:
             directed[start : start + len(block)] = block.any(axis=1)
         rows = order[directed[order]]
         given = relation.select(["label"])["label"] if labels else pl.Series([None]).new_from_index(0, len(relation))
+        if given.dtype.is_nested() or given.dtype.is_float():
+            kind = "a list" if given.dtype.is_nested() else "a number"
+            raise QueryError(
+                f"{function}: label is {kind} in the {role}, and labels of one name each are needed; where they are "
+                "names all the same, SELECT … label::VARCHAR AS label"
+            )
         return cls(rows, keys[rows], vectors.take(rows), given.cast(pl.String).gather(rows).alias("label"))
 
     def __len__(self) -> int:

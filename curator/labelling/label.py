@@ -30,6 +30,11 @@ def label(
         raise UnknownNameError("way of choosing", by, WAYS)
     if documents < 1:
         raise UsageError(f"documents = {documents}: how many to label, at least 1")
+    if recipe.task.kind != "single":
+        raise UsageError(
+            f"{recipe.name}: what to label is chosen by a probe of single labels, and [task] kind is "
+            f"{recipe.task.kind!r}"
+        )
     task = workshop.prepare(recipe, seed)
     found = candidates(task, workshop)
     if documents > len(found.documents):

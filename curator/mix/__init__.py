@@ -13,7 +13,7 @@ import polars as pl
 from curator import origins
 from curator.catalogue import Corpus
 from curator.corpora import Corpora
-from curator.documents import texts_of
+from curator.documents import kept_labels, texts_of
 from curator.errors import UnknownNameError, UsageError, VerificationError
 from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
@@ -31,6 +31,7 @@ from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, ver
 from curator.mix.members import members
 from curator.mix.rebuilding import StoredEncoder, rebuilt
 from curator.mix.stored import FILES, seal, store
+from curator.mix.strata import label_groups
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
 from curator.mix.task import Task, evaluation_truth, prepare
@@ -229,7 +230,7 @@ class Mix:
         pool = pl.read_parquet(self._directory / "pool.parquet")
         key = ["corpus", "id"]
         if by == "label":  # of those without one of the task's, their own
-            return pool.select(*key, pl.coalesce("label", "source_label").alias("group"))
+            return pool.select(*key, pl.coalesce(label_groups(pool["label"]), "source_label").alias("group"))
         if by in pool.columns and by != "text":
             return pool.select(*key, pl.col(by).alias("group"))
         parts, known = [], set(pool.columns)
@@ -310,6 +311,8 @@ class Mix:
             here, there = (by_target(mix.frame(), mix.ledger()) for mix in (self, other))
             partners = pl.concat(pl.read_parquet(mix._directory / "partners.parquet") for mix in (self, other))
             return compared(here, there, partners.select(pl.format("{}:{}", *KEY).alias("group"), "text"))
+        if by == "label":
+            return compared(*_by_label(self.frame(), other.frame()))
         grouped = [mix._own_groups(by) for mix in (self, other)]
         if not any("group" in frame.columns for frame in grouped):
             self._groups(by)  # raises
@@ -319,7 +322,7 @@ class Mix:
     def _own_groups(self, by: str) -> pl.DataFrame:
         """``corpus, id, group`` of its documents by a column; without ``group`` where its pool has no such column."""
         frame = self.frame()
-        if by in ("label", "source"):
+        if by == "source":
             return frame.select(*KEY, pl.col(by).alias("group"))
         try:
             groups = self._groups(by)
@@ -355,3 +358,12 @@ class Mix:
             text = card(self.lock, self.summary(), self.frame(), self.licences(), self.tags)
             return write_dataset(path, self.frame(), self.lock, text)
         return write_file(path, self.frame(), self.lock)
+
+
+def _by_label(*frames: pl.DataFrame) -> list[pl.DataFrame]:
+    """``corpus, id, group`` of documents by label: of numbers the bins are those of all frames together."""
+    labels = [frame["label"] for frame in frames]
+    if len({label.dtype for label in labels}) > 1:
+        labels = [kept_labels(label) for label in labels]
+    groups = [label_groups(label, among=pl.concat(labels)) for label in labels]
+    return [frame.select(*KEY, group.alias("group")) for frame, group in zip(frames, groups, strict=True)]

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,18 @@ from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
 from curator.mix.votes import VOTING, votes
-from curator.recipe import USES, Recipe, StageUse
+from curator.recipe import USES, Kind, Recipe, StageUse
 from curator.relation import Relation
 from curator.session import Session
-from curator.stages import LEDGER, VERDICT, Stage, shipped
+from curator.stages import LEDGER, VERDICT, Stage, shipped, typed
 from curator.trials import Trials
 
 LABELS = "labels"  # the rule that comes before every stage: what a pool document's label must be
+UNUSABLE: Mapping[Kind, str] = {
+    "single": "its label {} is none of the target's",
+    "multi": "none of its labels, {}, is the target's",
+    "regression": "its label {} is no finite number",
+}
 IN_TARGET = "in the target"  # … and that it does not teach already
 
 DECONTAMINATE = "decontaminate"
@@ -188,7 +193,7 @@ def usable(task: Task) -> tuple[Relation, pl.DataFrame]:
         .then(pl.format("it is {}: the mixes disagree", CONFLICT))
         .when(pl.col("source_label").is_null())
         .then(pl.lit("it has no label"))
-        .otherwise(pl.format("its label {} is none of the target's", "source_label"))
+        .otherwise(pl.format(UNUSABLE[task.kind], "source_label"))
     )
     rows = frame.with_columns(keep.alias("keep")).select(
         "corpus",
@@ -267,9 +272,8 @@ def build(
         reductions += _reductions(step, task, relations["candidates"], candidates)
         if _use(step) == VOTING:
             voted += votes(step.name, step.stage, step.parameters, relations, session, verdicts)
-    is_labelled = pl.col("label").is_in(list(task.labels)).fill_null(value=False)
     serves_without = pl.col("serves").is_in(list(USES))
-    unlabelled = candidates.frame.filter(~is_labelled & ~serves_without)
+    unlabelled = candidates.frame.filter(~_is_labelled(candidates.frame["label"], task) & ~serves_without)
     if len(unlabelled):
         first_id = f"{unlabelled['corpus'][0]}:{unlabelled['id'][0]}"
         raise DataError(
@@ -294,6 +298,15 @@ def build(
     )
 
 
+def _is_labelled(labels: pl.Series, task: Task) -> pl.Series:
+    """(n,) which labels, as stages left them, are the task's."""
+    if task.kind == "regression":
+        return labels.is_finite().fill_null(value=False)
+    if task.kind == "multi":
+        return labels.list.eval(pl.element().is_in(list(task.labels))).list.all().fill_null(value=False)
+    return labels.is_in(list(task.labels)).fill_null(value=False)
+
+
 def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Session) -> None:
     """Raises RecipeError for a stage whose expressions do not go with the columns that it will see.
 
@@ -301,7 +314,8 @@ def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Sess
     """
     for step in plan:
         step.stage.arguments(step.parameters, candidates, session)
-        candidates = _survivors(candidates, pl.DataFrame(schema=VERDICT), step)
+        verdicts = pl.DataFrame(schema=typed(VERDICT, candidates.frame.schema["label"]))
+        candidates = _survivors(candidates, verdicts, step)
 
 
 def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
@@ -364,8 +378,9 @@ def _last(changed: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _ledger_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    absent = [pl.lit(None, kind).alias(name) for name, kind in LEDGER.items() if name not in rows.columns]
-    return rows.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
+    columns = typed(LEDGER, rows.schema["label"])
+    absent = [pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in rows.columns]
+    return rows.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in columns.items())
 
 
 def _decided(ledger: pl.DataFrame) -> pl.DataFrame:

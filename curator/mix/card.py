@@ -7,6 +7,7 @@ import polars as pl
 
 from curator.markdown import escape, front_matter, table
 from curator.mix.explain import shorten
+from curator.mix.strata import label_groups
 from curator.mix.summary import told
 
 UNKNOWN = "unknown"
@@ -113,7 +114,12 @@ def sources(rows: Sequence[Mapping[str, Any]], mix: pl.DataFrame, licences: Mapp
 
 def composition(mix: pl.DataFrame) -> str:
     """A table of how many documents of each source and label there are."""
-    counts = mix.group_by("source", "label").len().sort("source", "label", nulls_last=True)
+    counts = (
+        mix.with_columns(label_groups(mix["label"]))
+        .group_by("source", "label")
+        .len()
+        .sort("source", "label", nulls_last=True)
+    )
     rows = [["" if name is None else name for name in row[:2]] + [f"{row[2]:,}"] for row in counts.iter_rows()]
     return table(["Source", "Label", "Documents"], rows, text=(0, 1))
 
@@ -140,7 +146,8 @@ def facts(lock: Mapping[str, Any], summary: Mapping[str, Any], lockfile: str) ->
     target = next(source for source in summary["sources"] if source["role"] == "target")
     lines = [
         f"The task: {target['documents']:,} examples of {target['name']} ({target['origin']}, version "
-        f"{target['version']}); labels: {', '.join(lock['labels'])}",
+        f"{target['version']}); labels: {', '.join(lock['labels']) or 'numbers'}"
+        f"{', any number of them a document' if lock['recipe']['task'].get('kind') == 'multi' else ''}",
         f"Seed {lock['seed']}; made {lock['created']} by curator {lock['versions'].get('curator', UNKNOWN)}",
         f"Vectors of the encoder {lock['encoder']}",
         f"SHA-256 of the documents' keys, labels and weights: {lock['ids_sha256']}",

@@ -45,7 +45,7 @@ def recipe_of(name: str, mixes: Sequence[StoredMix], weights: Sequence[float] | 
 
 def _unread(source: dict[str, Any]) -> dict[str, Any]:
     """A source without what only says how to read it."""
-    return {key: value for key, value in source.items() if key in ("where", "labels")}
+    return {key: value for key, value in source.items() if key in ("where", "labels", "separator")}
 
 
 def task_of(recipe: Recipe, mixes: Sequence[StoredMix], corpora: Corpora, session: Session) -> Task:
@@ -57,6 +57,12 @@ def task_of(recipe: Recipe, mixes: Sequence[StoredMix], corpora: Corpora, sessio
     versions = fixed_versions(first.lock)
     tested = tested_texts(recipe, corpora, session, versions)
     for other in others:
+        kinds = [mix.lock["recipe"]["task"].get("kind", "single") for mix in (first, other)]
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"{first.name!r} is of a task of kind {kinds[0]!r} and {other.name!r} of one of kind {kinds[1]!r}; "
+                f"{_instead(other)}"
+            )
         if other.lock["labels"] != first.lock["labels"]:
             raise UsageError(
                 f"{first.name!r} has the labels {', '.join(first.lock['labels'])} and {other.name!r} has "

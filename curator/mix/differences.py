@@ -2,9 +2,13 @@
 
 import polars as pl
 
+from curator.documents import kept_labels
+
 
 def changes(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Rows ``corpus, id, source, label, change`` from ``one`` to ``other``."""
+    """Rows ``corpus, id, source, label, change`` from ``one`` to ``other``; of two kinds labels are told as texts."""
+    if one.schema["label"] != other.schema["label"]:
+        one, other = (mix.with_columns(kept_labels(mix["label"])) for mix in (one, other))
     key = ["corpus", "id"]
     shown = [*key, "source", "label"]
     removed = one.join(other, on=key, how="anti", maintain_order="left").select(shown)

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import polars as pl
 
+from curator.documents import kept_labels
 from curator.errors import MissingExtraError, UsageError
 from curator.files import remove, write_bytes, write_json, write_text
 
@@ -17,7 +18,7 @@ def write_file(path: Path, frame: pl.DataFrame, lock: dict[str, Any]) -> Path:
     """Write documents to a .jsonl, .csv or .parquet file, and the lockfile beside it. Raises UsageError for another."""
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
         ".jsonl": frame.write_ndjson,
-        ".csv": frame.write_csv,
+        ".csv": frame.with_columns(kept_labels(frame["label"])).write_csv,  # lists as JSON, as they can be read again
         ".parquet": frame.write_parquet,
     }
     if path.suffix not in writers:

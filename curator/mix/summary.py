@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 
 from curator.certificates import Certificate
+from curator.documents import told_label
 from curator.mix.affected import standing_out
 from curator.mix.explain import sentence
+from curator.mix.strata import label_groups
 
 EXAMPLES = 4  # kept, and as many dropped of each stage
 BINS = 24
@@ -129,17 +131,19 @@ def summarise(
     """The figures of a mix.
 
     ``pool`` and ``mix`` are frames of documents; ``texts`` those of possible partners; ``parameters`` those of each
-    stage.
+    stage. Documents of several labels are counted by the whole set, and those of a number by bins of the pool's.
     """
+    groups = pool.with_columns(label_groups(pool["label"]))
+    mix = mix.with_columns(label_groups(mix["label"], among=pool["label"]))
     return {
         "pool": len(pool),
         "documents": len(mix),
         "funnel": _funnel(ledger, seconds),
-        "composition": _composition(pool, mix),
+        "composition": _composition(groups, mix),
         "distributions": _distributions(ledger),
         "examples": _examples(ledger, pool, texts, parameters),
         "decontamination": _decontamination(ledger, pool),
-        "affected": standing_out(ledger, pool),
+        "affected": standing_out(ledger, groups),
         "quotas": _unmet(ledger),
     }
 
@@ -217,7 +221,7 @@ def _examples(
                     "corpus": row["corpus"],
                     "id": row["id"],
                     "text": row["text"],
-                    "label": row["label"] or row["own_label"],
+                    "label": told_label(row["own_label"] if row["label"] is None else row["label"]),
                     "keep": row["keep"],
                     "stage": row["stage"],
                     "rule": row["rule"],

@@ -13,16 +13,18 @@ import polars as pl
 
 from curator.catalogue import Corpus
 from curator.corpora import Corpora
-from curator.documents import Columns, normalise
+from curator.documents import READ_AS, Columns, listed, normalise, read_labels
 from curator.errors import DataError, RecipeError
 from curator.mix.knowledge import TEXT_OF, checked_concepts, checked_relations
 from curator.mix.labelled import by_hand, new_labels
 from curator.mix.locked import MIX
+from curator.mix.strata import drawn, strata
 from curator.mix.union import CONFLICT, MIXES, StoredMix, union
 from curator.nearest import Tools, rewrite
-from curator.recipe import Pool, Recipe, Source
+from curator.recipe import Kind, Pool, Recipe, Source
 from curator.relation import Relation
 from curator.session import Session
+from curator.stages import check_kind
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,11 @@ class Used:
 
 @dataclass(frozen=True)
 class Task:
-    """Everything a stage may look at, for one seed. ``test`` carries no labels."""
+    """Everything a stage may look at, for one seed. ``test`` carries no labels.
+
+    ``labels`` of documents are as ``[task] kind`` says: names, sorted lists of them, or numbers. Those of the task are
+    the names that the whole target has, in order; none where labels are numbers.
+    """
 
     recipe: Recipe
     seed: int
@@ -57,6 +63,10 @@ class Task:
     warnings: tuple[str, ...]
     mixes: tuple[dict[str, Any], ...] = ()  # that the pool is made of: pool, mix, version, ids_sha256
     knowledge: Mapping[str, Relation] = field(default_factory=dict)  # concepts and relations, if the recipe has any
+
+    @property
+    def kind(self) -> Kind:
+        return self.recipe.task.kind
 
     @property
     def relations(self) -> dict[str, Relation]:
@@ -75,8 +85,11 @@ def prepare(
     """Read (or find) the recipe's sources and draw the task of one seed.
 
     Relative paths start at ``data`` if given, else at the recipe's folder. ``versions`` ((role, name) → version) fixes
-    what is used instead of reading anything, to rebuild a mix.
+    what is used instead of reading anything, to rebuild a mix. Raises RecipeError for a stage that cannot do with the
+    task's kind of labels before anything is read.
     """
+    for use in recipe.stage:
+        check_kind(use.use, use.parameters, recipe.task.kind)
     finder = _Finder(recipe, corpora, session, data or recipe.folder, versions)
     warnings: list[str] = []
     everything, target_use = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
@@ -86,13 +99,16 @@ def prepare(
         warnings.append(f"{unlabelled:,} target documents have no label and are not used")
         whole = whole.take(np.flatnonzero(whole.frame["label"].is_not_null().to_numpy()))
     _keep_apart(recipe, whole, test)
-    labels = tuple(sorted(whole.frame["label"].unique().to_list()))
-    if len(labels) < 2:
-        raise DataError(f"the target has {len(labels)} label(s), {list(labels)!r}; a task needs at least two")
+    labels = _labels_of(whole.frame["label"])
     shots = _draw(whole, recipe.task.shots, seed, warnings)
     if recipe.task.dev is not None:
         dev, dev_use = finder.labelled("dev", f"{_stem(recipe)}_dev", recipe.task.dev)
-        known = dev.frame["label"].is_in(list(labels)).fill_null(value=False).to_numpy()
+        given = dev.frame["label"]
+        dev = dev.with_frame(dev.frame.with_columns(_of_task(given, labels)))
+        known = dev.frame["label"].is_not_null().to_numpy()
+        part = int((dev.frame["label"] != given).sum()) if recipe.task.kind == "multi" else 0
+        if part:
+            warnings.append(f"{part:,} dev documents have labels that are none of the task's, too, which do not count")
         if not known.all():
             warnings.append(f"{(~known).sum():,} dev documents have no label of the task and are not used")
         dev, target = dev.take(np.flatnonzero(known)), shots
@@ -126,7 +142,7 @@ def prepare(
 def with_mix(task: Task, mix: StoredMix, corpora: Corpora) -> Task:
     """The same task with the documents of a stored mix as its pool. Its labels count where they are the task's."""
     relation, _ = union([mix], [1.0], corpora, f"mix {mix.name}")
-    frame = _as_pool(relation.frame, mix.name, Pool(mix=[mix.name]), task.labels)
+    frame = _as_pool(relation.frame, mix.name, Pool(mix=[mix.name]), task.kind, task.labels)
     return replace(task, pool=_unit(relation.with_frame(frame)), mixes=({"pool": mix.name, **mix.told()},))
 
 
@@ -147,11 +163,13 @@ class _Finder:
     def labelled(self, role: str, name: str, source: Source) -> tuple[Relation, Used]:
         """``corpus, id, text, label, source`` of a target, dev or test source, with its labels mapped."""
         relation, corpus = self._documents(role, role, name, source)
-        frame = relation.frame.select(
-            pl.lit(role).alias("corpus"), "id", "text", _mapped(source).alias("label"), "source"
-        )
+        kind, texts = self.recipe.task.kind, relation.frame["label"]
+        labels = read_labels(texts, kind, source.labels, source.separator)
+        frame = relation.frame.select(pl.lit(role).alias("corpus"), "id", "text", labels, "source")
         if role == "target":
             self.warnings += _unread(role, corpus)
+        self.warnings += _misread(role, texts, labels, kind)
+        if role == "target" and kind == "single":
             self.warnings += new_labels(frame["label"], by_hand(relation))
         return relation.with_frame(frame), Used(role, role, corpus, len(frame))
 
@@ -162,7 +180,7 @@ class _Finder:
             relation, corpora = self._of_mixes(name, source) if source.mix else self._of_corpus(name, source)
             if source.sample is not None and source.sample < len(relation):
                 relation = relation.take(np.sort(_hash_order(relation.frame["id"], f"sample {seed}")[: source.sample]))
-            frame = _as_pool(relation.frame, name, source, labels)
+            frame = _as_pool(relation.frame, name, source, self.recipe.task.kind, labels)
             if not source.mix and any(pool.mix for pool in self.recipe.pool.values()):
                 frame = frame.rename({MIXES: f"{MIXES}_", CONFLICT: f"{CONFLICT}_"}, strict=False)
             parts.append(relation.with_frame(frame))
@@ -245,12 +263,18 @@ class _Finder:
         return np.sort(table.column(0).to_numpy()).astype(np.int64)
 
 
-def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[str]:
-    """The labels of test documents: the only place where they are read. For scoring, never for choosing."""
+def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: list[str]) -> list[Any]:
+    """The labels of test documents: the only place where they are read. For scoring, never for choosing.
+
+    Names, or by the task's kind sorted tuples of names or numbers.
+    """
     versions = {(use.role, use.name): use.corpus.version for use in task.used}
     relation = _tested(recipe, corpora, session, versions)
-    known = dict(zip(relation.frame["id"].to_list(), relation.frame["label"].to_list(), strict=True))
-    return [str(known[name]) for name in ids]
+    labels = relation.frame["label"].to_list()
+    if task.kind == "multi":
+        labels = [label if label is None else tuple(label) for label in labels]
+    known = dict(zip(relation.frame["id"].to_list(), labels, strict=True))
+    return [known[name] for name in ids]
 
 
 def tested_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> set[str]:
@@ -315,33 +339,64 @@ def falls_to_test(recipe: Recipe, texts: Iterable[str]) -> npt.NDArray[np.bool_]
     return np.array([split is not None and _unit_hash(text) < split.test for text in texts], dtype=bool)
 
 
+def _labels_of(labels: pl.Series) -> tuple[str, ...]:
+    """The names among the labels of the target, in order. Raises DataError where there is nothing to tell apart."""
+    if labels.dtype.is_float():
+        if (different := labels.n_unique()) < 2:
+            raise DataError(f"the labels of the target are {different} number(s); a task needs at least two")
+        return ()
+    if labels.dtype.is_nested():
+        found = tuple(sorted(labels.explode().drop_nulls().unique().to_list()))
+        if not found:
+            raise DataError("no document of the target has a label; a task needs at least one")
+        return found
+    found = tuple(sorted(labels.unique().to_list()))
+    if len(found) < 2:
+        raise DataError(f"the target has {len(found)} label(s), {list(found)!r}; a task needs at least two")
+    return found
+
+
+def _of_task(labels: pl.Series, names: tuple[str, ...]) -> pl.Series:
+    """Labels as far as they are the task's: NULL for another name, and for a list that had some and has none left."""
+    if labels.dtype.is_float():
+        return labels
+    own = pl.col("label")
+    if labels.dtype.is_nested():
+        known = own.list.filter(pl.element().is_in(list(names)))
+        usable = pl.when((known.list.len() > 0) | (own.list.len() == 0)).then(known)
+    else:
+        usable = pl.when(own.is_in(list(names))).then(own)
+    return labels.alias("label").to_frame().select(usable).to_series().alias(labels.name)
+
+
 def _draw(target: Relation, shots: int | None, seed: int, warnings: list[str]) -> Relation:
-    """``shots`` documents per label, the first in an order that the seed decides."""
+    """``shots`` documents per label, the first in an order that the seed decides.
+
+    Where documents have several labels they are drawn label by label, the rarest first and those without any at last;
+    what a document was drawn for before counts for each of its labels. So each has at least that many, if there are.
+    Where labels are numbers so many are drawn of each of five bins, by the quantiles of the target.
+    """
     if shots is None:
         return target
-    order = _hash_order(target.frame["id"], f"shots {seed}")
-    chosen: list[int] = []
-    for label in target.frame["label"].unique().sort():
-        of_label = order[(target.frame["label"] == label).to_numpy()[order]]
-        if len(of_label) < shots:
-            warnings.append(f"label {label!r} has {len(of_label)} target documents, fewer than the {shots} shots")
-        chosen += of_label[:shots].tolist()
-    return target.take(np.sort(chosen))
+    of = strata(target.frame["label"])
+    warnings += [
+        f"{one.name} has {len(one)} target documents, fewer than the {shots} shots" for one in of if len(one) < shots
+    ]
+    return target.take(drawn(of, _hash_order(target.frame["id"], f"shots {seed}"), lambda _: shots))
 
 
 def _hold_out(target: Relation, seed: int) -> tuple[Relation, Relation]:
-    """Target and dev: a fifth of each label's documents, at least one; none when a label has too few to spare."""
-    labels = target.frame["label"]
+    """Target and dev: a fifth of each label's documents, at least one; none when a label has too few to spare.
+
+    Drawn as shots are.
+    """
     order = _hash_order(target.frame["id"], f"dev {seed}")
-    held: list[int] = []
-    counts = labels.value_counts()["count"]
-    if counts.min() >= FEWEST_SHOTS_FOR_DEV:  # type: ignore[operator]  # a column of integers
-        for label in labels.unique().sort():
-            of_label = order[(labels == label).to_numpy()[order]]
-            held += of_label[: max(1, round(DEV_SHARE * len(of_label)))].tolist()
+    of = strata(target.frame["label"])
+    spare = min(len(one) for one in of if one.is_label) >= FEWEST_SHOTS_FOR_DEV
+    held = drawn(of, order, lambda n: max(1, round(DEV_SHARE * n))) if spare else np.empty(0, np.int64)
     inside = np.zeros(len(target), bool)
     inside[held] = True
-    dev = target.take(np.flatnonzero(inside))
+    dev = target.take(held)
     dev = dev.with_frame(dev.frame.with_columns(pl.lit("dev").alias("corpus")))
     return target.take(np.flatnonzero(~inside)), dev
 
@@ -357,23 +412,28 @@ def _unit_hash(text: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def _as_pool(frame: pl.DataFrame, name: str, source: Pool, labels: tuple[str, ...]) -> pl.DataFrame:
-    """Documents with the columns of a pool; those of mixes have their corpora and weights already."""
+def _as_pool(
+    frame: pl.DataFrame, name: str, source: Pool, kind: Kind, labels: tuple[str, ...]
+) -> pl.DataFrame:  # fmt: skip
+    """Documents with the columns of a pool; those of mixes have their corpora and weights already.
+
+    ``source_label`` is the label as the corpus has it, of a source that is auxiliary after its label map; a set of
+    labels counts with those that are the target's.
+    """
     own = [pl.lit(name).alias("corpus"), pl.lit(1.0).alias("weight")] if source.mix is None else []
-    usable = pl.col("_mapped").is_in(list(labels)) & (pl.lit(source.serves) == "labels")
-    frame = frame.rename({"label": "source_label"})
-    frame = frame.with_columns(
-        *own, _mapped(source, "source_label").alias("_mapped"), pl.lit(source.serves).alias("serves")
-    ).with_columns(pl.when(usable).then("_mapped").alias("label"))
+    known = _of_task(read_labels(frame["label"], kind, source.labels, source.separator), labels)
+    usable = known if source.serves == "labels" else known.clear(len(known))
     if source.serves == "auxiliary":
-        frame = frame.with_columns(pl.col("_mapped").alias("source_label"))
+        frame = frame.with_columns(_mapped(source))
+    frame = frame.rename({"label": "source_label"})
+    frame = frame.with_columns(*own, usable.alias("label"), pl.lit(source.serves).alias("serves"))
     first = ["corpus", "id", "text", "label", "source_label", "source", "serves", "weight"]
-    return frame.select(*first, *[c for c in frame.columns if c not in (*first, "_mapped", "split")])
+    return frame.select(*first, *[c for c in frame.columns if c not in (*first, "split")])
 
 
-def _mapped(source: Source, column: str = "label") -> pl.Expr:
+def _mapped(source: Source) -> pl.Expr:
     """The label after the source's label map; one it does not name stays as it is."""
-    return pl.col(column).replace(source.labels) if source.labels else pl.col(column)
+    return pl.col("label").replace(source.labels) if source.labels else pl.col("label")
 
 
 def _unit(relation: Relation) -> Relation:
@@ -392,6 +452,23 @@ def _unread(role: str, corpus: Corpus) -> list[str]:
     return [
         f"{corpus.rejects:,} {what} could not be read, the first at {Path(first['file']).name}:{first['line']}: "
         f"{first['reason']}; rejects('{corpus.name}') has all"
+    ]
+
+
+def _misread(role: str, texts: pl.Series, labels: pl.Series, kind: Kind) -> list[str]:
+    """What there is to say of labels that are not what the task's kind takes, with an example."""
+    if kind == "single":
+        lists = [text for text in texts.drop_nulls().unique().sort() if listed(text) is not None]
+        if not lists or role != "target":
+            return []
+        return [
+            f"the target has labels such as {lists[0]}, each of which is one label here; kind = 'multi' reads lists"
+        ]
+    bad = texts.filter(texts.is_not_null() & labels.is_null())
+    if not len(bad):
+        return []
+    return [
+        f"{len(bad):,} labels of the {role}, such as {bad[0]!r}, cannot be read as {READ_AS[kind]} and count as none"
     ]
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from curator.catalogue import Catalogue, Corpus
 from curator.catalogue.corpus import is_whole
 from curator.corpora import Corpora
+from curator.documents import kept_labels
 from curator.errors import RecipeError, UnknownNameError, WorkspaceError
 from curator.files import read_json
 from curator.mix.locked import CURRENT, lock_of
@@ -58,7 +59,8 @@ def union(
     A document of several mixes comes once: with the largest of its weights (each times its mix's weight), with the text
     that the first mix in which a stage changed it has, and with the label that they give it. Where the labels differ it
     has none, and ``conflict`` says which mix gives which. ``mixes`` names those that have it. Raises RecipeError, which
-    says ``what`` is wrong, where a name means different corpora, or versions of one, in two of them.
+    says ``what`` is wrong, where a name means different corpora, or versions of one, in two of them. Labels of any kind
+    are as a corpus keeps them.
     """
     entries: dict[str, dict[str, Any]] = {}
     for mix in mixes:
@@ -71,7 +73,9 @@ def union(
                     "the same version"
                 )
     every = pl.concat(
-        mix.frame.select(DOCUMENT).with_columns(pl.lit(mix.name).alias("_mix"), pl.col("weight") * weight)
+        mix.frame.select(DOCUMENT).with_columns(
+            kept_labels(mix.frame["label"]), pl.lit(mix.name).alias("_mix"), pl.col("weight") * weight
+        )
         for mix, weight in zip(mixes, weights, strict=True)
     )
     relation = members(every.select(KEY).unique(maintain_order=True), entries.values(), corpora)

@@ -17,8 +17,7 @@ from curator.neighbours import nearest
 from curator.training import TrainedOn
 from curator.vectors import Encoder, Vectors
 
-SHOWN = {"corpus": pl.String, "id": pl.String, "label": pl.String, "similarity": pl.Float32, "text": pl.String}
-COLUMN = pl.List(pl.Struct(SHOWN))  # of the neighbours of texts: a list for each, the nearest first
+SHOWN = ("corpus", "id", "label", "similarity", "text")
 
 MEMORY = Path("vectors") / "encoders.json"  # of a workspace: which settings made which vectors
 
@@ -44,13 +43,15 @@ class Beside:
         ``neighbours``, one list a text: ``corpus, id, label, similarity, text``, the nearest first, among equals in
         the order of the mix.
         """
+        shown = {name: pl.Float32() if name == "similarity" else self.frame.schema[name] for name in SHOWN}
+        column = pl.List(pl.Struct(shown))
         if not texts:
-            return pl.Series("neighbours", [], COLUMN), 0
+            return pl.Series("neighbours", [], column), 0
         encoded = self.encoder.encode(texts)
         edges = nearest(Vectors.of(encoded.vectors).unit(), self.vectors, k)
         found = self.frame[edges.right].with_columns(pl.Series("similarity", edges.score), pl.Series("row", edges.left))
         lists = found.group_by("row", maintain_order=True).agg(pl.struct(list(SHOWN)).alias("neighbours"))
-        return lists["neighbours"].cast(COLUMN), int(encoded.truncated.sum())
+        return lists["neighbours"].cast(column), int(encoded.truncated.sum())
 
     def report(self, k: int, truncated: int) -> dict[str, Any]:
         """What was searched, for the report of a prediction."""

@@ -7,11 +7,45 @@ from typing import Any
 from curator.markdown import escape, front_matter, table
 from curator.mix import Mix
 from curator.mix.card import UNKNOWN, composition, facts, hub_licence, hub_licences, languages, sources, stages
-from curator.recipe import UNDECIDING, USES
-from curator.training import MIX_LOCK, Classifier, TrainedOn
+from curator.recipe import UNDECIDING, USES, Kind
+from curator.training import MIX_LOCK, Classifier, TrainedOn, outputs_of
 
 EMBEDDED = "sentence-transformers/all-MiniLM-L6-v2"  # the hub's name for the weights that come with curator
-SCORES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC, macro", "loss": "Cross-entropy"}
+SCORES: dict[Kind, dict[str, str]] = {
+    "single": {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC, macro", "loss": "Cross-entropy"},
+    "multi": {
+        "accuracy": "Accuracy, of all labels of a text",
+        "macro_f1": "Macro-F1",
+        "micro_f1": "Micro-F1",
+        "roc_auc": "ROC AUC, macro",
+        "loss": "Binary cross-entropy",
+    },
+    "regression": {
+        "spearman": "Spearman correlation",
+        "pearson": "Pearson correlation",
+        "rmse": "Root mean squared error",
+        "mae": "Mean absolute error",
+        "loss": "Squared error of standardised values",
+    },
+}
+SAID: dict[Kind, str] = {  # what is done with logits
+    "single": ".softmax(1))  # in the order of the labels above",
+    "multi": ".sigmoid())  # in the order of the labels above",
+    "regression": ")  # the value of each text",
+}
+LIMITS: dict[Kind, str] = {
+    "single": "Every text gets one of its labels, also one to which none applies",
+    "multi": "A text has the labels of a probability of 0.5 or more: that bound was not fitted to any label",
+    "regression": "Nothing keeps its values within the range of those that it was trained on",
+}
+CALIBRATED = (
+    "Whether its probabilities are calibrated, and whether it is worse for some group of texts, was not measured"
+)
+UNMEASURED: dict[Kind, str] = {
+    "single": CALIBRATED,
+    "multi": CALIBRATED,
+    "regression": "Whether it is worse for some group of texts was not measured",
+}
 
 
 def card(classifier: Classifier, mix: Mix) -> str:
@@ -25,9 +59,8 @@ def card(classifier: Classifier, mix: Mix) -> str:
     blocks = [
         _front(classifier, mix),
         f"# {escape(mix.name)}",
-        f"A classifier of texts with {len(classifier.labels)} labels, fine-tuned by curator from {_base(classifier)}.",
-        "## Labels",
-        table(["Number", "Label"], [[str(i), label] for i, label in enumerate(classifier.labels)], text=(1,)),
+        f"{_what(classifier)}, fine-tuned by curator from {_base(classifier)}.",
+        *_outputs(classifier),
         "## What it was trained on",
         _trained_on(classifier, on, mix.target_licence() or UNKNOWN),
         "### Sources of the mix",
@@ -47,6 +80,25 @@ def card(classifier: Classifier, mix: Mix) -> str:
         _limitations(classifier, on, lock),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _what(classifier: Classifier) -> str:
+    match classifier.kind:
+        case "single":
+            return f"A classifier of texts with {len(classifier.labels)} labels"
+        case "multi":
+            return f"A classifier of texts with {len(classifier.labels)} labels, of which a text has any number"
+        case "regression":
+            return "A regression, which gives each text a value"
+
+
+def _outputs(classifier: Classifier) -> list[str]:
+    if classifier.scale is None:
+        rows = [[str(number), label] for number, label in enumerate(classifier.labels)]
+        return ["## Labels", table(["Number", "Label"], rows, text=(1,))]
+    mean, spread = classifier.scale.mean, classifier.scale.spread
+    told = f"Its single output is in the unit of the labels, whose mean in training was {mean:.6g}"
+    return ["## Values", f"{told}, with a standard deviation of {spread:.6g}."]
 
 
 def _front(classifier: Classifier, mix: Mix) -> str:
@@ -127,7 +179,7 @@ def _settings(classifier: Classifier, on: TrainedOn) -> str:
 def _scores(classifier: Classifier, on: TrainedOn) -> str:
     if on.scores is None:
         return "There was no dev set: nothing was measured."
-    means = [[told, _number(on.scores.get(name))] for name, told in SCORES.items()]
+    means = [[told, _number(on.scores.get(name))] for name, told in SCORES[classifier.kind].items()]
     columns = ("precision", "recall", "f1")
     rows = [
         [label, *(_number(of[name]) for name in columns), f"{of['support']:,}"]
@@ -137,7 +189,7 @@ def _scores(classifier: Classifier, on: TrainedOn) -> str:
         [
             f"Measured on {on.scores['n']:,} dev documents, which it was not trained on.",
             table(["Score", "Value"], means, text=(0,)),
-            table(["Label", "Precision", "Recall", "F1", "Documents"], rows, text=(0,)),
+            *([table(["Label", "Precision", "Recall", "F1", "Documents"], rows, text=(0,))] if rows else []),
         ]
     )
 
@@ -148,22 +200,22 @@ def _number(value: float | None) -> str:
 
 def _loading(classifier: Classifier) -> str:
     """For a shell and for Python, in the model's own directory."""
-    length, labels = classifier.settings.max_length, len(classifier.labels)
+    length, outputs = classifier.settings.max_length, len(outputs_of(classifier.labels, classifier.kind))
     shell = 'With curator:\n\n```sh\necho "a text" | curator predict .\n```'
     if classifier.settings.adapter != "none":
         code = (
             "from peft import AutoPeftModelForSequenceClassification\n"
             "from transformers import AutoTokenizer\n\n"
-            f'model = AutoPeftModelForSequenceClassification.from_pretrained(".", num_labels={labels})\n'
+            f'model = AutoPeftModelForSequenceClassification.from_pretrained(".", num_labels={outputs})\n'
             'tokenizer = AutoTokenizer.from_pretrained(".")\n'
             f'texts = tokenizer(["a text"], truncation=True, max_length={length}, return_tensors="pt")\n'
-            "print(model.eval()(**texts).logits.softmax(1))  # in the order of the labels above"
+            f"print(model.eval()(**texts).logits{SAID[classifier.kind]}"
         )
         return f"{shell}\n\nWith peft, where the model that was fine-tuned is at hand:\n\n```python\n{code}\n```"
     code = (
         "from transformers import pipeline\n\n"
         f'classify = pipeline("text-classification", model=".", truncation=True, max_length={length})\n'
-        'print(classify("a text"))'
+        f'print(classify("a text"{", top_k=None" if classifier.kind == "multi" else ""}))'
     )
     return f"{shell}\n\nWith transformers:\n\n```python\n{code}\n```"
 
@@ -184,11 +236,11 @@ def _limitations(classifier: Classifier, on: TrainedOn, lock: Mapping[str, Any])
     apart = lock["recipe"]["task"].get("decontaminate", True)
     lines = [
         f"It reads {_read(classifier)} tokens of a text, those that mark its ends included",
-        "Every text gets one of its labels, also one to which none applies",
+        LIMITS[classifier.kind],
         *([chosen] if on.scores else []),
         "Nothing was measured on the test set for this card: curator race does that, over seeds and against baselines",
         f"It is one run, of seed {classifier.seed}: how far runs of other seeds differ was not measured for this card",
-        "Whether its probabilities are calibrated, and whether it is worse for some group of texts, was not measured",
+        UNMEASURED[classifier.kind],
         "A stage kept documents that were found to be in: " + ", ".join(kept)
         if kept
         else "In which languages the documents are was not looked at",

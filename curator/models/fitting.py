@@ -22,6 +22,7 @@ def fit(settings: Train, task: Task, documents: pl.DataFrame, *, pairs: Pairs | 
         target=examples(task.target.frame),
         dev=examples(task.dev.frame) if len(task.dev) else None,
         labels=task.labels,
+        kind=task.recipe.task.kind,
         seed=task.seed,
         served=served(documents),
         pairs=pairs or wanted_pairs(settings, task, documents),
@@ -43,7 +44,10 @@ def examples(frame: pl.DataFrame) -> Examples:
     """Documents as training examples, with their weights where they have any; not those that serve without a label."""
     frame = with_labels(frame)
     weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
-    return Examples(tuple(frame["text"].to_list()), tuple(frame["label"].to_list()), weights)
+    labels = frame["label"].to_list()
+    if isinstance(frame.schema["label"], pl.List):
+        labels = [None if own is None else tuple(own) for own in labels]
+    return Examples(tuple(frame["text"].to_list()), tuple(labels), weights)
 
 
 def served(frame: pl.DataFrame) -> Served:

@@ -1,24 +1,34 @@
 """What each arm of a race trains on, for one seed."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from curator.errors import DataError
 from curator.mix import Mix, Task, Workshop
 from curator.mix.build import DECONTAMINATE, MIX, SERVING, build, is_usable
 from curator.mix.lock import locked_steps
+from curator.mix.strata import in_turn, strata
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
-from curator.recipe import AS, OF_MIX, ZERO_SHOT
+from curator.recipe import AS, OF_MIX, ZERO_SHOT, Kind
 from curator.relation import Relation
 
+BALANCED = "random-balanced"
+# What it means where labels are none of one name each.
+BALANCED_BY: Mapping[str, str] = {
+    "multi": "as many pool documents as the mix, at random, one of each label in turn and one without any",
+    "regression": "as many pool documents as the mix, at random, one in turn of each fifth of the target's values",
+}
 DESCRIPTIONS = {
     "target-only": "the target documents alone",
     "random": "as many pool documents as the mix, at random",
-    "random-balanced": "as many pool documents as the mix, at random, the same number of each label",
+    BALANCED: "as many pool documents as the mix, at random, the same number of each label",
     ZERO_SHOT: "no document: the label whose name has the nearest vector",
     "full": "every usable pool document",
     "mix": "the documents the stages chose",
@@ -63,9 +73,20 @@ def choose(name: str, task: Task, mix: Mix) -> Arm:
     shuffled = pool.with_columns(_lottery(pool, f"{name} {task.seed}").alias("_lot")).sort("_lot", "corpus", "id")
     if name == "random-balanced":
         # One of each label in turn, so that a label which runs out leaves its place to the others.
+        if task.kind != "single":
+            balanced = shuffled[_in_turn(shuffled["label"], task.target.frame["label"])]
+            return Arm(arm, balanced.head(len(chosen)).select(pool.columns), task.pool)
         turn = pl.int_range(pl.len()).over(pl.coalesce("label", "source_label")).alias("_turn")
         shuffled = shuffled.with_columns(turn).sort("_turn", "_lot", "corpus", "id")
     return Arm(arm, shuffled.head(len(chosen)).select(pool.columns), task.pool)
+
+
+def _in_turn(labels: pl.Series, among: pl.Series) -> npt.NDArray[np.int64]:
+    """All rows, one in turn of each label, or fifth of the target's values, and of those without any label."""
+    labelled = labels.is_not_null().to_numpy()
+    rows = np.flatnonzero(labelled)
+    of = [rows[one.members] for one in strata(labels.drop_nulls(), among)]
+    return in_turn([*of, np.flatnonzero(~labelled)])
 
 
 def _serving(documents: pl.DataFrame, use: str) -> pl.DataFrame:
@@ -86,11 +107,12 @@ def _as_served(documents: pl.DataFrame, task: Task) -> pl.DataFrame:
     return documents.join(known, on=["corpus", "id"], how="left", maintain_order="left")
 
 
-def described(name: str, stored: StoredMix | None) -> dict[str, Any]:
+def described(name: str, stored: StoredMix | None, kind: Kind) -> dict[str, Any]:
     """What a record says of an arm; of a stored mix which version it is, too."""
     if stored is None:
         base, _, use = name.partition(AS)
-        told = DESCRIPTIONS[base] + (f", {SERVED[use]}" if use else "")
+        what = BALANCED_BY[kind] if base == BALANCED and kind != "single" else DESCRIPTIONS[base]
+        told = what + (f", {SERVED[use]}" if use else "")
         return {"name": name, "selecting": is_selecting(name), "description": told}
     told = f"as many documents as the mix, at random, of the stored mix {stored.name} (version {stored.version})"
     return {"name": name, "selecting": True, "description": told, "mix": stored.told()}

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,18 +19,23 @@ from curator.probe import Codes, Probe
 from curator.race.arms import Arm
 from curator.recipe import USES
 from curator.relation import Relation
-from curator.training import evaluate
+from curator.training import decided, evaluate
+from curator.training.labels import coded
+
+Outputs = Callable[[probe.Rows], probe.Floats]
+Loss = Callable[[probe.Rows, list[Any]], float]
 
 SCALE = 20.0  # of cosines: what encoders of sentences are trained with
 
 
-def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, Any]:
+def probed(task: Task, arm: Arm, ids: list[str], truth: list[Any]) -> dict[str, Any]:
     """Softmax regression on the vectors of an arm's documents and of the target, under the pairing loss, and its test.
 
+    Where documents have several labels, a logistic regression for each; where labels are numbers, ridge regression.
     The figures are those of a training, with 0 steps. ``ids`` are test documents, ``truth`` their labels. A document
     whose text a stage has changed is taken by the vector of the text that it had; of a λ that is scheduled the mean
     counts. Documents that serve without a label of the task do not take part. Raises DataError where there are no
-    others, and where there are fewer than two labels to learn from.
+    others, and where there are fewer than two labels, or values, to learn from.
     """
     started = time.perf_counter()
     labelled = arm.documents.filter(~pl.col("serves").is_in(list(USES)))
@@ -38,15 +44,14 @@ def probed(task: Task, arm: Arm, ids: list[str], truth: list[str]) -> dict[str, 
             f"the arm {arm.name!r}: a probe knows no use of documents but their labels; race by fine-tuning, or leave "
             "the arm out"
         )
-    fitted = _fitted(task, replace(arm, documents=labelled))
-    probabilities = fitted.probabilities(_rows(task.test, ids))
+    outputs, loss_of = _learnt(task, replace(arm, documents=labelled))
     dev = None
     if len(task.dev):
-        of_dev = fitted.log_probabilities(task.dev.vectors.matrix())
         known = task.dev.frame["label"].to_list()
-        loss = -of_dev[np.arange(len(known)), _codes(known, task.labels)].mean()
-        dev = {**evaluate(known, np.exp(of_dev).astype(np.float32), task.labels), "loss": float(loss)}
-    return _as_run(started, probabilities, truth, task, dev)
+        rows = task.dev.vectors.matrix()
+        scores = evaluate(known, outputs(rows).astype(np.float32), task.labels, task.kind)
+        dev = {**scores, "loss": loss_of(rows, known)}
+    return _as_run(started, outputs(_rows(task.test, ids)), truth, task, dev)
 
 
 def zero_shot(task: Task, corpora: Corpora, ids: list[str], truth: list[str]) -> dict[str, Any]:
@@ -73,17 +78,15 @@ def name_of(label: str, task: Task) -> str:
     return task.recipe.task.names.get(label, re.sub("[_-]+", " ", label).strip() or label)
 
 
-def _as_run(
-    started: float, probabilities: Any, truth: list[str], task: Task, dev: dict[str, Any] | None
-) -> dict[str, Any]:
-    scores = evaluate(truth, probabilities.astype(np.float32), task.labels)
+def _as_run(started: float, outputs: Any, truth: list[Any], task: Task, dev: dict[str, Any] | None) -> dict[str, Any]:
+    scores = evaluate(truth, outputs.astype(np.float32), task.labels, task.kind)
     return {
         "steps": 0,
         "best_step": 0,
         "seconds": round(time.perf_counter() - started, 3),
         "truncated": 0,
-        "predictions": [int(label) for label in probabilities.argmax(axis=1)],
-        "roc_auc": scores["roc_auc"],
+        "predictions": decided(outputs, task.kind),
+        "roc_auc": scores.get("roc_auc"),
         "dev": dev,
         "history": [],
         "error": None,
@@ -104,20 +107,54 @@ def vectors_digest(task: Task, arm: Arm, ids: list[str]) -> str:
     return found.hexdigest()
 
 
-def _fitted(task: Task, arm: Arm) -> Probe:
+def _learnt(task: Task, arm: Arm) -> tuple[Outputs, Loss]:
+    """What a probe of the task's kind says of rows, as ``Classifier.predict`` would, and its mean loss on labels."""
     target, documents, settings = task.target.frame, arm.documents, task.recipe.train
-    sides = [_codes(list(side["label"]), task.labels) for side in (target, documents)]
+    labels = [*target["label"].to_list(), *documents["label"].to_list()]
     weights = [np.ones(len(target)), documents["weight"].cast(pl.Float64).to_numpy()]
     if settings.class_weights == "balanced":
+        codes = _codes(labels, task.labels)
+        sides = (codes[: len(target)], codes[len(target) :])
         weights = [probe.balanced(*side) for side in zip(sides, weights, strict=True)]
     shares = probe.shares_of(weights[0], weights[1], lambda_=sum(settings.lambdas) / 2)
     keys = documents.select("corpus", "id").rows()
-    rows = np.concatenate([task.target.vectors.matrix(), _rows(arm.pool, keys)])
-    labels = np.concatenate(sides)
+    counted = shares > 0
+    rows = np.concatenate([task.target.vectors.matrix(), _rows(arm.pool, keys)])[counted]
+    labels, shares = [label for label, counts in zip(labels, counted, strict=True) if counts], shares[counted]
     try:
-        return probe.fit(rows[shares > 0], labels[shares > 0], shares[shares > 0], len(task.labels))
+        match task.kind:
+            case "single":
+                return _of_one(probe.fit(rows, _codes(labels, task.labels), shares, len(task.labels)), task)
+            case "multi":
+                return _of_several(
+                    probe.fit_several(rows, coded(labels, task.labels, "multi", arm.name) > 0, shares), task
+                )
+            case "regression":
+                return _of_values(probe.fit_ridge(rows, np.array(labels, np.float64), shares))
     except ValueError as error:
         raise DataError(f"the arm {arm.name!r}: {error}") from error
+
+
+def _of_one(fitted: Probe, task: Task) -> tuple[Outputs, Loss]:
+    return fitted.probabilities, lambda rows, labels: float(fitted.losses(rows, _codes(labels, task.labels)).mean())
+
+
+def _of_several(fitted: probe.Several, task: Task) -> tuple[Outputs, Loss]:
+    def loss(rows: probe.Rows, labels: list[Any]) -> float:
+        """The mean log loss of all decisions, in nats."""
+        has = coded(labels, task.labels, "multi", "dev") > 0
+        chances = fitted.probabilities(rows)
+        return float(-np.log(np.maximum(np.where(has, chances, 1 - chances), np.finfo(float).tiny)).mean())
+
+    return fitted.probabilities, loss
+
+
+def _of_values(fitted: probe.Ridge) -> tuple[Outputs, Loss]:
+    def loss(rows: probe.Rows, labels: list[Any]) -> float:
+        """The mean squared error in units of the spread that training saw."""
+        return float((((fitted.values(rows) - np.array(labels)) / fitted.spread) ** 2).mean())
+
+    return lambda rows: fitted.values(rows)[:, None], loss
 
 
 def _rows(relation: Relation, keys: list[Any]) -> probe.Rows:

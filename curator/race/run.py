@@ -30,8 +30,8 @@ from curator.models.fitting import fit, served, wanted_pairs
 from curator.race.arms import Arm, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
-from curator.recipe import AS, OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
-from curator.training import Pairs, Run, code, evaluate, forget, planned, tracked
+from curator.recipe import AS, OF_MIX, UNDECIDING, ZERO_SHOT, Kind, Recipe
+from curator.training import Pairs, Run, code, decided, evaluate, forget, main_score, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
@@ -50,7 +50,7 @@ class Evaluation:
 
     ids: list[str]
     texts: list[str]
-    truth: list[str]
+    truth: list[Any]  # by the task's kind names, tuples of them, or numbers
     of: int
 
 
@@ -148,9 +148,9 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
             "documents": len(evaluation.ids),
             "of": evaluation.of,
             "ids": evaluation.ids,
-            "truth": [course.labels.index(label) for label in evaluation.truth],
+            "truth": _recorded(evaluation.truth, course.labels, recipe.task.kind),
         },
-        "arms": [described(arm, course.stored.get(arm)) for arm in recipe.race.arms],
+        "arms": [described(arm, course.stored.get(arm), recipe.task.kind) for arm in recipe.race.arms],
         "runs": course.runs,
         "mix": course.summary,
     }
@@ -194,7 +194,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         "documents": len(mix),
         "steps": tuned.steps,
         "best_step": tuned.best_step,
-        "dev": tuned.dev and tuned.dev["macro_f1"],
+        "dev": tuned.dev and tuned.dev[main_score(recipe.task.kind)],
         "truncated": tuned.truncated,
         **({"uses": tuned.uses} if tuned.uses else {}),
         "seconds": round(tuned.seconds, 1),
@@ -283,15 +283,15 @@ def _train(
         tuned = fit(settings, task, documents, pairs=pairs, progress=part_of, checkpoint=kept, on_look=on_look)
     if arm == "mix" and task.seed == 0:
         keep(tuned, directory / "model", mix, task)
-    probabilities = tuned.classifier.predict(evaluation.texts)
-    scores = evaluate(evaluation.truth, probabilities, task.labels)
+    outputs = tuned.classifier.predict(evaluation.texts)
+    scores = evaluate(evaluation.truth, outputs, task.labels, task.kind)
     return {
         "steps": tuned.steps,
         "best_step": tuned.best_step,
         "seconds": round(tuned.seconds, 2),
         "truncated": tuned.truncated,
-        "predictions": [int(label) for label in probabilities.argmax(axis=1)],
-        "roc_auc": scores["roc_auc"],
+        "predictions": decided(outputs, task.kind),
+        "roc_auc": scores.get("roc_auc"),
         "dev": tuned.dev,
         "history": list(tuned.history),
         "uses": tuned.uses,
@@ -306,10 +306,18 @@ def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
     chosen = sorted(order[: recipe.race.evaluation])
     texts = dict(zip(ids, task.test.frame["text"].to_list(), strict=True))
     truth = evaluation_truth(recipe, workshop.corpora, task, workshop.session, chosen)
-    unknown = sorted(set(truth) - set(task.labels))
+    names = truth if task.kind == "single" else [name for own in truth for name in own] if task.labels else []
+    unknown = sorted(set(names) - set(task.labels))
     if unknown:
         raise DataError(f"the test set has a label that no target document has: {unknown[0]!r}; map it or leave it out")
     return Evaluation(chosen, [texts[name] for name in chosen], truth, len(ids))
+
+
+def _recorded(truth: list[Any], labels: tuple[str, ...], kind: Kind) -> list[Any]:
+    """True labels as a record has them: numbers of labels, lists of these, or values."""
+    if kind == "single":
+        return [labels.index(label) for label in truth]
+    return [[labels.index(name) for name in own] for own in truth] if kind == "multi" else truth
 
 
 def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation) -> str:
@@ -329,7 +337,7 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,
         *evaluation.texts,
-        *evaluation.truth,
+        *map(str, evaluation.truth),
     ]
     return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
 

@@ -18,11 +18,13 @@ p-value does not, the verdict says so. With 2 or 3 seeds sd itself is nearly unk
 
 **The detectable effect** is the true difference that the family-wise interval would find in 80 % of such races, from
 the noncentral t-distribution, taking the estimated sd for the true one; with 5 seeds that sd is known to about ±35 %.
+
+Correlations are told in points, too: hundredths.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -32,15 +34,25 @@ from scipy.sparse import csr_matrix
 from scipy.stats import nct, t
 
 from curator.errors import DataError
+from curator.race.scores import indicators, of_sets, of_values
+from curator.recipe import METRICS as BY_KIND
+from curator.recipe import Kind
 
 Finding = Literal["better", "worse", "indistinguishable", "undecided"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Values = npt.NDArray[Any]  # labels of documents, as ``finished`` tells by kind
 
 ERROR = 0.05  # of a false finding, over all comparisons together
 POWER = 0.80
 RESAMPLES = 1000
-METRICS = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
+METRICS = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "accuracy": "accuracy",
+    "spearman": "Spearman correlation",
+    "pearson": "Pearson correlation",
+}
 
 
 @dataclass(frozen=True)
@@ -116,12 +128,14 @@ def check(record: dict[str, Any]) -> None:
     """Raise DataError where a race record contradicts itself: kind, metric, arms, lengths, label indices, repeats."""
     if (record.get("kind"), record.get("format")) != ("race", 1):
         raise DataError(f"not a race record of format 1: kind {record.get('kind')!r}, format {record.get('format')!r}")
-    if record["metric"] not in METRICS:
-        raise DataError(f"unknown metric {record['metric']!r}; there are: {', '.join(METRICS)}")
+    kind = kind_of(record)
+    if record["metric"] not in BY_KIND[kind]:
+        known = f"of a task of kind {kind} there are" if record["metric"] in METRICS else "there are"
+        raise DataError(f"unknown metric {record['metric']!r}; {known}: {', '.join(BY_KIND[kind])}")
     truth, arms = record["evaluation"]["truth"], {arm["name"] for arm in record["arms"]}
     if len(record["evaluation"]["ids"]) != len(truth) or not truth:
         raise DataError(f"{len(record['evaluation']['ids'])} evaluation ids for {len(truth)} true labels")
-    _in_range("the true labels", truth, len(record["labels"]))
+    _check_values("the true labels", truth, kind, len(record["labels"]))
     seen = set()
     for run in record["runs"]:
         name = f"run {run['arm']!r}, seed {run['seed']}"
@@ -133,7 +147,25 @@ def check(record: dict[str, Any]) -> None:
         if run["error"] is None:
             if len(run["predictions"]) != len(truth):
                 raise DataError(f"{name}: {len(run['predictions'])} predictions for {len(truth)} evaluation documents")
-            _in_range(name, run["predictions"], len(record["labels"]))
+            _check_values(name, run["predictions"], kind, len(record["labels"]))
+
+
+def kind_of(record: dict[str, Any]) -> Kind:
+    """The kind of the task that a race was about."""
+    kind: Kind = record.get("recipe", {}).get("task", {}).get("kind", "single")
+    return kind
+
+
+def truth_of(record: dict[str, Any]) -> Values:
+    """The true labels of the evaluation documents, as ``finished`` has predictions."""
+    return _values(record, record["evaluation"]["truth"])
+
+
+def _values(record: dict[str, Any], given: list[Any]) -> Values:
+    kind = kind_of(record)
+    if kind == "multi":
+        return indicators(given, len(record["labels"]))
+    return np.asarray(given, np.float64 if kind == "regression" else np.int64)
 
 
 def score(truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str) -> float:
@@ -236,10 +268,14 @@ def _listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def finished(record: dict[str, Any], arm: str) -> dict[int, Integers]:
-    """Predictions by seed of the runs that ended well."""
+def finished(record: dict[str, Any], arm: str) -> dict[int, Values]:
+    """Predictions by seed of the runs that ended well.
+
+    Of n documents: (n,) numbers of labels; where these have several (n, labels), which of them; (n,) values where
+    labels are numbers.
+    """
     runs = [run for run in record["runs"] if run["arm"] == arm and run["error"] is None]
-    return {run["seed"]: np.asarray(run["predictions"], np.int64) for run in sorted(runs, key=lambda run: run["seed"])}
+    return {run["seed"]: _values(record, run["predictions"]) for run in sorted(runs, key=lambda run: run["seed"])}
 
 
 def _champion(record: dict[str, Any]) -> str | None:
@@ -247,9 +283,9 @@ def _champion(record: dict[str, Any]) -> str | None:
     return "mix" if "mix" in names else next((arm["name"] for arm in record["arms"] if arm["selecting"]), None)
 
 
-def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Integers]) -> ArmScore:
+def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Values]) -> ArmScore:
     own = [run for run in record["runs"] if run["arm"] == arm["name"]]
-    scores = [score(record["evaluation"]["truth"], run, record["metric"]) for run in runs.values()]
+    scores = [_score(record, run) for run in runs.values()]
     documents = {run["seed"]: int(run["documents"]) for run in own}
     return ArmScore(
         name=arm["name"],
@@ -263,6 +299,19 @@ def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Integers])
         sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         interval=interval(scores),
     )
+
+
+def _score(record: dict[str, Any], run: Values) -> float:
+    truth, metric = truth_of(record), record["metric"]
+    if kind_of(record) == "single":
+        return score(truth, run, metric)
+    return float(_drawn(record, truth, run, np.ones((1, len(truth))))[0])
+
+
+def _drawn(record: dict[str, Any], truth: Values, run: Values, draws: Floats) -> Floats:
+    """(b,) points of one run on (b, documents) draws, of sets or of numbers."""
+    of = of_sets if kind_of(record) == "multi" else of_values
+    return of(truth, run, draws, record["metric"])
 
 
 def _compare(
@@ -318,16 +367,20 @@ def _shared(differences: Floats) -> float:
 
 
 def _resampled(
-    record: dict[str, Any], runs: dict[str, dict[int, Integers]], resamples: int
+    record: dict[str, Any], runs: dict[str, dict[int, Values]], resamples: int
 ) -> dict[tuple[str, int], Floats]:
     """Each run's score, (resamples,) points, on evaluation documents drawn with replacement, the same for all runs."""
-    truth, size = np.asarray(record["evaluation"]["truth"], np.int64), len(record["labels"])
+    truth, size, kind = truth_of(record), len(record["labels"]), kind_of(record)
     n, rng = len(truth), np.random.default_rng(0)
     keys = [(arm, seed) for arm, seeds in runs.items() for seed in seeds]
     parts: dict[tuple[str, int], list[Floats]] = {key: [] for key in keys}
     for start in range(0, resamples, 100):  # in blocks: the draws are (block, documents)
         block = min(100, resamples - start)
         draws = rng.multinomial(n, np.full(n, 1 / n), size=block).astype(float)
+        if kind != "single":
+            for arm, seed in keys:
+                parts[arm, seed].append(_drawn(record, truth, runs[arm][seed], draws))
+            continue
         actual = draws @ _indicator(truth, np.arange(n), n, size)
         for arm, seed in keys:
             run = runs[arm][seed]
@@ -349,6 +402,20 @@ def from_counts(hits: Any, guessed: Any, actual: Any, metric: str) -> Any:
         return 100 * hits.sum(-1) / actual.sum(-1)
     total = guessed + actual
     return 100 * (2 * hits / np.maximum(total, 1)).sum(-1) / (total > 0).sum(-1)
+
+
+def _check_values(what: str, values: list[Any], kind: Kind, labels: int) -> None:
+    if kind == "regression":
+        wrong = next((value for value in values if not (isinstance(value, int | float) and isfinite(value))), None)
+        if wrong is not None:
+            raise DataError(f"{what}: {wrong!r} is no finite number")
+        return
+    if kind == "multi":
+        odd = next((own for own in values if not isinstance(own, list) or len(set(own)) != len(own)), None)
+        if odd is not None:
+            raise DataError(f"{what}: {odd!r} is no list of different label numbers")
+        values = [number for own in values for number in own]
+    _in_range(what, values, labels)
 
 
 def _in_range(what: str, values: Iterable[int], labels: int) -> None:

@@ -59,6 +59,20 @@ def differences(results: Results) -> Markup:
     return _svg(zero + nominal + bars, label, len(order) * 34 + 46)
 
 
+def scatter(truth: Sequence[float], predicted: Sequence[float], said: str) -> Markup:
+    """A point for each document: what is true, and what was predicted; on the dashed line both are the same."""
+    values = [{"true": x, "predicted": y} for x, y in zip(truth, predicted, strict=True)]
+    ends = [min(*truth, *predicted), max(*truth, *predicted)]
+    line = alt.Chart(_data([{"x": end, "y": end} for end in ends]))
+    axes: dict[str, Any] = {"scale": alt.Scale(zero=False, nice=True), "axis": _axis(6, "~g")}
+    points_ = alt.Chart(_data(values)).mark_point(filled=True, size=22, opacity=0.4, color=ACCENT)
+    chart = line.mark_line(color=INK, strokeDash=[3, 3], strokeWidth=1).encode(x="x:Q", y="y:Q")
+    chart += points_.encode(
+        x=alt.X("true:Q", title="true value", **axes), y=alt.Y("predicted:Q", title="predicted", **axes)
+    )
+    return _svg(chart, said, 300, 460)
+
+
 def composition(rows: Sequence[dict[str, Any]]) -> Markup:
     """Documents of the mix by source, in the colours of their labels where there are at most 8 labels."""
     totals: dict[str, int] = {}

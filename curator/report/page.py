@@ -20,6 +20,7 @@ PARTS = {
     "decontamination": "Decontamination",
     "affected": "Whom they drop",
     "labels": "Labels",
+    "errors": "Errors",
     "settings": "Settings",
 }
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from curator.race.statistics import METRICS, Comparison, Results, points, verdict
+from curator.race.statistics import METRICS, Comparison, Results, kind_of, points, verdict
 from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
 from curator.report.labels import LabelScore, confusion, per_label
 from curator.report.uses import HEAD, uses
+from curator.report.value_sections import errors_of
 
 MATRIX = 12  # labels, up to which a confusion matrix is readable
 CONFUSIONS = 15  # rows of the list that replaces it
@@ -63,8 +64,13 @@ def served(record: dict[str, Any], results: Results) -> Markup | None:
 
 
 def labels(record: dict[str, Any], results: Results) -> Markup | None:
-    """Per-label scores and confusions of the champion; None if it finished no run."""
+    """Per-label scores and confusions of the champion; None if it finished no run.
+
+    Where documents have several labels there are no confusions, and where labels are numbers errors take the place.
+    """
     name = results.champion
+    if kind_of(record) == "regression":
+        return errors_of(record, results)
     scored = per_label(record, name) if name else []
     if name is None or not scored:
         return None
@@ -74,7 +80,7 @@ def labels(record: dict[str, Any], results: Results) -> Markup | None:
         "labels",
         "Scores by label",
         _label_table(name, scored, others, runs),
-        _confusion_matrix(record, name, runs) if len(scored) <= MATRIX else _confusion_list(record, name, runs),
+        None if kind_of(record) == "multi" else _confusions(record, name, runs, len(scored)),
     )
 
 
@@ -93,7 +99,7 @@ def _key_figures(record: dict[str, Any], results: Results) -> Markup:
             tag("span", count(evaluation["documents"]), muted(f" of {count(evaluation['of'])}") if part else None),
         ),
         ("Seeds", count(len(seeds))),
-        ("Labels", count(len(record["labels"]))),
+        ("Labels", count(len(record["labels"])) if record["labels"] else "numbers"),
         ("Time", duration(record["seconds"])),
         ("Device", f"{environment['device']}, {environment['precision']}"),
     ]
@@ -216,6 +222,10 @@ def _label_table(name: str, scored: list[LabelScore], others: dict[str, list[Lab
         for i, own in enumerate(scored)
     ]
     return table(f"Scores by label, in points, {runs}", columns, rows, name="by-label")
+
+
+def _confusions(record: dict[str, Any], name: str, runs: str, labels: int) -> Markup:
+    return _confusion_matrix(record, name, runs) if labels <= MATRIX else _confusion_list(record, name, runs)
 
 
 def _confusion_matrix(record: dict[str, Any], name: str, runs: str) -> Markup:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from curator.race.statistics import Results, points
+from curator.race.statistics import METRICS, Results, kind_of, points
+from curator.recipe import METRICS as BY_KIND
 from curator.report.elements import Column, Markup, details, facts, muted, section, table, tag
 from curator.report.figures import commit, count, duration, moment, number, plain
 
@@ -39,7 +40,18 @@ def _runs(record: dict[str, Any], results: Results) -> Markup:
     scores = {
         (arm.name, seed): score for arm in results.arms for seed, score in zip(arm.seeds, arm.scores, strict=True)
     }
-    titles = ("Seed", "Score", "Dev macro-F1", "ROC-AUC", "Documents", "Steps", "Best step", "Training", "Selection")
+    main = BY_KIND[kind_of(record)][0]  # what dev chooses the weights by
+    titles = (
+        "Seed",
+        "Score",
+        f"Dev {METRICS[main]}",
+        "ROC-AUC",
+        "Documents",
+        "Steps",
+        "Best step",
+        "Training",
+        "Selection",
+    )
     columns = [Column("Arm"), *(Column(title, True) for title in titles), Column("Error")]
     rows = []
     for run in record["runs"]:
@@ -49,7 +61,7 @@ def _runs(record: dict[str, Any], results: Results) -> Markup:
                 run["arm"],
                 run["seed"],
                 points(scores.get((run["arm"], run["seed"]))),
-                "–" if dev is None else points(100 * dev["macro_f1"]),
+                "–" if dev is None else points(100 * dev[main]),
                 "–" if area is None else f"{area:.3f}",
                 count(run["documents"]),
                 count(run["steps"]),

@@ -25,13 +25,17 @@ Whoever writes the line vouches for it: a wrong one shows when a mix is verified
 Such a stage does not see ``pool``, has no EXPRESSION, which may look at other documents, and nothing that may answer
 otherwise another time: APPROX, a sample, ``random()``, the clock.
 
-Its SELECT returns ``corpus, id, keep`` and, where they mean something, the other columns of ``VERDICT``.
+Its SELECT returns ``corpus, id, keep`` and, where they mean something, the other columns of ``VERDICT``. Labels
+are of the type that the candidates' have: VARCHAR, and where ``[task] kind`` is multi or regression VARCHAR[] or
+DOUBLE. Which shipped stages cannot do with those is in ``kinds``.
 """
 
+from curator.stages.kinds import check_kind
 from curator.stages.parameters import Interval, Parameter, Words
-from curator.stages.running import LEDGER, VERDICT, Verdicts, run
+from curator.stages.running import LEDGER, VERDICT, Verdicts, run, typed
 from curator.stages.stage import Rate, Stage, shipped
 
 __all__ = [
-    "LEDGER", "VERDICT", "Interval", "Parameter", "Rate", "Stage", "Verdicts", "Words", "run", "shipped",
+    "LEDGER", "VERDICT", "Interval", "Parameter", "Rate", "Stage", "Verdicts", "Words", "check_kind",
+    "run", "shipped", "typed",
 ]  # fmt: skip

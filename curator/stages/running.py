@@ -24,7 +24,7 @@ VERDICT: dict[str, type[pl.DataType]] = {
     "partner_corpus": pl.String,
     "partner_id": pl.String,
     "rank": pl.Int64,
-    "label": pl.String,
+    "label": pl.String,  # or what the candidates' labels are: see typed
     "weight": pl.Float64,
     "reason": pl.String,
     "text": pl.String,  # the document's from here on; the ledger does without
@@ -36,6 +36,11 @@ LEDGER: dict[str, type[pl.DataType]] = {
     "position": pl.Int64,
     **{name: kind for name, kind in VERDICT.items() if name not in ("corpus", "id", "text")},
 }
+
+
+def typed(columns: Mapping[str, Any], labels: pl.DataType) -> dict[str, Any]:
+    """``VERDICT`` or ``LEDGER`` for labels of this type."""
+    return {**columns, "label": labels}
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,14 @@ def _checked(verdicts: pl.DataFrame, candidates: pl.DataFrame, origin: str) -> p
     if missing or unknown:
         what = f"returns no column {missing[0]!r}" if missing else f"returns a column {unknown[0]!r} that means nothing"
         raise QueryError(f"{origin}: the stage {what}; it may return {', '.join(VERDICT)}")
-    absent = [pl.lit(None, kind).alias(name) for name, kind in VERDICT.items() if name not in verdicts.columns]
-    verdicts = verdicts.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in VERDICT.items())
+    columns = typed(VERDICT, candidates.schema.get("label", pl.String()))
+    absent = [pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in verdicts.columns]
+    try:
+        verdicts = verdicts.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in columns.items())
+    except pl.exceptions.PolarsError as error:
+        raise QueryError(f"{origin}: the stage returns a column of another type than it must have: {error}") from None
+    if columns["label"].is_nested():
+        verdicts = verdicts.with_columns(pl.col("label").list.unique().list.sort())
     key = ["corpus", "id"]
     repeated = verdicts.filter(pl.struct(key).is_duplicated())
     stray = verdicts.join(candidates, on=key, how="anti", nulls_equal=True)

@@ -1,7 +1,8 @@
 """Fine-tuning a BERT classifier on a mix, and measuring it. The only importer of transformers.
 
-Reading order: examples (what goes in), batches (who sits in a batch), loss (the pairing loss), model (weights and
-tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
+Reading order: labels (labels as numbers, outputs as decisions), examples (what goes in), scale (of a regression's
+labels), batches (who sits in a batch), loss (of documents, and the pairing loss), head (the last layer), model (weights
+and tokenizers from disk or hub), embedding (the word vectors that a run can touch), adapters (weights beside a model),
 unpadded and dropout (how a BERT is run on a processor), prediction (batched inference), trained_on (what a model
 remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
 metrics (what it scores), steps (one step), course (how far a run is, in memory and on disk), loop (the steps of one
@@ -15,8 +16,9 @@ from curator.training.contrasting import Pairs
 from curator.training.course import code, forget
 from curator.training.examples import Examples, Served
 from curator.training.fine_tuning import FineTuned, fine_tune
+from curator.training.labels import Label, decided, outputs_of
 from curator.training.loss import pairing_loss
-from curator.training.metrics import evaluate
+from curator.training.metrics import LOOKED, evaluate, main_score
 from curator.training.onnx import export_onnx
 from curator.training.preparation import planned
 from curator.training.scoring import Scorer, scorer
@@ -24,6 +26,7 @@ from curator.training.tracking import Run, tracked
 from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
 __all__ = [
-    "CARD", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Pairs", "Run", "Scorer", "Served", "TrainedOn", "code",
-    "evaluate", "export_onnx", "fine_tune", "forget", "pairing_loss", "planned", "scorer", "tracked",
+    "CARD", "LOOKED", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Label", "Pairs", "Run", "Scorer", "Served",
+    "TrainedOn", "code", "decided", "evaluate", "export_onnx", "fine_tune", "forget", "main_score", "outputs_of",
+    "pairing_loss", "planned", "scorer", "tracked",
 ]  # fmt: skip

@@ -2,26 +2,27 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from scipy.special import softmax
+from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.errors import DataError
 from curator.hardware import precision
-from curator.recipe import Train
+from curator.recipe import Kind, Train
 from curator.training.adapters import quietly, with_adapter
-from curator.training.model import load_pretrained, load_whole, quiet, tokenise
+from curator.training.labels import outputs, outputs_of
+from curator.training.model import PROBLEM_TYPES, load_pretrained, load_whole, quiet, tokenise
 from curator.training.prediction import BATCH_TOKENS, predict_logits
+from curator.training.scale import Scale
 from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
-FORMAT = 1
+FORMATS: dict[Kind, int] = {"single": 1, "multi": 2, "regression": 2}  # who knows 1 alone reads all as single labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +39,20 @@ class Classifier:
     seed: int
     base: str = ""  # digest of the weights that an adapter was trained on
     trained_on: TrainedOn | None = None
+    kind: Kind = "single"
+    scale: Scale | None = None  # of a regression: that of the labels it was trained on
 
     def predict(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
-        """Probabilities (n, len(labels)) float32, rows sum to 1, in the order of ``texts``.
+        """(n, outputs) float32 in the order of ``texts``, by the kind of the task.
 
-        Texts are cut at the ``max_length`` of the training. In bf16 a text's probabilities depend on the batch it is
-        in, by about 1e-3; the same texts give the same array.
+        single: probabilities of the labels, rows sum to 1. multi: probabilities of the labels, each by itself.
+        regression: one value a text, in the unit of the labels. Texts are cut as in the training. In bf16 a text's
+        probabilities depend on the batch it is in, by about 1e-3; the same texts give the same array.
         """
         return self.judge(texts, batch_tokens)[0]
 
     def logits(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
-        """(n, len(labels)) float32: what ``predict`` takes the softmax of."""
+        """(n, outputs) float32, as the model gives them: a regression's values, else what probabilities are made of."""
         return self._logits(texts, batch_tokens)[0]
 
     def judge(
@@ -56,12 +60,12 @@ class Classifier:
     ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         """What ``predict`` returns, and the rows whose texts were cut."""
         logits, cut = self._logits(texts, batch_tokens)
-        return probabilities(logits), cut
+        return outputs(logits, self.kind), cut
 
     def _logits(self, texts: Sequence[str], batch_tokens: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         ids, cut = tokenise(self.tokenizer, texts, self.settings.max_length, self.settings.long_texts)
-        kind = precision(self.settings.precision)
-        return predict_logits(self.model, self.tokenizer, ids, kind, batch_tokens), tuple(cut)
+        own = precision(self.settings.precision)
+        return predict_logits(self.model, self.tokenizer, ids, own, batch_tokens), tuple(cut)
 
     def save(self, directory: str | Path, also: Callable[[Path], None] | None = None) -> None:
         """Write config.json, model.safetensors, the tokenizer and curator.json, which comes last: it means complete.
@@ -97,6 +101,8 @@ class Classifier:
             record = json.loads((directory / "curator.json").read_text("utf8"))
             settings = Train.model_validate(record["settings"])
             labels, seed = tuple(record["labels"]), int(record["seed"])
+            kind = TypeAdapter(Kind).validate_python(record.get("kind", "single"))
+            scale = Scale(**record["scale"]) if kind == "regression" else None
             on = record.get("trained_on")
             trained_on = None if on is None else TrainedOn.model_validate(on)
         except FileNotFoundError:
@@ -105,23 +111,31 @@ class Classifier:
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{directory}: curator.json is damaged: {_told(error)}; train the model again") from error
-        if record.get("format") != FORMAT:
+        if record.get("format") != FORMATS[kind]:
             raise DataError(
-                f"{directory}: curator.json has format {record.get('format')!r}, this version reads {FORMAT}"
+                f"{directory}: curator.json has format {record.get('format')!r}, this version reads {FORMATS[kind]}"
             )
         if settings.adapter == "none":
             model, tokenizer = load_whole(str(directory))
         else:
-            model, tokenizer = load_pretrained(settings.model, labels)
+            model, tokenizer = load_pretrained(settings.model, labels, kind)
             model = with_adapter(model, directory, str(record.get("base")), settings.model)
         own = dict(model.config.id2label or {})
-        if own != dict(enumerate(labels)):
+        if own != dict(enumerate(outputs_of(labels, kind))):
             raise DataError(f"{directory}: config.json has the labels {own}, curator.json {list(labels)}")
-        return cls(model.train(False), tokenizer, labels, settings, seed, record.get("base", ""), trained_on)
+        if model.config.problem_type != PROBLEM_TYPES[kind]:
+            raise DataError(
+                f"{directory}: config.json has the problem_type {model.config.problem_type!r}, and curator.json the "
+                f"kind {kind!r}"
+            )
+        base = record.get("base", "")
+        return cls(model.train(False), tokenizer, labels, settings, seed, base, trained_on, kind, scale)
 
     def _record(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": FORMATS[self.kind],
+            **({"kind": self.kind} if self.kind != "single" else {}),
+            **({"scale": asdict(self.scale)} if self.scale else {}),
             "labels": list(self.labels),
             "max_length": self.settings.max_length,
             "settings": self.settings.model_dump(mode="json", by_alias=True),
@@ -130,12 +144,6 @@ class Classifier:
             **({"trained_on": self.trained_on.model_dump(mode="json")} if self.trained_on else {}),
             "versions": {name: _version(name) for name in ("curator", "torch", "transformers")},
         }
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row-wise softmax."""
-    result: NDArray[np.float32] = softmax(logits, axis=1)
-    return result
 
 
 def _told(error: Exception) -> str:

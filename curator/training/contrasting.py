@@ -97,7 +97,7 @@ def contrasted(
             "recipe, where they are found"
         )
     lambdas, target, selected = taking_part(settings, target, selected)
-    pairs = pairs.checked(target.labels + selected.labels)
+    pairs = pairs.checked([str(label) for label in target.labels + selected.labels])
     changes = {
         "steps": own.steps,
         "batch_size": own.batch_size,

@@ -36,10 +36,11 @@ class Best:
     dev: dict[str, Any] | None
     weights: dict[str, Tensor]
 
-    def beaten_by(self, dev: dict[str, Any] | None) -> bool:
+    def beaten_by(self, dev: dict[str, Any] | None, score: str) -> bool:
+        """By ``score``, then by the loss."""
         if self.dev is None or dev is None:
             return True
-        return (dev["macro_f1"], -dev["loss"]) > (self.dev["macro_f1"], -self.dev["loss"])
+        return (dev[score], -dev["loss"]) > (self.dev[score], -self.dev["loss"])
 
 
 @dataclass

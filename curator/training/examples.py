@@ -1,12 +1,12 @@
 """Labelled texts with weights: the input of fine-tuning."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from curator.errors import DataError
+from curator.training.labels import Label
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Examples:
     """``n`` texts with their labels and weights; no weights means 1 for all. Raises DataError if they do not fit."""
 
     texts: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class Examples:
     def balanced(self) -> "Examples":
         """With weights of which each label has the same sum, and within one the proportions; the total stays."""
         weights = self.weights or (1.0,) * len(self)
-        sums: dict[str, float] = {}
+        sums: dict[Label, float] = {}
         for label, weight in zip(self.labels, weights, strict=True):
             sums[label] = sums.get(label, 0.0) + weight
         part = sum(weights) / max(len(sums), 1)
@@ -72,7 +72,7 @@ class Served:
     @cached_property
     def alone(self) -> tuple[str, ...]:
         """The auxiliary sources of a single label, from which there is nothing to learn."""
-        labels: dict[str, set[str]] = {}
+        labels: dict[str, set[Label]] = {}
         for source, label in zip(self.sources, self.auxiliary.labels, strict=True):
             labels.setdefault(source, set()).add(label)
         return tuple(sorted(source for source, own in labels.items() if len(own) == 1))
@@ -108,29 +108,8 @@ class Served:
 def _taken(examples: Examples, rows: Sequence[int]) -> Examples:
     """Some of them, weights written out."""
     weights = examples.weights or (1.0,) * len(examples)
-    texts, labels = (tuple(values[row] for row in rows) for values in (examples.texts, examples.labels))
+    texts, labels = tuple(examples.texts[row] for row in rows), tuple(examples.labels[row] for row in rows)
     return Examples(texts, labels, tuple(weights[row] for row in rows))
 
 
 NOTHING_SERVED = Served()
-
-
-def class_ids(given: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
-    """Each given label's position in ``labels``. Raises DataError for one that is not there."""
-    position = {label: index for index, label in enumerate(labels)}
-    unknown = [label for label in given if label not in position]
-    if unknown:
-        near = difflib.get_close_matches(str(unknown[0]), labels, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the task's labels are {', '.join(labels[:12])}"
-        raise DataError(f"{len(unknown)} of {len(given)} {where} examples have labels such as {unknown[0]!r}: {hint}")
-    return [position[label] for label in given]
-
-
-def task_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels of a task, checked: at least two, none twice."""
-    if len(set(labels)) != len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise DataError(f"the label {twice!r} is listed twice")
-    if len(labels) < 2:
-        raise DataError(f"a classifier needs at least two labels, this task has {len(labels)}: {list(labels)}")
-    return tuple(labels)

@@ -13,16 +13,18 @@ from transformers import PreTrainedModel
 from curator.encoder.packed import tune_memory
 from curator.errors import UsageError
 from curator.hardware import decide, precision
-from curator.recipe import Train
+from curator.recipe import Kind, Train
 from curator.training.adapters import Adapter
 from curator.training.averaging import read_the_mean, refuse_adapter_on_mean
 from curator.training.classifier import Classifier
 from curator.training.contrasting import Pairs, contrasted, refuse_adapter
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
-from curator.training.examples import NOTHING_SERVED, Examples, Served, class_ids, task_labels
+from curator.training.examples import NOTHING_SERVED, Examples, Served
+from curator.training.head import narrow, to_unit
+from curator.training.labels import coded, task_labels
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
-from curator.training.model import check_length, load_pretrained, narrow, tokenise, word_embedding
+from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
 from curator.training.sides import sides_of
 from curator.training.steps import Task
@@ -36,8 +38,9 @@ class FineTuned:
     """A classifier and how it came about.
 
     ``steps`` were run and the weights are those after ``best_step``; ``dev`` is what ``evaluate`` says of them there,
-    with the mean cross-entropy as ``loss`` (None without dev). ``history`` has one entry for each look: ``step``,
-    ``loss`` (mean of the training loss since the last look), ``dev_macro_f1``, ``dev_accuracy`` and ``dev_loss``.
+    with the mean of ``losses_of`` as ``loss`` (None without dev). ``history`` has one entry for each look: ``step``,
+    ``loss`` (mean of the training loss since the last look), ``dev_loss``, and of single labels ``dev_macro_f1`` and
+    ``dev_accuracy``, of other kinds what ``LOOKED`` names.
     ``seconds`` is wall-clock time with loading and all that came before; ``truncated`` counts the training texts cut at
     ``max_length``. ``uses`` says what was done with documents that served without a label: under ``text`` and
     ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught; and under
@@ -62,6 +65,7 @@ def fine_tune(
     dev: Examples | None,
     labels: Sequence[str],
     seed: int,
+    kind: Kind = "single",
     served: Served = NOTHING_SERVED,
     pairs: Pairs | None = None,
     progress: Progress | None = None,
@@ -70,11 +74,16 @@ def fine_tune(
 ) -> FineTuned:
     """Fine-tune a classifier for ``labels`` by the pairing loss on ``selected`` and ``target`` documents.
 
+    ``kind`` says what the label of an example is: one of ``labels``, a tuple of any number of them (``multi``), or a
+    number (``regression``, for which ``labels`` are empty). ``losses_of`` says what each is trained by. A regression is
+    trained on standardised values, by the weighted mean and spread of all that it is trained on, and the head that
+    comes out is folded back: it gives values in the unit of the labels.
+
     Without ``selected``, or at λ = −1, only the target is trained on; at λ = 0 only ``selected``. With ``lambda_to``
     λ goes there from ``lambda`` in a straight line, and the rows of a batch are those of the mean of the two. Exactly
     ``settings.steps`` steps are run unless ``patience`` stops them; the weights returned are those with the best
-    macro-F1 on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order and
-    dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
+    ``main_score`` on ``dev`` (then the lower loss, then the earlier), or the last. ``seed`` fixes initialisation, order
+    and dropout: on a CPU with the same number of threads the weights come out bit for bit the same. The caller's random
     state is untouched.
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
@@ -92,8 +101,9 @@ def fine_tune(
     is no longer a number.
     """
     started = time.perf_counter()
-    labels, given = task_labels(labels), served
+    labels, given = task_labels(labels, kind), served
     served = given.weighing()
+    _check(kind, settings, served)
     if served.teacher and settings.lambdas == (-1, -1):
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
@@ -106,7 +116,7 @@ def fine_tune(
     )
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
-        _fit, settings, target=target, selected=selected, dev=dev, labels=labels, seed=seed, served=served,
+        _fit, settings, target=target, selected=selected, dev=dev, labels=labels, kind=kind, seed=seed, served=served,
         body=ready.body,
     )  # fmt: skip
     taught = None
@@ -131,16 +141,16 @@ def fine_tune(
 
 def _fit(
     settings: Train, *, target: Examples, selected: Examples | None, dev: Examples | None, labels: tuple[str, ...],
-    seed: int, served: Served, body: Body | None, taught: Taught | None, progress: Progress | None,
+    kind: Kind, seed: int, served: Served, body: Body | None, taught: Taught | None, progress: Progress | None,
     checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
 ) -> FineTuned:  # fmt: skip
     """One model. ``seconds`` are those of processes that were killed, alone."""
     beside = served if settings.auxiliary.place == "beside" and len(served.auxiliary) else NOTHING_SERVED
-    sides = sides_of(settings, target, selected, taught, beside, labels)
-    dev_classes = class_ids(dev.labels, labels, "dev") if dev else []
+    sides = sides_of(settings, target, selected, taught, beside, labels, kind)
+    coded(dev.labels if dev else (), labels, kind, "dev")
     device = decide().device
     with seeded(seed, device):
-        model, tokenizer = load_pretrained(settings.model, sides.labels)
+        model, tokenizer = load_pretrained(settings.model, sides.labels, kind, sides.scale)
         with_body(model, body)
         if settings.head == "mean":
             read_the_mean(model)
@@ -164,8 +174,9 @@ def _fit(
             auxiliary=len(beside.auxiliary),
             share=settings.auxiliary.share if len(beside.auxiliary) else 0.0,
             tasks=sides.tasks and (sides.tasks[0].to(device), sides.tasks[1].to(device)),
+            kind=kind,
         )
-        judges = Dev(dev_ids, dev_classes, labels) if dev else None
+        judges = Dev(dev_ids, dev.labels, labels, kind, sides.scale) if dev else None
         kept = checkpoint_of(checkpoint, task, judges, seed) if checkpoint else None
         course = run_steps(task, judges, seed, progress, kept, on_look=on_look, last=last)
         if embedding:
@@ -176,8 +187,10 @@ def _fit(
     whole = task.model.train(False)
     if len(beside.auxiliary):
         narrow(whole, labels)
+    if sides.scale:
+        to_unit(whole, sides.scale)
     return FineTuned(
-        classifier=Classifier(whole, tokenizer, labels, settings, seed, base),
+        classifier=Classifier(whole, tokenizer, labels, settings, seed, base, None, kind, sides.scale),
         steps=course.step,
         best_step=best.step,
         dev=best.dev,
@@ -186,6 +199,21 @@ def _fit(
         truncated=len(cut),
         uses={"auxiliary": {"place": "beside", **described(beside)}} if len(beside.auxiliary) else {},
     )
+
+
+def _check(kind: Kind, settings: Train, served: Served) -> None:
+    """Raise UsageError for what has a meaning for single labels alone."""
+    if kind == "single":
+        return
+    refused = {
+        "documents that serve as teacher": bool(served.teacher),
+        "class_weights = 'balanced'": settings.class_weights == "balanced",
+        "[train.contrastive]": settings.contrastive.steps > 0,
+        "[train.auxiliary] place = 'beside'": bool(len(served.auxiliary)) and settings.auxiliary.place == "beside",
+    }
+    for told, is_there in refused.items():
+        if is_there:
+            raise UsageError(f"{told}: this is for tasks of a single label a document, and the task's kind is {kind!r}")
 
 
 def _score_of(tuned: FineTuned) -> float | None:

@@ -4,20 +4,25 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from curator.hardware import Device
-from curator.recipe import UNDECIDING
+from curator.recipe import UNDECIDING, Kind
 from curator.training.batches import draw_batches, rows_per_batch
-from curator.training.classifier import probabilities
 from curator.training.course import Best, Checkpoint, Course, digest, trained
-from curator.training.metrics import evaluate
+from curator.training.labels import Label, coded, outputs, outputs_of
+from curator.training.loss import losses_of
+from curator.training.metrics import LOOKED, evaluate, main_score
 from curator.training.prediction import predict_logits
+from curator.training.scale import Scale
 from curator.training.steps import Task, adamw, take_step
 
 logger = logging.getLogger(__name__)
@@ -41,13 +46,30 @@ def seeded(seed: int, device: Device) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dev:
     """What the weights are chosen by."""
 
     ids: list[list[int]]
-    classes: list[int]
+    truth: tuple[Label, ...]
     labels: tuple[str, ...]
+    kind: Kind = "single"
+    scale: Scale | None = None  # of a regression, whose model gives standardised values
+
+    @cached_property
+    def known(self) -> Tensor:
+        """What a loss is of."""
+        codes = coded(self.truth, self.labels, self.kind, "dev")
+        return torch.from_numpy(self.scale.standardised(codes)[:, None] if self.scale else codes)
+
+    def scores(self, logits: NDArray[np.float32]) -> dict[str, Any]:
+        """What ``evaluate`` says of (n, outputs) logits, and the mean ``loss``, which is of standardised values."""
+        given = self.scale.in_unit(logits) if self.scale else outputs(logits, self.kind)
+        if self.kind == "single":  # whose mean torch takes in another order than that of many losses
+            loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), self.known)
+        else:
+            loss = losses_of(self.kind, torch.from_numpy(logits), self.known).mean()
+        return {**evaluate(self.truth, given, self.labels, self.kind), "loss": float(loss)}
 
 
 def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
@@ -55,9 +77,9 @@ def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpo
     settings = task.settings.model_dump(mode="json", exclude=set(UNDECIDING))
     lengths = torch.tensor([len(row) for row in task.ids])
     tokens = torch.tensor([token for row in task.ids for token in row])
-    rows = (type(task).__name__, task.sides, task.share, task.sure, task.classes.shape, task.classes.dtype)
+    rows = (type(task).__name__, task.kind, task.sides, task.share, task.sure, task.classes.shape, task.classes.dtype)
     numbers = (lengths, tokens, task.classes, task.weights, *(task.tasks or ()))
-    judges = dev and (dev.ids, dev.classes, dev.labels)
+    judges = dev and (dev.ids, dev.truth, dev.labels, dev.scale)
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
     inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place, *numbers), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
@@ -101,23 +123,20 @@ def run_steps(
 def _look(task: Task, dev: Dev | None, course: Course) -> None:
     """Score the weights on dev, and keep them if they are the best so far."""
     score = _score(task, dev) if dev else None
-    course.history.append({"step": course.step, "loss": float(np.mean(course.losses)), **_summary(score)})
+    course.history.append({"step": course.step, "loss": float(np.mean(course.losses)), **_summary(score, task.kind)})
     logger.debug("%s", course.history[-1])
     course.losses.clear()
     if task.adapter and not task.adapter.is_settled(course.step):
         return
-    if course.best is None or course.best.beaten_by(score):
+    if course.best is None or course.best.beaten_by(score, main_score(task.kind)):
         weights = {name: value.clone() for name, value in trained(task.model).items()} if dev else {}
         course.best = Best(course.step, len(course.history), score, weights)
 
 
 def _score(task: Task, dev: Dev) -> dict[str, Any]:
-    logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)[:, : len(dev.labels)]
-    truth = torch.tensor(dev.classes)
-    scores = evaluate([dev.labels[index] for index in dev.classes], probabilities(logits), dev.labels)
-    return {**scores, "loss": float(torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth))}
+    logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)
+    return dev.scores(logits[:, : len(outputs_of(dev.labels, dev.kind))])
 
 
-def _summary(dev: dict[str, Any] | None) -> dict[str, float | None]:
-    names = {"dev_macro_f1": "macro_f1", "dev_accuracy": "accuracy", "dev_loss": "loss"}
-    return {name: dev[key] if dev else None for name, key in names.items()}
+def _summary(dev: dict[str, Any] | None, kind: Kind) -> dict[str, float | None]:
+    return {f"dev_{name}": dev[name] if dev else None for name in (*LOOKED[kind], "loss")}

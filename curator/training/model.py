@@ -21,9 +21,18 @@ from transformers.utils import logging as transformers_logging
 
 from curator.errors import DataError, UsageError
 from curator.hardware import decide
+from curator.recipe import Kind
 from curator.training.dropout import drop_leanly
+from curator.training.head import from_unit, keep_exact
+from curator.training.labels import outputs_of
+from curator.training.scale import Scale
 from curator.training.unpadded import offset_of
 
+PROBLEM_TYPES: dict[Kind, str] = {  # transformers' words
+    "single": "single_label_classification",
+    "multi": "multi_label_classification",
+    "regression": "regression",
+}
 TOKENISE_ROWS = 1024  # texts handed to the tokenizer at a time: what it returns is many times the token ids
 
 # .bin weights are pickles, and unpickling runs code: only the person can say that they trust them.
@@ -35,11 +44,14 @@ CONVERT = (
 )
 
 
-def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_pretrained(
+    name: str, labels: Sequence[str], kind: Kind = "single", scale: Scale | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model with a fresh classification head for ``labels``, drawn from torch's generator, and its tokenizer.
 
-    ``name`` is ``embedded``, a directory or a hub name. Master weights are fp32, no remote code is run. Raises
-    DataError for a directory that lacks something, UsageError for a name that cannot be loaded.
+    ``name`` is ``embedded``, a directory or a hub name. Master weights are fp32, no remote code is run. A head of as
+    many outputs is kept, and with a ``scale`` brought to standardised values. Raises DataError for a directory that
+    lacks something, UsageError for a name that cannot be loaded.
     """
     if name == "embedded":
         from curator.encoder import embedded_model  # it imports sentence_transformers, which other models do without
@@ -47,15 +59,18 @@ def load_pretrained(name: str, labels: Sequence[str]) -> tuple[PreTrainedModel, 
         name = str(embedded_model())
     if Path(name).is_dir():
         _check_directory(Path(name))
+    names = outputs_of(labels, kind)
     model, info = _from_pretrained(
         name,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        problem_type="single_label_classification",
+        num_labels=len(names),
+        id2label=dict(enumerate(names)),
+        label2id={label: index for index, label in enumerate(names)},
+        problem_type=PROBLEM_TYPES[kind],
         ignore_mismatched_sizes=True,  # a head for other labels is replaced; anything else is refused below
     )
     _check_body(name, model, info)
+    if scale and not _lacking(info):
+        from_unit(model, scale)
     return model, load_tokenizer(name, model)
 
 
@@ -78,13 +93,19 @@ def load_masked(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bo
 
 def _check_body(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
     """A body that does not get its weights would be trained from noise without a word. A pooler many models lack."""
-    missing = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
-    body = sorted(key for key in missing if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
+    body = sorted(
+        key for key in _lacking(info) if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key
+    )
     if body:
         raise DataError(
             f"{name}: {len(body)} of the weights of {type(model).__name__} are missing or of another shape, "
             f"such as {body[0]!r}; config.json and the weights do not belong together"
         )
+
+
+def _lacking(info: dict[str, Any]) -> set[str]:
+    """The weights that a file did not have, or not of that shape."""
+    return {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
 
 
 def load_whole(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -98,26 +119,6 @@ def load_whole(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             "save it again"
         )
     return model, load_tokenizer(name, model)
-
-
-def narrow(model: PreTrainedModel, labels: Sequence[str]) -> None:
-    """Leave a classifier the first outputs of its head alone, which are those of ``labels``."""
-    wide = int(model.config.num_labels or 0)
-    body = set(model.base_model.modules())
-    linear = [child for child in model.modules() if isinstance(child, nn.Linear) and child not in body]
-    heads = [child for child in linear if child.out_features == wide]
-    if len(heads) != 1:
-        raise UsageError(
-            f"the head of a {type(model).__name__} is not one layer of {wide} outputs, and cannot be shared by tasks; "
-            "give [train.auxiliary] place = 'before'"
-        )
-    (head,) = heads
-    head.weight = nn.Parameter(head.weight.detach()[: len(labels)].clone())
-    if head.bias is not None:
-        head.bias = nn.Parameter(head.bias.detach()[: len(labels)].clone())
-    head.out_features = len(labels)
-    model.config.id2label = dict(enumerate(labels))
-    model.config.label2id = {label: index for index, label in enumerate(labels)}
 
 
 def load_tokenizer(name: str, model: PreTrainedModel) -> PreTrainedTokenizerBase:
@@ -234,6 +235,8 @@ def _from_pretrained(
     nn.Module.to(model, device)
     if device == "cpu":
         drop_leanly(model)
+    if model.config.problem_type == PROBLEM_TYPES["regression"]:
+        keep_exact(model)
     return model, info
 
 

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from curator.errors import CuratorError, DataError, MissingExtraError, UsageError
-from curator.training.classifier import Classifier, probabilities
+from curator.training.classifier import Classifier
+from curator.training.labels import outputs
 from curator.training.model import quiet, tokenise
 from curator.training.prediction import padded, predict_logits
 
 MODEL = "model.onnx"
-TOLERANCE = 1e-4  # of a probability; rounding of fp32 is about 1e-6
+TOLERANCE = 1e-4  # of a probability, or of the spread of a regression's labels; rounding of fp32 is about 1e-6
 OPSET = 20
 SAMPLES = (
     "yes", "It does not work.", "What a day: 37 % off, and the café was closed!", "one two three four five six " * 9,
@@ -41,8 +42,9 @@ def export_onnx(classifier: Classifier, directory: str | Path, texts: Sequence[s
     """Write ``model.onnx``, the tokenizer and ``labels.json`` into a directory. An adapter is merged into its model.
 
     Inputs are ``input_ids`` and ``attention_mask``, (batch, length) int64 of any size, output is ``logits`` (batch,
-    labels) float32. onnxruntime then reads ``texts``, each alone and all in one batch, and must give the probabilities
-    of the model in fp32: the report has the largest ``difference``. Raises CuratorError where it is above 1e-4,
+    labels) float32. onnxruntime then reads ``texts``, each alone and all in one batch, and must give what
+    the model gives in fp32, probabilities or values: the report has the largest ``difference``, of values in standard
+    deviations of the labels. Raises CuratorError where it is above 1e-4,
     UsageError for a prefix, DataError for a directory that is a file, MissingExtraError without the packages.
     """
     runtime = _runtime()
@@ -65,23 +67,27 @@ def export_onnx(classifier: Classifier, directory: str | Path, texts: Sequence[s
             input_names=["input_ids", "attention_mask"], output_names=["logits"], external_data=False,
             dynamic_shapes={"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}},
         )  # fmt: skip
-    ours = probabilities(predict_logits(classifier.model, classifier.tokenizer, ids, "fp32"))
+    kind, unit = classifier.kind, classifier.scale.spread if classifier.scale else 1.0
+    ours = outputs(predict_logits(classifier.model, classifier.tokenizer, ids, "fp32"), kind)
     session = runtime.InferenceSession(str(beside), providers=["CPUExecutionProvider"])
     difference = 0.0
     for part in (*(slice(row, row + 1) for row in range(len(ids))), slice(None)):
         own_tokens, own_mask = padded(classifier.tokenizer, ids[part])
         given = {"input_ids": own_tokens.numpy(), "attention_mask": own_mask.numpy()}
-        theirs = probabilities(session.run(["logits"], given)[0])
-        difference = max(difference, float(np.abs(ours[part] - theirs).max()))
+        theirs = outputs(session.run(["logits"], given)[0], kind)
+        difference = max(difference, float(np.abs(ours[part] - theirs).max()) / unit)
     if not difference <= TOLERANCE:
+        what = "values (in standard deviations of the labels)" if kind == "regression" else "probabilities"
         beside.unlink()
         raise CuratorError(
-            f"{path}: onnxruntime gives probabilities that are {difference:.2g} away from the model's, more than "
+            f"{path}: onnxruntime gives {what} that are {difference:.2g} away from the model's, more than "
             f"{TOLERANCE:g}; nothing was written"
         )
     beside.replace(path)
     classifier.tokenizer.save_pretrained(directory)
     labels = {"labels": list(classifier.labels), "max_length": classifier.settings.max_length}
+    if kind != "single":
+        labels["kind"] = kind
     (directory / "labels.json").write_text(json.dumps(labels, ensure_ascii=False, indent=1) + "\n", "utf8")
     return {"model": str(path), "bytes": path.stat().st_size, "texts": len(texts), "difference": difference}
 

@@ -17,7 +17,8 @@ from curator.recipe import Train
 from curator.training.batches import Batch
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
-from curator.training.examples import Served, class_ids
+from curator.training.examples import Served
+from curator.training.labels import Label, class_ids
 from curator.training.loop import Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_masked, load_pretrained, tokenise, word_embedding
 from curator.training.prediction import mixed, padded, sentence_vectors
@@ -170,7 +171,7 @@ def others(served: Served) -> tuple[tuple[str, ...], list[int], Tensor]:
 
 def described(served: Served) -> dict[str, Any]:
     """How many documents and labels each auxiliary source has."""
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, list[Label]] = {}
     for source, label in zip(served.sources, served.auxiliary.labels, strict=True):
         labels.setdefault(source, []).append(label)
     sources = {name: {"documents": len(own), "labels": len(set(own))} for name, own in sorted(labels.items())}

@@ -3,13 +3,16 @@
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from curator.errors import CuratorWarning, DataError
-from curator.recipe import Train
-from curator.training.examples import Examples, Served, class_ids
+from curator.recipe import Kind, Train
+from curator.training.examples import Examples, Served
+from curator.training.labels import class_ids, coded
 from curator.training.preparation import others
+from curator.training.scale import Scale
 from curator.training.teaching import Taught
 
 NOTHING = Examples((), ())
@@ -22,20 +25,24 @@ class Sides:
     lambdas: tuple[float, float]  # in force at the first and the last step
     texts: tuple[str, ...]
     labels: tuple[str, ...]  # of the task, then of the others
-    classes: Tensor  # (rows,) int64, or (rows, labels) float32 where there is a teacher
+    classes: Tensor  # (rows,) int64, or (rows, outputs) float32: where there is a teacher, or of another kind
     weights: Tensor  # (rows,) float64
     targets: int
     sure: float  # share of the selected side's weight of which a teacher was sure, with all that needs none
     tasks: tuple[Tensor, Tensor] | None  # (rows,) and (labels,) int64; None: all are of one
+    scale: Scale | None = None  # of the labels of a regression, whose ``classes`` are standardised
 
 
 def sides_of(
     settings: Train, target: Examples, selected: Examples | None, taught: Taught | None, beside: Served,
-    labels: tuple[str, ...],
+    labels: tuple[str, ...], kind: Kind = "single",
 ) -> Sides:  # fmt: skip
-    """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty."""
+    """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty.
+
+    Of another kind than single labels there is neither a teacher nor a task beside.
+    """
     for side, name in ((target, "target"), (selected, "selected")):
-        class_ids(side.labels if side else (), labels, name)  # of all that is given, also what weighs nothing
+        coded(side.labels if side else (), labels, kind, name)  # of all that is given, also what weighs nothing
     if taught and len(taught.examples):
         selected = _joined(selected, taught.examples)
     lambdas, target, selected = taking_part(settings, target, selected)
@@ -46,6 +53,8 @@ def sides_of(
             CuratorWarning,
             stacklevel=2,
         )
+    if kind != "single":
+        return _of_kind(kind, lambdas, target, selected, labels)
     names, codes, tasks = others(beside)
     every = target.labels + selected.labels
     classes = torch.tensor(class_ids(every, labels, "training") + [len(labels) + code for code in codes])
@@ -65,6 +74,25 @@ def sides_of(
         len(target),
         _sure(selected, taught),
         (of_row, of_label) if names else None,
+    )
+
+
+def _of_kind(
+    kind: Kind, lambdas: tuple[float, float], target: Examples, selected: Examples, labels: tuple[str, ...]
+) -> Sides:
+    known = coded(target.labels + selected.labels, labels, kind, "training")
+    weights = np.array(target.weights + selected.weights)
+    scale = Scale.of(known, weights) if kind == "regression" else None
+    return Sides(
+        lambdas,
+        target.texts + selected.texts,
+        labels,
+        torch.from_numpy(scale.standardised(known)[:, None] if scale else known),
+        torch.from_numpy(weights),
+        len(target),
+        1.0,
+        None,
+        scale,
     )
 
 

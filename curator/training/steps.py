@@ -8,16 +8,15 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.errors import UsageError
 from curator.hardware import Precision
-from curator.recipe import Train
+from curator.recipe import Kind, Train
 from curator.training.adapters import Adapter
 from curator.training.batches import Batch
 from curator.training.embedding import SeenEmbedding
-from curator.training.loss import pairing_loss
+from curator.training.loss import losses_of, pairing_loss
 from curator.training.prediction import forward, mixed
 from curator.training.unpadded import is_supported
 
@@ -37,13 +36,14 @@ class Task:
     settings: Train
     lambdas: tuple[float, float]  # those in force at the first and the last step: −1 when there is nothing selected
     ids: list[list[int]]
-    classes: Tensor  # (rows,) int64, or (rows, labels) float32 probabilities where some are a teacher's
+    classes: Tensor  # (rows,) int64, or (rows, outputs) float32: a teacher's, or of another kind; see ``losses_of``
     weights: Tensor  # (rows,) float64, > 0
     targets: int
     auxiliary: int = 0  # rows at the end that are of other tasks
     share: float = 0.0  # of the loss that is theirs
     sure: float = 1.0  # share of the selected side's weight that is there, where a teacher was sure of no more
     tasks: tuple[Tensor, Tensor] | None = None  # (rows,) and (labels,) int64: the task of each; None: all are of one
+    kind: Kind = "single"
 
     @cached_property
     def sides(self) -> tuple[int, int, int]:
@@ -67,10 +67,10 @@ class Task:
         The selected side's loss counts ``sure`` in the pairing loss: documents of which a teacher was not sure count
         with a loss of 0, so that a few labels are not half of what is learned (Sohn et al. 2020, equation 4).
 
-        Each side enters by its weighted mean cross-entropy. A weight counts against the mean weight of its whole side,
-        not of the batch: over many batches each document has its share of the side's loss, however seldom such weights
-        come together. The texts of a part are of similar length: this changes the sum, and the sum of the gradients, in
-        nothing but rounding and which texts share a dropout stream.
+        Each side enters by the weighted mean of its documents' losses. A weight counts against the mean weight of its
+        whole side, not of the batch: over many batches each document has its share of the side's loss, however seldom
+        such weights come together. The texts of a part are of similar length: this changes the sum, and the sum of the
+        gradients, in nothing but rounding and which texts share a dropout stream.
         """
         target, selected, auxiliary = batch.target, batch.selected, batch.auxiliary
         starts = (0, self.targets, len(self.ids) - self.auxiliary)
@@ -87,7 +87,7 @@ class Task:
                     of_row, of_label = self.tasks
                     own = of_row[[rows[row] for row in part]].unsqueeze(1) == of_label
                     logits = logits.masked_fill(~own, OTHER_TASK)
-                losses = functional.cross_entropy(logits, classes[part], reduction="none") * share[part]
+                losses = losses_of(self.kind, logits, classes[part]) * share[part]
                 side = of_side[part]
                 of_target, of_selected, of_others = (losses[side == number].sum() for number in range(3))
                 loss = pairing_loss(self.sure * of_selected, of_target, self.lambda_at(step))

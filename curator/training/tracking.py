@@ -16,12 +16,6 @@ from curator.recipe import Train
 
 FOLDER = "tracking"  # beside what came of the runs
 PROJECT = "curator"  # of W&B
-NAMES = {  # of a look's figures; a tracker groups them by what is before the slash
-    "loss": "train/loss",
-    "dev_macro_f1": "dev/macro_f1",
-    "dev_accuracy": "dev/accuracy",
-    "dev_loss": "dev/loss",
-}
 
 Tell = Callable[[int, dict[str, float]], None]  # a step, and the figures of its look by name
 
@@ -64,12 +58,17 @@ def tracked(settings: Train, run: Run) -> Iterator[Callable[[Sequence[dict[str, 
         def on_look(history: Sequence[dict[str, Any]]) -> None:
             nonlocal told
             for look in history[told:]:
-                figures = {name: look[key] for key, name in NAMES.items() if look[key] is not None}
+                figures = {_name(key): value for key, value in look.items() if key != "step" and value is not None}
                 for one in tell:
                     one(look["step"], figures)
             told = len(history)
 
         yield on_look
+
+
+def _name(figure: str) -> str:
+    """That of a figure of a look; a tracker groups them by what is before the slash."""
+    return figure.replace("dev_", "dev/", 1) if figure.startswith("dev_") else f"train/{figure}"
 
 
 @contextmanager

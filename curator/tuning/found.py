@@ -11,7 +11,10 @@ import polars as pl
 
 from curator.errors import DataError, MissingExtraError, UnknownNameError, UsageError
 from curator.files import write_text
-from curator.recipe import Recipe
+from curator.race.scores import indicators, of_sets, of_values
+from curator.race.statistics import METRICS
+from curator.recipe import Kind, Recipe
+from curator.training import main_score
 from curator.tuning.proposals import COMPLETE, FAILED, PRUNED
 from curator.tuning.space import Space, Values, instead_of
 
@@ -22,7 +25,7 @@ Trial = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tuning:
-    """The trials of each arm, and what they are measured on: ``dev_documents`` documents of dev.
+    """The trials of each arm, and what they are measured on: ``score`` on ``dev_documents`` documents of dev.
 
     ``own`` are the recipe's own values of what was ``searched``, ``directory`` is where the files of its searches are.
     """
@@ -33,6 +36,7 @@ class Tuning:
     searched: tuple[str, ...]
     arms: dict[str, list[Trial]]
     directory: Path
+    score: str = "macro_f1"
 
     def __repr__(self) -> str:
         return f"Tuning({self.name!r}: {'; '.join(self.told())})"
@@ -43,15 +47,16 @@ class Tuning:
         return "mix" if "mix" in self.arms else next(iter(self.arms))
 
     def best(self, arm: str | None = None) -> Trial | None:
-        """The complete trial with the best macro-F1 on dev, then the lower loss, then the earlier; None without one."""
+        """The complete trial with the best score on dev, then the lower loss, then the earlier; None without one."""
         trials = [trial for trial in self._trials(arm) if trial["state"] == COMPLETE]
-        return max(trials, key=lambda trial: (trial["dev_macro_f1"], -trial["dev_loss"]), default=None)
+        return max(trials, key=lambda trial: (trial[self._on_dev], -trial["dev_loss"]), default=None)
 
     def frame(self) -> pl.DataFrame:
-        """One row per arm and trial: ``arm, trial``, the values, ``dev_macro_f1`` with its ``standard_error``,
-        ``best_step, steps`` (that it was to run), ``documents, state, reason, seconds``.
+        """One row per arm and trial: ``arm, trial``, the values, ``dev_macro_f1`` (by the kind of the task
+        ``dev_spearman``) with its ``standard_error``, ``best_step, steps`` (that it was to run), ``documents, state,
+        reason, seconds``.
         """
-        names = ("dev_macro_f1", "standard_error", "best_step", "steps", "documents", "state", "reason", "seconds")
+        names = (self._on_dev, "standard_error", "best_step", "steps", "documents", "state", "reason", "seconds")
         rows = [
             {"arm": arm, "trial": trial["trial"], **trial["values"], **{name: trial[name] for name in names}}
             for arm, trials in self.arms.items()
@@ -69,7 +74,7 @@ class Tuning:
         return "\n".join("\n".join([section, *lines]) for section, lines in sorted(sections.items(), reverse=True))
 
     def told(self) -> list[str]:
-        """A sentence per arm, and one on how far to believe them; macro-F1 from 0 to 1."""
+        """A sentence per arm, and one on how far to believe them; scores from 0 to 1."""
         return [*(self._told_of(arm) for arm in self.arms), self._caution()]
 
     def _told_of(self, arm: str) -> str:
@@ -78,19 +83,23 @@ class Tuning:
         ended = "".join(f", {count} {state}" for state, count in counts.items() if count)
         if best is None:
             return f"{arm}: none of {len(trials)} trials was completed{ended}"
-        error = best["standard_error"]
+        error, on_dev = best["standard_error"], self._on_dev
         near = sum(
-            trial["state"] == COMPLETE and trial is not best and trial["dev_macro_f1"] >= best["dev_macro_f1"] - error
+            trial["state"] == COMPLETE and trial is not best and trial[on_dev] >= best[on_dev] - error
             for trial in trials
         )
         words = (
-            f"{arm}: macro-F1 {best['dev_macro_f1']:.3f} on dev is the best of {len(trials)} trials (trial "
+            f"{arm}: {METRICS[self.score]} {best[on_dev]:.3f} on dev is the best of {len(trials)} trials (trial "
             f"{best['trial']}{ended}), with a standard error of {error:.3f}; {near} more are within one of it"
         )
         first = trials[0]
         if self.own and first["state"] == COMPLETE and set(self.own) == set(self.searched):
-            words += f", and the recipe as it is (trial 1) has {first['dev_macro_f1']:.3f}"
+            words += f", and the recipe as it is (trial 1) has {first[on_dev]:.3f}"
         return words
+
+    @property
+    def _on_dev(self) -> str:
+        return f"dev_{self.score}"
 
     def _caution(self) -> str:
         most = max(len(trials) for trials in self.arms.values())
@@ -160,6 +169,25 @@ def standard_error(confusion: Sequence[Sequence[int]], resamples: int = RESAMPLE
     hits = (drawn * (truth == guess)) @ one[truth]
     scores = (2 * hits / np.maximum(both, 1)).sum(axis=1) / (both > 0).sum(axis=1)
     return float(scores.std(ddof=1))
+
+
+def standard_error_of(
+    kind: Kind, truth: Sequence[Any], decided: Sequence[Any], labels: Sequence[str], resamples: int = RESAMPLES
+) -> float:  # fmt: skip
+    """Of the main score of other kinds than single labels, by the bootstrap over documents; 0 to 1.
+
+    ``truth``: (n,) lists of labels or values; ``decided``: what ``training.decided`` says of the same documents.
+    """
+    drawn = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=resamples)
+    draws = drawn.astype(np.float64)
+    if kind == "multi":
+        place = {label: number for number, label in enumerate(labels)}
+        sets = [[place[label] for label in own] for own in truth]
+        sides = indicators(sets, len(labels)), indicators(decided, len(labels))
+        scores = of_sets(*sides, draws, main_score(kind))
+    else:
+        scores = of_values(np.array(truth, np.float64), np.array(decided, np.float64), draws, main_score(kind))
+    return float(scores.std(ddof=1)) / 100
 
 
 def _toml(value: Any) -> str:

@@ -15,6 +15,7 @@ from curator.tuning.space import Between, Range, Values
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
+MACRO_F1 = "dev_macro_f1"  # what is searched by, where a document has a single label
 RANDOM = 5  # trials before the tree-structured Parzen estimator has its say
 UNPRUNED = 4  # complete trials before any is given up
 WARM = 2  # tenths of its course for which no trial is
@@ -22,10 +23,15 @@ WARM = 2  # tenths of its course for which no trial is
 Trial = Mapping[str, Any]
 
 
-def propose(ranges: Mapping[str, Range], own: Values, trials: Sequence[Trial], seed: int) -> Values:
-    """The values of the next trial: of the first the recipe's ``own`` where it has any, then what optuna's TPE says."""
+def propose(
+    ranges: Mapping[str, Range], own: Values, trials: Sequence[Trial], seed: int, score: str = MACRO_F1
+) -> Values:  # fmt: skip
+    """The values of the next trial: of the first the recipe's ``own`` where it has any, then what optuna's TPE says.
+
+    ``score`` is the name of what is searched by in a trial and in its looks.
+    """
     sampler_seed = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
-    with _study(ranges, trials, sampler_seed) as study:
+    with _study(ranges, trials, sampler_seed, score) as study:
         asked = study.ask(_distributions(ranges)).params
     found = {
         name: range_.rounded(asked[name]) if isinstance(range_, Between) else asked[name]
@@ -34,32 +40,34 @@ def propose(ranges: Mapping[str, Range], own: Values, trials: Sequence[Trial], s
     return found if trials else found | own
 
 
-def is_hopeless(ranges: Mapping[str, Range], trials: Sequence[Trial], course: Mapping[int, float]) -> bool:
+def is_hopeless(
+    ranges: Mapping[str, Range], trials: Sequence[Trial], course: Mapping[int, float], score: str = MACRO_F1
+) -> bool:  # fmt: skip
     """Whether the best of a trial's scores is below the median of the complete trials' at the same tenth of a course.
 
     ``course``: scores by tenth, as ``tenths`` gives them.
     """
-    with _study(ranges, trials, 0) as study:
+    with _study(ranges, trials, 0, score) as study:
         trial = study.ask(_distributions(ranges))
-        for tenth, score in course.items():
-            trial.report(score, tenth)
+        for tenth, reached in course.items():
+            trial.report(reached, tenth)
         return bool(trial.should_prune())
 
 
-def tenths(history: Sequence[Mapping[str, Any]], steps: int) -> dict[int, float]:
-    """Macro-F1 on dev by tenth of a course of ``steps``, each that of the first look at or after the tenth's end.
+def tenths(history: Sequence[Mapping[str, Any]], steps: int, score: str = MACRO_F1) -> dict[int, float]:
+    """The score on dev by tenth of a course of ``steps``, each that of the first look at or after the tenth's end.
 
     So trials with other numbers of steps are compared where each is equally far.
     """
     found: dict[int, float] = {}
     for look in history:
         for tenth in range(len(found) + 1, 10 * look["step"] // steps + 1):
-            found[tenth] = look["dev_macro_f1"]
+            found[tenth] = look[score]
     return found
 
 
 @contextmanager
-def _study(ranges: Mapping[str, Range], trials: Sequence[Trial], seed: int) -> Iterator[Any]:
+def _study(ranges: Mapping[str, Range], trials: Sequence[Trial], seed: int, score: str) -> Iterator[Any]:
     optuna = _optuna()
     said = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -69,22 +77,22 @@ def _study(ranges: Mapping[str, Range], trials: Sequence[Trial], seed: int) -> I
             sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=WARM),
         )
-        study.add_trials([_frozen(ranges, trial) for trial in trials])
+        study.add_trials([_frozen(ranges, trial, score) for trial in trials])
         yield study
     finally:
         optuna.logging.set_verbosity(said)
 
 
-def _frozen(ranges: Mapping[str, Range], trial: Trial) -> Any:
+def _frozen(ranges: Mapping[str, Range], trial: Trial, score: str) -> Any:
     optuna = _optuna()
     states = optuna.trial.TrialState
     state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}[trial["state"]]
     return optuna.trial.create_trial(
         state=state,
-        value=trial["dev_macro_f1"] if trial["state"] == COMPLETE else None,
+        value=trial[score] if trial["state"] == COMPLETE else None,
         params=dict(trial["values"]),
         distributions=_distributions(ranges),
-        intermediate_values=tenths(trial["history"], trial["steps"]),
+        intermediate_values=tenths(trial["history"], trial["steps"], score),
     )
 
 

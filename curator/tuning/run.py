@@ -21,15 +21,16 @@ from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
 from curator.mix.build import sum_of
 from curator.mix.lock import inputs, versions
+from curator.mix.strata import strata
 from curator.mix.union import StoredMix
 from curator.models.fitting import fit
 from curator.race.arms import Arm, choose, choose_of
 from curator.race.environment import commit, environment
 from curator.recipe import OF_MIX, UNDECIDING, Race, Recipe
-from curator.training import Run, code, tracked
+from curator.training import FineTuned, Run, code, decided, main_score, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
-from curator.tuning.found import Tuning, standard_error
+from curator.tuning.found import Tuning, standard_error, standard_error_of
 from curator.tuning.search import OnLook, Outcome, checkpoint_of, search
 from curator.tuning.space import Space, Values
 
@@ -84,12 +85,14 @@ def tune(
             found[arm] = search(space, trainer.train, trainer.path, head, trials=trials, starting=starting)
         if progress:
             progress("training", trials * len(arms), trials * len(arms))
-    return Tuning(recipe.name, len(task.dev), space.own(), tuple(space.ranges), found, directory)
+    return Tuning(
+        recipe.name, len(task.dev), space.own(), tuple(space.ranges), found, directory, main_score(recipe.task.kind)
+    )
 
 
 def _fewest(task: Task) -> str:
-    fewest = task.target.frame["label"].value_counts(sort=True).row(-1)
-    return f": {fewest[0]!r} has {fewest[1]}"
+    fewest = min((one for one in strata(task.target.frame["label"]) if one.is_label), key=len)
+    return f": {fewest.name} has {len(fewest)}"
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,16 @@ class _Trainer:
 
             tuned = fit(settings, task, documents, checkpoint=checkpoint_of(self.path), on_look=looked)
         assert tuned.dev is not None  # there is a dev set
-        error = standard_error(tuned.dev["confusion"])
+        error = self._error(tuned)
         return Outcome(tuned.dev, tuned.best_step, settings.steps, len(documents), tuned.history, error)
+
+    def _error(self, tuned: FineTuned) -> float:
+        kind, dev = self.task.kind, self.task.dev.frame
+        if kind == "single":
+            assert tuned.dev is not None
+            return standard_error(tuned.dev["confusion"])
+        said = decided(tuned.classifier.predict(dev["text"].to_list()), kind)
+        return standard_error_of(kind, dev["label"].to_list(), said, self.task.labels)
 
     @cached_property
     def _same_arm(self) -> Arm:

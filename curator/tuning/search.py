@@ -9,7 +9,8 @@ from typing import Any
 
 from curator.errors import CuratorError
 from curator.files import is_sealed, read_json, write_sealed
-from curator.training import forget
+from curator.recipe import Recipe
+from curator.training import forget, main_score
 from curator.tuning.proposals import COMPLETE, FAILED, PRUNED, is_hopeless, propose, tenths
 from curator.tuning.space import Space, Values
 
@@ -52,11 +53,11 @@ def search(
     fails is listed with why, and the others go on. Values that were tried before have the outcome that they had.
     """
     done = list(read_json(path)["trials"]) if is_sealed(path) else []
-    own, seed = space.own(), space.recipe.tune.seed
+    own, seed, score = space.own(), space.recipe.tune.seed, searched_by(space.recipe)
     while len(done) < trials:
         if starting:
             starting(len(done) + 1)
-        values = propose(space.ranges, own, done, seed)
+        values = propose(space.ranges, own, done, seed, score)
         twin = next((trial for trial in done if trial["values"] == values), None)
         if twin is None:
             trial = _run(space, objective, values, done)
@@ -69,31 +70,36 @@ def search(
     return done[:trials]
 
 
+def searched_by(recipe: Recipe) -> str:
+    """The name of what is searched by, in a trial and in its looks at dev."""
+    return f"dev_{main_score(recipe.task.kind)}"
+
+
 def checkpoint_of(path: Path) -> Path:
     """Where the trial that runs keeps its state, until its outcome is in the file ``path``."""
     return path.with_suffix(".safetensors")
 
 
 def _run(space: Space, objective: Objective, values: Values, done: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    started = time.perf_counter()
+    started, score = time.perf_counter(), searched_by(space.recipe)
     trial: dict[str, Any] = {
-        "trial": len(done) + 1, "values": values, "dev_macro_f1": None, "standard_error": None, "dev_loss": None,
+        "trial": len(done) + 1, "values": values, score: None, "standard_error": None, "dev_loss": None,
         "best_step": None, "steps": 0, "documents": None, "state": COMPLETE, "reason": None, "history": [],
     }  # fmt: skip
 
     def on_look(history: History, steps: int) -> None:
-        if history[-1]["step"] < steps and is_hopeless(space.ranges, done, tenths(history, steps)):
+        if history[-1]["step"] < steps and is_hopeless(space.ranges, done, tenths(history, steps, score), score):
             raise _GivenUpError(history, steps)
 
     try:
         outcome = objective(values, len(done) + 1, on_look)
         trial |= {name: getattr(outcome, name) for name in ("best_step", "steps", "documents", "standard_error")}
-        trial |= {"dev_macro_f1": outcome.dev["macro_f1"], "dev_loss": outcome.dev["loss"]}
+        trial |= {score: outcome.dev[main_score(space.recipe.task.kind)], "dev_loss": outcome.dev["loss"]}
         trial |= {"history": list(outcome.history)}
     except _GivenUpError as given_up:
-        best = max(given_up.history, key=lambda look: (look["dev_macro_f1"], -look["dev_loss"]))
+        best = max(given_up.history, key=lambda look: (look[score], -look["dev_loss"]))
         at = f"after {given_up.history[-1]['step']} of {given_up.steps} steps"
-        trial |= {name: best[name] for name in ("dev_macro_f1", "dev_loss")}
+        trial |= {name: best[name] for name in (score, "dev_loss")}
         trial |= {"state": PRUNED, "best_step": best["step"], "steps": given_up.steps, "history": given_up.history}
         trial |= {"reason": f"{at} below the median of the complete trials"}
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
