@@ -837,6 +837,31 @@ def _points_gain(scores: list[float], base: list[float]) -> str:
     return f"**{told}**" if bounds.low > 0 or bounds.high < 0 else told
 
 
+def contrastive(record: Row) -> str:
+    """What a head that reads the mean and pairs of labelled documents add to a classifier of the first token."""
+    lines = [
+        "| task | examples a label | seeds | way | macro-F1 | adds, points | s |",
+        "|---|---:|---:|---|---:|---:|---:|",
+    ]
+    for task in record["tasks"]:
+        for number, row in enumerate(task["rows"]):
+            adds = row.get("adds")
+            told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})" if adds else ""
+            told = f"**{told}**" if adds and (adds["low"] > 0 or adds["high"] < 0) else told
+            first = " |  | " if number else f"{task['task']} | {task['shots']} | {len(row['macro_f1'])}"
+            cells = f"{mean(row['macro_f1']):.1f} | {told} | {median(row['seconds']):.0f}"
+            lines.append(f"| {first} | {row['way']} | {cells} |")
+    if many := record["pool"]:
+        counts = f"{many['documents']:,} | {many['labels']} | {many['anchors']:,} | {many['pairs']:,}"
+        lines += [
+            "",
+            "| labelled documents | labels | drawn | pairs | finding them, s |",
+            "|---:|---:|---:|---:|---:|",
+            f"| {counts} | {many['seconds']:.0f} |",
+        ]
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def labelling(record: Row) -> str:
     """Scores of a probe as a person labels what was chosen in one way or another, and how many labels were wasted."""
     last = max(row["round"] for row in record["rounds"])
@@ -874,7 +899,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
     "knowledge": knowledge, "training": training, "adapters": adapters, "resume": resume,
     "search": search, "uses": uses,
-    "labelling": labelling, "replay": replay,
+    "labelling": labelling, "replay": replay, "contrastive": contrastive,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

@@ -9,7 +9,7 @@ from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.mix.build import is_usable
-from curator.recipe import AS, ZERO_SHOT, Recipe
+from curator.recipe import AS, ZERO_SHOT, Contrastive, Recipe
 from curator.vectors import Texts
 
 SAMPLE = 96  # texts that are encoded to estimate the rest
@@ -65,6 +65,7 @@ def _steps(recipe: Recipe, arm: str) -> int:
         uses = set()
     before = train.text.steps * ("text" in uses)
     before += train.auxiliary.steps * ("auxiliary" in uses and train.auxiliary.place == "before")
+    before += train.contrastive.steps
     return before + train.steps * (1 + train.teacher.rounds * ("teacher" in uses))
 
 
@@ -76,7 +77,7 @@ def _seconds_per_step(recipe: Recipe, task: Task) -> float:
     seconds = {}
     for steps in (2, 8):
         adapter = recipe.train.adapter.replace("adalora", "lora")  # which chooses its ranks in more steps than these
-        changes = {"steps": steps, "evaluate_every": steps, "adapter": adapter}
+        changes = {"steps": steps, "evaluate_every": steps, "adapter": adapter, "contrastive": Contrastive()}
         settings = recipe.train.model_copy(update=changes)
         target = examples(task.target.frame)
         tuned = fine_tune(

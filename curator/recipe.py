@@ -30,7 +30,7 @@ METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual on
     "regression": ("spearman", "pearson"),
 }
 UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
-UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher", "replay"}  # and those that are tables
+UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher", "replay", "contrastive"}  # and those that are tables
 
 
 class _Settings(BaseModel):
@@ -228,6 +228,19 @@ class Replay(_Settings):
     share: float = Field(default=0.5, gt=0, lt=1)
 
 
+class Contrastive(_Settings):
+    """Tuning the body on pairs of labelled documents before the classifier is trained (Tunstall et al. 2022).
+
+    Those of the same label are to have sentence vectors of cosine 1, those of another of cosine 0. For each document
+    ``neighbours`` pairs of either kind are chosen by sql/training/pairs.sql; a batch has ``batch_size`` pairs.
+    """
+
+    steps: int = Field(default=0, ge=0)  # 0: none of this
+    batch_size: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    neighbours: int = Field(default=4, ge=1)
+
+
 class Train(_Settings):
     """Fine-tuning. ``lambda`` weighs the pairing loss L = (1+λ)·L_S − λ·L_T (DESIGN: −1 target only, 0 mix only)."""
 
@@ -247,6 +260,8 @@ class Train(_Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     adapter: Literal["none", "lora", "adalora", "prefix", "ia3"] = "none"  # what is trained in the place of the model
     rank: int = Field(default=8, ge=1)  # of lora and adalora; positions of prefix
+    # What the classifier reads: the vector of the first token, or the mean of all, as an encoder of sentences gives it.
+    head: Literal["first", "mean"] = Field(default="first", exclude_if=lambda head: head == "first")
     class_weights: Literal["none", "balanced"] = "none"  # balanced: each label has the same part of its side's loss
     accumulate: int = Field(default=1, ge=1)  # parts in which a batch passes through the model, to save memory
     checkpoint: float = Field(default=120.0, ge=0)  # seconds between states kept for a run that is killed
@@ -254,6 +269,7 @@ class Train(_Settings):
     auxiliary: Auxiliary = Auxiliary()
     teacher: Teacher = Teacher()
     replay: Replay | None = Field(default=None, exclude_if=lambda replay: replay is None)
+    contrastive: Contrastive = Field(default=Contrastive(), exclude_if=lambda own: not own.steps)
     # Who is told of each look at dev; like a checkpoint it decides nothing.
     track: tuple[Literal["tensorboard", "wandb"], ...] = Field(default=(), exclude_if=lambda track: not track)
 
@@ -405,6 +421,8 @@ class Recipe(_Settings):
             yield f"the arm {ZERO_SHOT!r}"
         if self.train.class_weights == "balanced":
             yield "[train] class_weights = 'balanced'"
+        if self.train.contrastive.steps:
+            yield "[train.contrastive]"
         if self.train.auxiliary.place == "beside" and "auxiliary" in uses:
             yield "[train.auxiliary] place = 'beside'"
         yield from (f"what serves as {use!r}" for use in ("vote", "teacher") if use in uses)
@@ -438,6 +456,16 @@ class Recipe(_Settings):
             raise ValueError(
                 f"{clash} does not go with [train.replay]: what is learned of such documents would change the model "
                 "before anything is replayed; leave one of them out"
+            )
+        if self.train.contrastive.steps:
+            raise ValueError(
+                "[train.contrastive] does not go with [train.replay]: its pairs are of the new task alone, and the body "
+                "would forget the earlier one before anything is replayed; leave one of them out"
+            )
+        if self.train.head == "mean":
+            raise ValueError(
+                "head = 'mean' does not go with [train.replay]: an earlier model that reads the mean goes on doing so, "
+                "and the head of another would be lost; leave it out"
             )
         if self.race.by == "probe":
             raise ValueError("a probe knows no [train.replay]: it has no earlier model; race by fine-tuning")

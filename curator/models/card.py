@@ -145,7 +145,7 @@ def _trained_on(classifier: Classifier, on: TrainedOn, licence: str) -> str:
 
 
 def _uses(uses: Mapping[str, Any]) -> list[str]:
-    """What was done with documents of the mix that have no label of the task."""
+    """What was done with documents of the mix that have no label of the task, and with pairs of those that have."""
     lines = []
     if text := uses.get("text"):
         how = f"{text['objective']}, {text['steps']:,} steps"
@@ -154,6 +154,10 @@ def _uses(uses: Mapping[str, Any]) -> list[str]:
         sources = ", ".join(other["sources"])
         when = f"in {other['steps']:,} steps before" if other["place"] == "before" else "beside"
         lines.append(f"{other['documents']:,} documents with their own labels, {when} the task: {sources}")
+    if pairs := uses.get("contrastive"):
+        lines.append(
+            f"{pairs['documents']:,} labelled documents in {pairs['pairs']:,} pairs, {pairs['steps']:,} steps before"
+        )
     taught = uses.get("teacher", ())
     return lines + [f"{one['taught']:,} of {one['documents']:,} documents with a teacher's labels" for one in taught]
 

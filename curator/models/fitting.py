@@ -5,12 +5,16 @@ from typing import Any
 import polars as pl
 
 from curator.mix import Task
+from curator.models.pairing import pairs_of
 from curator.recipe import USES, Train
-from curator.training import Examples, FineTuned, Served, fine_tune
+from curator.training import Examples, FineTuned, Pairs, Served, fine_tune
 
 
-def fit(settings: Train, task: Task, documents: pl.DataFrame, **rest: Any) -> FineTuned:
-    """A classifier by ``fine_tune``, on a task's target and these documents, chosen on its dev set, by its seed."""
+def fit(settings: Train, task: Task, documents: pl.DataFrame, *, pairs: Pairs | None = None, **rest: Any) -> FineTuned:
+    """A classifier by ``fine_tune``, on a task's target and these documents, chosen on its dev set, by its seed.
+
+    The documents are of the task's pool. ``pairs`` are those of ``wanted_pairs``, where they are known already.
+    """
     labelled = examples(documents)
     return fine_tune(
         settings,
@@ -21,14 +25,24 @@ def fit(settings: Train, task: Task, documents: pl.DataFrame, **rest: Any) -> Fi
         kind=task.recipe.task.kind,
         seed=task.seed,
         served=served(documents),
+        pairs=pairs or wanted_pairs(settings, task, documents),
         **rest,
     )
 
 
+def wanted_pairs(settings: Train, task: Task, documents: pl.DataFrame) -> Pairs | None:
+    """The pairs of documents that the settings want the model's body to be tuned on, if any."""
+    return pairs_of(settings, task, with_labels(documents))
+
+
+def with_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """The documents that do not serve without a label of the task."""
+    return frame.filter(~pl.col("serves").is_in(list(USES))) if "serves" in frame.columns else frame
+
+
 def examples(frame: pl.DataFrame) -> Examples:
     """Documents as training examples, with their weights where they have any; not those that serve without a label."""
-    if "serves" in frame.columns:
-        frame = frame.filter(~pl.col("serves").is_in(list(USES)))
+    frame = with_labels(frame)
     weights = tuple(frame["weight"].to_list()) if "weight" in frame.columns else ()
     labels = frame["label"].to_list()
     if isinstance(frame.schema["label"], pl.List):

@@ -34,10 +34,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Keys:
-    """Equalities that tie the right side to the left: an expression over the one for each over the other."""
+    """What ties the right side to the left: two expressions, over the one and the other, that are equal or differ."""
 
     outer: tuple[Node, ...] = ()
     inner: tuple[Node, ...] = ()
+    differ: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.outer)
@@ -68,10 +69,10 @@ class Side:
 
 
 def correlation(table: Node, outer: set[str]) -> tuple[set[str], Keys]:
-    """Take the equalities with outer tables out of a right side's WHERE: ``c.label = t.label``.
+    """Take what ties it to outer tables out of a right side's WHERE: ``c.label = t.label``, ``c.label <> t.label``.
 
-    Returns the outer tables, and both expressions of each. The table is changed in place. What is not an equality of
-    an expression over outer columns, written with their table, with one over inner columns stays, and makes the
+    Returns the outer tables, and both expressions of each. The table is changed in place. What is no such comparison
+    of an expression over outer columns, written with their table, with one over inner columns stays, and makes the
     evaluation of the side fail, which leaves the join to DuckDB.
     """
     if table["type"] != "SUBQUERY" or table["subquery"]["node"]["type"] != "SELECT_NODE":
@@ -80,7 +81,7 @@ def correlation(table: Node, outer: set[str]) -> tuple[set[str], Keys]:
     outer = outer - {alias_of(leaf) for leaf in _tables(select["from_table"])}
     pairs, kept = [], []
     for part in conjuncts(select["where_clause"]):
-        pair = _equality(part, outer)
+        pair = _comparison(part, outer)
         if pair:
             pairs.append(pair)
         else:
@@ -91,7 +92,7 @@ def correlation(table: Node, outer: set[str]) -> tuple[set[str], Keys]:
         raise DeclinedError("a right side that depends on the left must be SELECT … WHERE, without more")
     select["where_clause"] = conjunction(kept)
     tables = {str(node["column_names"][0]).lower() for pair in pairs for node in walk(pair[0]) if is_column(node)}
-    return tables, Keys(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
+    return tables, Keys(*zip(*pairs, strict=True)) if pairs else Keys()
 
 
 def evaluate(table: Node, operand: Operand, ctes: list[Node], engine: Engine, inner: tuple[Node, ...] = ()) -> Side:
@@ -222,16 +223,19 @@ def _is_plain_filter(select: Node) -> bool:
     return not changed and not star["columns"] and not any(select[key] for key in more) and not select["cte_map"]["map"]
 
 
-def _equality(part: Node, outer: set[str]) -> tuple[Node, Node] | None:
-    """The expression over outer columns and the one over inner columns, if the predicate equates two such."""
-    if part.get("type") != "COMPARE_EQUAL":
+def _comparison(part: Node, outer: set[str]) -> tuple[Node, Node, bool] | None:
+    """The expression over outer columns and the one over inner columns, and whether they are to differ.
+
+    None where the predicate does not say that two such are equal or differ.
+    """
+    if part.get("type") not in ("COMPARE_EQUAL", "COMPARE_NOTEQUAL"):
         return None
     for one, other in ((part["left"], part["right"]), (part["right"], part["left"])):
         mine, theirs = ([node for node in walk(side) if is_column(node)] for side in (one, other))
         if any(node.get("class") in ("SUBQUERY", "WINDOW") for node in walk([one, other])):
             return None
         if mine and theirs and all(map(_names(outer), mine)) and not any(map(_names(outer), theirs)):
-            return one, other
+            return one, other, part["type"] == "COMPARE_NOTEQUAL"
     return None
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.models import check_place, keep
 from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
-from curator.models.fitting import fit, served
+from curator.models.fitting import fit, served, wanted_pairs
 from curator.race.arms import Arm, base_of, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.evaluation import Evaluation, drawn
@@ -35,7 +35,7 @@ from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
 from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
-from curator.training import Run, code, decided, evaluate, forget, main_score, planned, tracked
+from curator.training import Pairs, Run, code, decided, evaluate, forget, main_score, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
@@ -234,6 +234,10 @@ def _run(
             made_from += vectors_digest(task, one, evaluation.ids)
         if arm == ZERO_SHOT:
             made_from += json.dumps([name_of(label, task) for label in task.labels])
+        of_arm = replace(task, pool=one.pool)
+        pairs = None if by_vectors else wanted_pairs(task.recipe.train, of_arm, documents)
+        if pairs is not None:
+            made_from += pairs.digest()
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
@@ -243,7 +247,15 @@ def _run(
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
             values |= _train(
-                arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step, replay=replay
+                arm,
+                of_arm,
+                documents,
+                mix,
+                pairs=pairs,
+                evaluation=evaluation,
+                directory=directory,
+                step=step,
+                replay=replay,
             )
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
@@ -271,8 +283,8 @@ def _tracking(directory: Path, arm: str, task: Task) -> Run:
 
 
 def _train(
-    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step,
-    replay: Replayed | None,
+    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, pairs: Pairs | None, evaluation: Evaluation,
+    directory: Path, step: Step, replay: Replayed | None,
 ) -> dict[str, Any]:  # fmt: skip
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     of = planned(settings, served(documents))
@@ -283,7 +295,7 @@ def _train(
     kept = _place(directory, arm, task).with_suffix(CHECKPOINTS)
     with tracked(settings, _tracking(directory, arm, task)) as on_look:
         tuned = fit(
-            settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look,
+            settings, task, documents, pairs=pairs, progress=part_of, checkpoint=kept, on_look=on_look,
             rehearsal=rehearsal_of(arm, task, replay),
         )  # fmt: skip
     if arm == "mix" and task.seed == 0:

@@ -31,7 +31,7 @@ class Used:
 
 
 def uses(record: dict[str, Any], results: Results) -> list[Used]:
-    """Every use of documents without a label of the task, arm by arm; none where all train under their own."""
+    """Every use of documents but under their own label, arm by arm; none where all train so alone."""
     alone = next((arm for arm in results.arms if arm.name == ALONE), None)
     found = []
     for arm in results.arms:
@@ -50,6 +50,9 @@ def _told(uses: dict[str, Any]) -> Iterator[tuple[str, int, str, str]]:
         place = f"{count(other['steps'])} steps before" if other["place"] == "before" else "beside the target's"
         tasks = len(other["sources"])
         yield "auxiliary", other["documents"], f"{tasks} {'task' if tasks == 1 else 'tasks'}, {place}", ""
+    if pairs := uses.get("contrastive"):
+        done = f"{count(pairs['pairs'])} pairs of labelled documents, {count(pairs['steps'])} steps before"
+        yield "pairs", pairs["documents"], done, ""
     for once in uses.get("teacher", ()):
         dev = once["dev"]
         wrong = f"{dev['wrong']} of {dev['sure']}" if dev else "no dev"
@@ -58,7 +61,7 @@ def _told(uses: dict[str, Any]) -> Iterator[tuple[str, int, str, str]]:
 
 def _worth(arm: ArmScore, alone: ArmScore | None) -> tuple[float | None, Interval | None]:
     """The mean difference over the seeds that both have, in points, and its 95 % interval (t)."""
-    if alone is None:
+    if alone is None or arm is alone:
         return None, None
     known = dict(zip(alone.seeds, alone.scores, strict=True))
     gaps = [score - known[seed] for seed, score in zip(arm.seeds, arm.scores, strict=True) if seed in known]

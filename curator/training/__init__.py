@@ -7,10 +7,12 @@ unpadded and dropout (how a BERT is run on a processor), prediction (batched inf
 remembers of its mix), classifier (what comes out), onnx (the same for another runtime), scoring (any other classifier),
 metrics (what it scores), rehearsal (what there is of earlier tasks), steps (one step), course (how far a run is, in
 memory and on disk), loop (the steps of one part of a run), preparation (what a body learns before), teaching (labels
-from a model), sides (the rows of a model), fine_tuning (all of it in order), tracking (who is told how it goes).
+from a model), sides (the rows of a model), contrasting (pairs of labelled documents), averaging (a head that reads the
+mean), fine_tuning (all of it in order), tracking (who is told how it goes).
 """
 
 from curator.training.classifier import Classifier
+from curator.training.contrasting import Pairs
 from curator.training.course import code, forget
 from curator.training.examples import Examples, Served
 from curator.training.fine_tuning import FineTuned, fine_tune
@@ -25,7 +27,7 @@ from curator.training.tracking import Run, tracked
 from curator.training.trained_on import CARD, MIX_LOCK, TrainedOn
 
 __all__ = [
-    "CARD", "LOOKED", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Label", "Rehearsal", "Run", "Scorer",
+    "CARD", "LOOKED", "MIX_LOCK", "Classifier", "Examples", "FineTuned", "Label", "Pairs", "Rehearsal", "Run", "Scorer",
     "Served", "TrainedOn", "all_labels", "code", "decided", "evaluate", "export_onnx", "fine_tune", "forget",
     "main_score", "outputs_of", "pairing_loss", "planned", "scorer", "tracked",
 ]  # fmt: skip

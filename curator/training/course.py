@@ -169,7 +169,8 @@ def _bytes(part: object) -> Any:
 def code() -> str:
     """Hash of the code and the libraries that a run's outcome depends on."""
     package = Path(__file__).parent.parent
-    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py", "models/continued.py")]
+    of_models = [f"models/{name}.py" for name in ("fitting", "pairing", "continued")]
+    files = [package / name for name in ("hardware.py", "probe.py", *of_models)]
     files += sorted((package / "training").glob("*.py"))
     files += sorted((package / "race").glob("*.py"))
     versions = [f"{name} {_version(name)}" for name in ("torch", "transformers", "peft", "scikit-learn", "scipy")]

@@ -15,8 +15,10 @@ from curator.errors import UsageError
 from curator.hardware import decide, precision
 from curator.recipe import Kind, Train
 from curator.training.adapters import Adapter
+from curator.training.averaging import read_the_mean, refuse_adapter_on_mean
 from curator.training.classifier import Classifier
 from curator.training.continued import load_continued
+from curator.training.contrasting import Pairs, contrasted, refuse_adapter
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served
@@ -44,7 +46,8 @@ class FineTuned:
     ``dev_accuracy``, of other kinds what ``LOOKED`` names.
     ``seconds`` is wall-clock time with loading and all that came before; ``truncated`` counts the training texts cut at
     ``max_length``. ``uses`` says what was done with documents that served without a label: under ``text`` and
-    ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught.
+    ``auxiliary`` documents, steps and their mean loss, under ``teacher`` a list with what each round taught; and under
+    ``contrastive`` what labelled documents did in pairs.
     """
 
     classifier: Classifier
@@ -68,6 +71,7 @@ def fine_tune(
     kind: Kind = "single",
     served: Served = NOTHING_SERVED,
     rehearsal: Rehearsal | None = None,
+    pairs: Pairs | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     on_look: OnLook | None = None,
@@ -88,7 +92,8 @@ def fine_tune(
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
     tasks (or on these beside the target's), and those for a teacher get their labels from a model that is trained as
-    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how.
+    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. After that and before the
+    target's task its body is tuned on ``pairs`` of labelled documents, if ``settings.contrastive`` has steps.
 
     With a ``rehearsal`` the classifier is one for ``labels`` and those of earlier tasks together, in this order; where
     ``settings.model`` is a classifier that curator saved, its rows of the head are kept. What is replayed has
@@ -113,7 +118,12 @@ def fine_tune(
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
         tune_memory()
+    refuse_adapter(settings)
+    refuse_adapter_on_mean(settings)
     ready = prepared(settings, served, seed=seed, progress=progress, checkpoint=checkpoint)
+    ready = contrasted(
+        settings, target, selected, pairs, ready, labels, seed=seed, progress=progress, checkpoint=checkpoint
+    )
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
         _fit, settings, target=target, selected=selected, dev=dev, labels=labels, kind=kind, seed=seed, served=served,
@@ -159,6 +169,8 @@ def _fit(
             else load_pretrained(settings.model, sides.labels, kind, sides.scale)
         )
         with_body(model, body)
+        if settings.head == "mean":
+            read_the_mean(model)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
         judges = _judges(tokenizer, settings, dev, labels, own, kind, sides.scale, rehearsal) if dev else None
@@ -227,6 +239,7 @@ def _check(kind: Kind, settings: Train, served: Served) -> None:
     refused = {
         "documents that serve as teacher": bool(served.teacher),
         "class_weights = 'balanced'": settings.class_weights == "balanced",
+        "[train.contrastive]": settings.contrastive.steps > 0,
         "[train.auxiliary] place = 'beside'": bool(len(served.auxiliary)) and settings.auxiliary.place == "beside",
     }
     for told, is_there in refused.items():

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.hardware import Precision
@@ -24,6 +25,22 @@ def forward(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Seq
     tokens, mask = padded(tokenizer, ids)
     logits = model(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device)).logits
     return logits.float()
+
+
+def sentence_vectors(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> Tensor:
+    """(len(ids), width) float32 of length one: the mean of the last layer's vectors, as encoders of sentences do it."""
+    body = model.base_model
+    if is_supported(body):
+        layout = Layout.of(ids, model.device)
+        states = run(body, ids, layout, int(tokenizer.pad_token_id), first=False).last_hidden_state[0].float()
+        sizes = torch.tensor([len(ids[row]) for row in layout.order], device=states.device)
+        owner = torch.arange(len(ids), device=states.device).repeat_interleave(sizes)
+        sums = states.new_zeros(len(ids), states.shape[1]).index_add(0, owner, states[: len(owner)])[layout.given]
+    else:
+        tokens, mask = (part.to(model.device) for part in padded(tokenizer, ids))
+        states = body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        sums = (states * mask.unsqueeze(-1)).sum(dim=1)
+    return functional.normalize(sums, dim=1)  # the mean has the same direction
 
 
 def padded(tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from curator.training.examples import Served
 from curator.training.labels import Label, class_ids
 from curator.training.loop import Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_masked, load_pretrained, tokenise, word_embedding
-from curator.training.prediction import mixed, padded
+from curator.training.prediction import mixed, padded, sentence_vectors
 from curator.training.steps import Task, parts_of
 from curator.training.unpadded import Layout, is_supported, run
 
@@ -47,9 +47,8 @@ def planned(settings: Train, served: Served) -> int:
     """How many steps ``fine_tune`` takes at most, with all that comes before the last model."""
     before = bool(len(served.auxiliary)) and settings.auxiliary.place == "before"
     models = 1 + settings.teacher.rounds * bool(served.teacher)
-    return (
-        settings.text.steps * bool(served.text) + settings.auxiliary.steps * before + models * settings.steps
-    )  # fmt: skip
+    first = settings.text.steps * bool(served.text) + settings.auxiliary.steps * before + settings.contrastive.steps
+    return first + models * settings.steps
 
 
 def prepared(
@@ -108,7 +107,7 @@ def _pretrained(
         weights = torch.tensor([served.text_weights[row] for row in drawn], dtype=torch.float64)
         kind = {"mlm": MaskedWords, "simcse": Contrast}[own.objective]
         classes = torch.zeros(len(ids), dtype=torch.long)  # none
-        task = kind(**_common(model, tokenizer, phase_settings, ids, classes, weights))
+        task = kind(**fields(model, tokenizer, phase_settings, ids, classes, weights))
         place = phase(checkpoint, "text")
         course = run_steps(
             task, None, seed, progress, checkpoint_of(place, task, None, seed) if place else None, last=False
@@ -123,7 +122,7 @@ def _pretrained(
     }
     if own.objective == "mlm":
         told["head"] = "the model's own" if has_head else "new, tied to the word vectors"
-    return Prepared(_body(model), {"text": told}, course.step, course.seconds)
+    return Prepared(body_of(model), {"text": told}, course.step, course.seconds)
 
 
 def _after_others(
@@ -148,7 +147,7 @@ def _after_others(
         embedding = SeenEmbedding(word_embedding(model), {token for row in ids for token in row})
         model.set_input_embeddings(embedding)
         task = Task(
-            **_common(model, tokenizer, phase_settings, ids, torch.tensor(classes), weights, embedding),
+            **fields(model, tokenizer, phase_settings, ids, torch.tensor(classes), weights, embedding),
             tasks=(tasks[classes].to(model.device), tasks.to(model.device)),
         )
         place = phase(checkpoint, "auxiliary")
@@ -158,7 +157,7 @@ def _after_others(
     told = {"place": "before", **described(served), "truncated": len(cut), "steps": course.step}
     told["loss"] = course.history[-1]["loss"]
     uses = {**so_far.uses, "auxiliary": told}
-    return Prepared(_body(model), uses, so_far.steps + course.step, so_far.seconds + course.seconds)
+    return Prepared(body_of(model), uses, so_far.steps + course.step, so_far.seconds + course.seconds)
 
 
 def others(served: Served) -> tuple[tuple[str, ...], list[int], Tensor]:
@@ -179,7 +178,7 @@ def described(served: Served) -> dict[str, Any]:
     return {"documents": len(served.auxiliary), "sources": sources}
 
 
-def _common(
+def fields(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Train, ids: list[list[int]], classes: Tensor,
     weights: Tensor, embedding: SeenEmbedding | None = None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -199,7 +198,8 @@ def _common(
     }
 
 
-def _body(model: PreTrainedModel) -> Body:
+def body_of(model: PreTrainedModel) -> Body:
+    """A copy of the weights of a model's body."""
     return {name: value.detach().clone() for name, value in model.base_model.state_dict().items()}
 
 
@@ -286,16 +286,4 @@ class Contrast(Task):
         yield (losses * weights[order]).mean()
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
-        """(n, dimension) float32, of length one."""
-        body = self.model.base_model
-        if is_supported(body):
-            layout = Layout.of(ids, self.model.device)
-            states = run(body, ids, layout, int(self.tokenizer.pad_token_id), first=False).last_hidden_state[0].float()
-            sizes = torch.tensor([len(ids[row]) for row in layout.order], device=states.device)
-            owner = torch.arange(len(ids), device=states.device).repeat_interleave(sizes)
-            sums = states.new_zeros(len(ids), states.shape[1]).index_add(0, owner, states[: len(owner)])[layout.given]
-        else:
-            tokens, mask = (part.to(self.model.device) for part in padded(self.tokenizer, ids))
-            states = body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
-            sums = (states * mask.unsqueeze(-1)).sum(dim=1)
-        return functional.normalize(sums, dim=1)  # the mean has the same direction
+        return sentence_vectors(self.model, self.tokenizer, ids)

@@ -49,10 +49,17 @@ def sides_of(
         coded(side.labels if side else (), labels, kind, name)  # of all that is given, also what weighs nothing
     if taught and len(taught.examples):
         selected = _joined(selected, taught.examples)
-    lambdas, target, selected = _weighing(settings.lambdas, target, selected)
+    lambdas, target, selected = taking_part(settings, target, selected)
     replayed = replayed.weighing()
     if settings.class_weights == "balanced":
-        target, selected, replayed = target.balanced(), selected.balanced(), replayed.balanced()
+        replayed = replayed.balanced()
+    if max(lambdas) > 0:
+        warnings.warn(
+            f"lambda = {max(lambdas):g} is above 0: training raises the loss on the target documents; between -1 and 0 "
+            "it weighs target and selection",
+            CuratorWarning,
+            stacklevel=2,
+        )
     if kind != "single":
         return _of_kind(kind, lambdas, target, selected, labels)
     names, codes, tasks = others(beside)
@@ -119,21 +126,18 @@ def _joined(selected: Examples | None, taught: Examples) -> Examples:
     )  # fmt: skip
 
 
-def _weighing(
-    lambdas: tuple[float, float], target: Examples, selected: Examples | None
+def taking_part(
+    settings: Train, target: Examples, selected: Examples | None
 ) -> tuple[tuple[float, float], Examples, Examples]:
-    """λ in force, first and last, and the examples it looks at. Raises DataError if a side that counts is empty."""
+    """λ in force, first and last, and the examples it looks at, weights written out.
+
+    Raises DataError if a side that counts is empty.
+    """
+    lambdas = settings.lambdas
     if selected is None or lambdas == (-1, -1):
         lambdas, selected = (-1.0, -1.0), NOTHING
     elif lambdas == (0, 0):
         target = NOTHING
-    elif max(lambdas) > 0:
-        warnings.warn(
-            f"lambda = {max(lambdas):g} is above 0: training raises the loss on the target documents; between -1 and 0 "
-            "it weighs target and selection",
-            CuratorWarning,
-            stacklevel=3,
-        )
     target, selected = target.weighing(), selected.weighing()
     told = " to ".join(f"{one:g}" for one in dict.fromkeys(lambdas))
     if lambdas != (0, 0) and not len(target):
@@ -143,4 +147,6 @@ def _weighing(
             f"no selected example has a weight above 0, and lambda = {told} trains on them; "
             "to train on the target alone pass selected=None"
         )
+    if settings.class_weights == "balanced":
+        target, selected = target.balanced(), selected.balanced()
     return lambdas, target, selected

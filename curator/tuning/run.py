@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from pydantic import ValidationError
 
 from curator.corpora import Progress
@@ -25,7 +24,7 @@ from curator.mix.lock import inputs, versions
 from curator.mix.strata import strata
 from curator.mix.union import StoredMix
 from curator.models.fitting import fit
-from curator.race.arms import choose, choose_of
+from curator.race.arms import Arm, choose, choose_of
 from curator.race.environment import commit, environment
 from curator.recipe import OF_MIX, UNDECIDING, Race, Recipe
 from curator.training import FineTuned, Run, code, decided, main_score, tracked
@@ -162,7 +161,8 @@ class _Trainer:
     def train(self, values: Values, number: int, on_look: OnLook) -> Outcome:
         """Fine-tune with these values; raises whatever training and ``on_look`` do."""
         recipe = self.space.applied(values)
-        documents = self._documents(recipe) if self.space.rebuilds else self._same_documents
+        arm = self._arm_of(recipe) if self.space.rebuilds else self._same_arm
+        documents, task = arm.documents, replace(self.task, pool=arm.pool)
         settings = recipe.train
         name = f"{self.arm.replace(':', '--')}-trial{number}"
         config = {"recipe": recipe.name, "arm": self.arm, "trial": number, **values}
@@ -173,7 +173,7 @@ class _Trainer:
                     told(history)
                 on_look(history, settings.steps)
 
-            tuned = fit(settings, self.task, documents, checkpoint=checkpoint_of(self.path), on_look=looked)
+            tuned = fit(settings, task, documents, checkpoint=checkpoint_of(self.path), on_look=looked)
         assert tuned.dev is not None  # there is a dev set
         error = self._error(tuned)
         return Outcome(tuned.dev, tuned.best_step, settings.steps, len(documents), tuned.history, error)
@@ -187,7 +187,7 @@ class _Trainer:
         return standard_error_of(kind, dev["label"].to_list(), said, self.task.labels)
 
     @cached_property
-    def _same_documents(self) -> pl.DataFrame:
+    def _same_arm(self) -> Arm:
         return self._chosen(make(self.space.recipe, self.workshop, task=self.task))
 
     @cached_property
@@ -195,17 +195,17 @@ class _Trainer:
         """The recipe's own mix: those of trials take the verdicts of the stages that they share from it."""
         return make(self.space.recipe, self.workshop, task=self.task)
 
-    def _documents(self, recipe: Recipe) -> pl.DataFrame:
+    def _arm_of(self, recipe: Recipe) -> Arm:
         """What the arm trains on where the recipe is this: of a mix that is built for the trial and not kept."""
         assert self._stored_first
         with _aside(self.directory) as folder:
             task = replace(self.task, recipe=recipe)
             return self._chosen(make(recipe, self.workshop, task=task, aside=folder))
 
-    def _chosen(self, mix: Mix) -> pl.DataFrame:
+    def _chosen(self, mix: Mix) -> Arm:
         if self.stored is not None:
-            return choose_of(self.stored, self.workshop, self.task, mix).documents
-        return choose(self.arm, self.task, mix).documents
+            return choose_of(self.stored, self.workshop, self.task, mix)
+        return choose(self.arm, self.task, mix)
 
 
 @contextmanager

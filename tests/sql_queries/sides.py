@@ -125,6 +125,20 @@ CORRELATED = {
     "an expression of one side as key": Query(
         f"SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.size % 5 = t.size) p {BY}"
     ),
+    "another label": Query(
+        f"SELECT t.id, p.id, {IP} FROM task t JOIN (SELECT * FROM docs c WHERE c.label <> t.label) p {BY}"
+    ),
+    "another label and the same source": Query(
+        "SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE t.label <> c.label AND c.source = t.source) p "
+        f"EXACT NEAREST 2 BY SIMILARITY {IP}"
+    ),
+    "another label and another source": Query(
+        "SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.label != t.label AND c.source <> t.source) p "
+        f"EXACT NEAREST 2 BY SIMILARITY {IP}"
+    ),
+    "every other document": Query(
+        f"SELECT t.id, p.id FROM docs t LEFT JOIN (SELECT * FROM docs c WHERE c.id <> t.id) p {BY}"
+    ),
     "NULL agrees with NULL": Query(
         f"SELECT t.id, p.id FROM task t JOIN (SELECT * FROM docs c WHERE c.label IS NOT DISTINCT FROM t.label) p {BY}",
         faiss=0,
