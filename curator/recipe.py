@@ -459,8 +459,8 @@ class Recipe(_Settings):
             )
         if self.train.contrastive.steps:
             raise ValueError(
-                "[train.contrastive] does not go with [train.replay]: its pairs are of the new task alone, and the body "
-                "would forget the earlier one before anything is replayed; leave one of them out"
+                "[train.contrastive] does not go with [train.replay]: its pairs are of the new task alone, and the "
+                "body would forget the earlier one before anything is replayed; leave one of them out"
             )
         if self.train.head == "mean":
             raise ValueError(

@@ -78,6 +78,16 @@ def test_the_layer_stays_and_the_rest_is_trained(tiny):  # noqa: F811
     assert not torch.equal(tuned.bert.pooler.dense.weight, model.bert.pooler.dense.weight)
 
 
+def test_a_model_that_reads_the_mean_is_given_no_second_layer(tiny, tmp_path):  # noqa: F811
+    first = tune(tiny, **MEAN)
+    first.classifier.save(tmp_path)
+    again = tune(tmp_path, steps=2, **MEAN).classifier.model
+    assert again.config.num_hidden_layers == len(again.bert.encoder.layer) == 3
+    for name, value in first.classifier.model.bert.encoder.layer[2].state_dict().items():
+        assert torch.equal(again.bert.encoder.layer[2].state_dict()[name], value), name
+    assert not torch.equal(again.bert.pooler.dense.weight, first.classifier.model.bert.pooler.dense.weight)
+
+
 def test_it_learns_and_ends_in_the_same_weights_after_a_kill(tiny, tmp_path):  # noqa: F811
     run = partial(tune, tiny, target=examples(40, 1), steps=30, checkpoint=0.0, **MEAN)
     whole = run()

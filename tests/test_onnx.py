@@ -17,9 +17,10 @@ runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not insta
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
 
-@pytest.mark.parametrize("kind", ["none", "lora", "adalora", "ia3"])
+@pytest.mark.parametrize("kind", ["none", "mean", "lora", "adalora", "ia3"])
 def test_onnxruntime_gives_the_models_probabilities(tiny, tmp_path, kind):  # noqa: F811
-    changes = {} if kind == "none" else {"adapter": kind, "rank": 2}
+    own = {"none": {}, "mean": {"head": "mean"}}
+    changes = own.get(kind, {"adapter": kind, "rank": 2})
     classifier = tune(tiny, selected=examples(40, 2), steps=12, learning_rate=1e-2, **changes).classifier
     texts = examples(30, 5).texts
     given = classifier.predict(texts)

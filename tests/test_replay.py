@@ -630,6 +630,8 @@ def test_a_model_of_another_mix_is_told_or_refused(earlier, tmp_path, tiny):  # 
             r"the arm 'mix-as-text' serves = 'text' does not go with \[train.replay\]",
         ),
         ({"race": {"by": "probe"}}, r"a probe knows no \[train.replay\]"),
+        ({"train": {"replay": {"mix": "earlier"}, "contrastive": {"steps": 5}}}, r"pairs are of the new task alone"),
+        ({"train": {"replay": {"mix": "earlier"}, "head": "mean"}}, r"goes on doing so"),
         ({"train": {"replay": {"mix": "earlier", "share": 1.0}}}, "less than 1"),
         ({"train": {"replay": {"mix": "earlier", "documents": 0}}}, "greater than or equal to 1"),
         ({"race": {"arms": ["zero-shot-without-replay"]}}, "unknown arm 'zero-shot-without-replay'"),
