@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from curator.race.statistics import Interval, analyse, points, verdict
+from curator.race.statistics import Interval, analyse, interval, points, verdict
 
 Row = dict[str, Any]
 
@@ -812,6 +812,31 @@ def uses(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def replay(record: Row) -> str:
+    """What each task scores before and after another is learned, without a replay and with one."""
+    lines = ["| pair | replay | task | before | after | by replay, points |", "|---|---|---|---:|---:|---:|"]
+    for pair in record["pairs"]:
+        without = {row["task"]: row["macro_f1"] for row in pair["rows"] if row["share"] is None}
+        order = sorted(pair["rows"], key=lambda row: (row["share"] or 0, not row["new"]))
+        for row in order:
+            share = "none" if row["share"] is None else f"{row['share']:.0%} of the loss"
+            task = f"{row['task']} ({'new' if row['new'] else 'earlier'})"
+            by = "" if row["share"] is None else _points_gain(row["macro_f1"], without[row["task"]])
+            after = f"{mean(row['macro_f1']):.1f} ({_interval(interval(row['macro_f1']))})"
+            before = "–" if row["before"] is None else f"{row['before']:.1f}"
+            lines.append(f"| {pair['pair']} | {share} | {task} | {before} | {after} | {by} |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
+def _points_gain(scores: list[float], base: list[float]) -> str:
+    """The mean difference over seeds and its 95 % interval (t), bold where that excludes zero."""
+    gaps = [one - other for one, other in zip(scores, base, strict=True)]
+    bounds = interval(gaps)
+    assert bounds is not None  # there are seeds enough
+    told = f"{mean(gaps):+.1f} ({bounds.low:+.1f} to {bounds.high:+.1f})"
+    return f"**{told}**" if bounds.low > 0 or bounds.high < 0 else told
+
+
 def labelling(record: Row) -> str:
     """Scores of a probe as a person labels what was chosen in one way or another, and how many labels were wasted."""
     last = max(row["round"] for row in record["rounds"])
@@ -849,7 +874,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
     "knowledge": knowledge, "training": training, "adapters": adapters, "resume": resume,
     "search": search, "uses": uses,
-    "labelling": labelling,
+    "labelling": labelling, "replay": replay,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

@@ -19,6 +19,7 @@ ARMS = ("target-only", "random", "random-balanced", "full", "mix")
 ZERO_SHOT = "zero-shot"  # an arm that learns nothing: the label whose name is nearest
 OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 AS = "-as-"  # between an arm and what its documents serve as there
+WITHOUT_REPLAY = "-without-replay"  # behind an arm: the same, but that no document of the earlier task is replayed
 USES = ("auxiliary", "text", "teacher")  # what documents can serve as without a label of the task
 Serves = Literal["labels", "vote", "auxiliary", "text", "teacher"]
 Kind = Literal["single", "multi", "regression"]  # of a task: one label per document, any number of them, a number
@@ -29,7 +30,7 @@ METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual on
     "regression": ("spearman", "pearson"),
 }
 UNDECIDING = frozenset({"checkpoint", "track"})  # settings of [train] that decide nothing
-UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher"}  # and those that are tables
+UNSEARCHED = UNDECIDING | {"text", "auxiliary", "teacher", "replay"}  # and those that are tables
 
 
 class _Settings(BaseModel):
@@ -213,6 +214,20 @@ class Teacher(_Settings):
     labels: Literal["soft", "hard"] = "soft"
 
 
+class Replay(_Settings):
+    """Documents of an earlier task in the batches of this one, so that a model learns this and keeps that (rehearsal,
+    Robins 1995).
+
+    ``mix`` is a stored mix of the earlier task; its target examples and its documents are replayed, for a ``share`` of
+    the loss and of the rows of a batch. Half of them is what Rolnick et al. (2019) take; 1 % was enough for a language
+    model of 11 billion weights (Scialom et al. 2022). With ``documents``, as many are drawn, label by label in turn.
+    """
+
+    mix: str = Field(pattern=NAME)
+    documents: int | None = Field(default=None, ge=1)
+    share: float = Field(default=0.5, gt=0, lt=1)
+
+
 class Train(_Settings):
     """Fine-tuning. ``lambda`` weighs the pairing loss L = (1+λ)·L_S − λ·L_T (DESIGN: −1 target only, 0 mix only)."""
 
@@ -238,6 +253,7 @@ class Train(_Settings):
     text: Text = Text()
     auxiliary: Auxiliary = Auxiliary()
     teacher: Teacher = Teacher()
+    replay: Replay | None = Field(default=None, exclude_if=lambda replay: replay is None)
     # Who is told of each look at dev; like a checkpoint it decides nothing.
     track: tuple[Literal["tensorboard", "wandb"], ...] = Field(default=(), exclude_if=lambda track: not track)
 
@@ -267,12 +283,15 @@ class Race(_Settings):
     def _known(cls, arms: list[str]) -> list[str]:
         stored = re.compile(f"{OF_MIX}{NAME[1:]}")
         used = re.compile(f"({'|'.join(ARMS[1:])}){AS}({'|'.join(USES)})$")
+        without = re.compile(f"({'|'.join(ARMS)}){WITHOUT_REPLAY}$")
         known = (*ARMS, ZERO_SHOT)
-        unknown = [arm for arm in arms if not (arm in known or stored.match(arm) or used.match(arm))]
+        patterns = (stored, used, without)
+        unknown = [arm for arm in arms if not (arm in known or any(pattern.match(arm) for pattern in patterns))]
         if unknown:
             raise ValueError(
                 f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(ARMS[1:])} also with "
-                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix"
+                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix; "
+                f"with [train.replay] {', '.join(ARMS)} also with {WITHOUT_REPLAY} behind"
             )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
@@ -402,6 +421,26 @@ class Recipe(_Settings):
         for name in self.pool:
             if not name.isidentifier():
                 raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
+        return self
+
+    @model_validator(mode="after")
+    def _replaying(self) -> Self:
+        arms = self.race.arms
+        if self.train.replay is None:
+            if without := next((arm for arm in arms if arm.endswith(WITHOUT_REPLAY)), None):
+                raise ValueError(f"the arm {without!r} leaves out a replay, and there is none; add [train.replay] mix")
+            return self
+        if self.task.kind != "single":
+            raise ValueError(f"[train.replay] needs one label a document, and the task's kind is {self.task.kind!r}")
+        serving: dict[str, str] = {f"[pool.{name}] serves": pool.serves for name, pool in self.pool.items()}
+        serving |= {f"the arm {arm!r} serves": arm.partition(AS)[2] for arm in arms}
+        if clash := next((f"{what} = {use!r}" for what, use in serving.items() if use in USES), None):
+            raise ValueError(
+                f"{clash} does not go with [train.replay]: what is learned of such documents would change the model "
+                "before anything is replayed; leave one of them out"
+            )
+        if self.race.by == "probe":
+            raise ValueError("a probe knows no [train.replay]: it has no earlier model; race by fine-tuning")
         return self
 
     def by_probe(self) -> Self:

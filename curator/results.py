@@ -58,6 +58,13 @@ class Race:
         rows: list[dict[str, Any]] = table(self.record)
         return rows
 
+    def tasks(self) -> list[dict[str, Any]]:
+        """Of a race with a replay: a row for each task, the new one and the earlier, and each arm; else none."""
+        from curator.report import tasks
+
+        rows: list[dict[str, Any]] = tasks(self.record)
+        return rows
+
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report: one self-contained .html file, or .md for markdown. Returns its path."""
         from curator import report

@@ -142,7 +142,8 @@ def race(
         finished = ws.race(recipe, data=data, seeds=seeds, probe=probe, command=command)
         path = finished.report(report)
         if as_json:
-            report_ = {"verdict": finished.verdict, "path": str(path)}
+            tasks = finished.tasks()
+            report_ = {"verdict": finished.verdict, "path": str(path), **({"tasks": tasks} if tasks else {})}
             write_out(json.dumps({"rows": finished.table(), "report": report_}) + "\n")
             return
-        print_verdict(finished.table(), finished.verdict, path)
+        print_verdict(finished.table(), finished.verdict, path, finished.tasks())

@@ -214,8 +214,13 @@ def _padded(cells: list[str]) -> list[str]:
     return [cell + " " * (width - cell_len(cell)) for cell in cells]
 
 
-def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
-    """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points."""
+def print_verdict(
+    rows: list[dict[str, Any]], verdict: str, path: Path, tasks: list[dict[str, Any]] | None = None
+) -> None:  # fmt: skip
+    """The verdict table of a race, its one sentence, and where the report is. Scores and differences in points.
+
+    Of a race with a replay, the table of its ``tasks`` too.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("arm", "documents", "score", "95 % interval", "mix minus arm"):
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
@@ -232,9 +237,31 @@ def print_verdict(rows: list[dict[str, Any]], verdict: str, path: Path) -> None:
             ),
         )
     out.print(table)
+    if tasks:
+        out.print()
+        _print_tasks(tasks)
     out.print()
     out.print(verdict, style="bold", markup=False, highlight=False)
     out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_tasks(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("task", "arm", "before", "after", "95 % interval", "after minus before", "by replay"):
+        table.add_column(name, justify="left" if name in ("task", "arm") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            f"{row['task']} ({'new' if row['new'] else 'earlier'})",
+            row["arm"],
+            _points(row["before"]),
+            _points(row["mean"]),
+            _range(row["low"], row["high"]),
+            *(
+                " ".join(filter(None, [_points(row[one], "+"), _range(row[f"{one}_low"], row[f"{one}_high"], "+")]))
+                for one in ("change", "worth")
+            ),
+        )
+    out.print(table)
 
 
 def _points(value: float | None, sign: str = "") -> str:

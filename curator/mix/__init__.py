@@ -30,11 +30,12 @@ from curator.mix.lock import CHANGED, digest, inputs, lock
 from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
 from curator.mix.members import members
 from curator.mix.rebuilding import StoredEncoder, rebuilt
+from curator.mix.replay import Replayed, replayed, with_earlier
 from curator.mix.stored import FILES, seal, store
 from curator.mix.strata import label_groups
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
-from curator.mix.task import Task, evaluation_truth, prepare
+from curator.mix.task import EarlierTask, Task, evaluation_truth, prepare
 from curator.mix.unchanged import unchanged
 from curator.mix.union import StoredMix
 from curator.recipe import Recipe
@@ -45,9 +46,9 @@ from curator.trials import Trials
 from curator.vectors import Encoder
 
 __all__ = [
-    "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "Mix", "StoredEncoder", "StoredMix", "Task", "Verification",
-    "Workshop", "build", "combine", "digest", "evaluation_truth", "listed", "lock_of", "make", "prepare", "seal",
-    "steps", "summarise", "told", "version",
+    "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "EarlierTask", "Mix", "Replayed", "StoredEncoder",
+    "StoredMix", "Task", "Verification", "Workshop", "build", "combine", "digest", "evaluation_truth", "listed",
+    "lock_of", "make", "prepare", "replayed", "seal", "steps", "summarise", "told", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class Workshop:
 
     def prepare(self, recipe: Recipe, seed: int) -> Task:
         """The task of one seed."""
-        return prepare(recipe, seed, self.corpora, self.session, data=self.data)
+        task = prepare(recipe, seed, self.corpora, self.session, data=self.data)
+        return with_earlier(task, self.corpora, self.session)
 
 
 @dataclass(frozen=True)

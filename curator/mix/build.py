@@ -319,12 +319,18 @@ def _check_expressions(candidates: Relation, plan: Sequence[Step], session: Sess
 
 
 def _coverage(step: Step, task: Task) -> list[dict[str, Any]]:
-    """How many test documents each layer of decontamination could look for; nothing for another stage."""
+    """How many test documents each layer of decontamination could look for; nothing for another stage.
+
+    The stage raises where a layer has none to look for, but those of earlier tasks must not stand in for the task's.
+    """
     if step.stage.name != DECONTAMINATE or "ngram" not in step.parameters:  # one of a mix from before there were runs
         return []
     ngram, min_words = (int(step.parameters[name]) for name in ("ngram", "min_words"))
     rows = pl.DataFrame(decontamination_coverage(task.test, ngram=max(ngram, 1), min_words=min_words)).to_dicts()
-    return [row for row in rows if row["layer"] != "run" or ngram]
+    rows = [row for row in rows if row["layer"] != "run" or ngram]
+    if task.earlier and (layers := [row["layer"] for row in rows if not row["checked"]]):
+        raise DataError(f"no test document can be checked by {' and '.join(layers)}: a leak would go unseen")
+    return rows
 
 
 def _reductions(step: Step, task: Task, before: Relation, after: Relation) -> list[dict[str, Any]]:

@@ -150,9 +150,20 @@ def facts(lock: Mapping[str, Any], summary: Mapping[str, Any], lockfile: str) ->
         f"{', any number of them a document' if lock['recipe']['task'].get('kind') == 'multi' else ''}",
         f"Seed {lock['seed']}; made {lock['created']} by curator {lock['versions'].get('curator', UNKNOWN)}",
         f"Vectors of the encoder {lock['encoder']}",
+        *_replay(lock),
         f"SHA-256 of the documents' keys, labels and weights: {lock['ids_sha256']}",
         *told(dict(summary)),
         *summary["warnings"],
         f"{lockfile} says all of it: the recipe, the SQL of each stage, the versions of sources and libraries",
     ]
     return "\n".join(f"- {escape(fact)}." for fact in lines)
+
+
+def _replay(lock: Mapping[str, Any]) -> list[str]:
+    """Which mix is replayed where this one is trained on, if any is."""
+    if (mix := lock.get("replay")) is None:
+        return []
+    return [
+        f"Made to be learned by a model of an earlier task: test and dev documents of the mix {mix['mix']}, version "
+        f"{mix['version']}, were kept out, too"
+    ]

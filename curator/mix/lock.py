@@ -65,23 +65,32 @@ def code() -> str:
 
 def inputs(task: Task, plan: Sequence[Step], encoder_key: str) -> dict[str, Any]:
     """Everything that decides which documents are chosen, as plain values."""
-    return {
-        # training, racing, tuning and describing do not decide which documents are chosen
-        "recipe": task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=UNDECIDING),
-        "seed": task.seed,
-        "labels": list(task.labels),
-        "corpora": [
-            {"role": s["role"], "name": s["name"], "corpus": s["corpus"], "version": s["version"]}
-            for s in describe(task.used)
-        ],
-        "encoder": encoder_key,
-        "stages": [
-            {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
-            | ({"calibrated": step.calibrated} if step.calibrated else {})
-            | ({"model_sha256": step.model} if step.model else {})
-            for step in plan
-        ],
-    } | ({"mixes": list(task.mixes)} if task.mixes else {})
+    # training, racing, tuning and describing do not decide which documents are chosen
+    recipe = task.recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=UNDECIDING)
+    replay: dict[str, Any] = {}
+    if task.earlier:  # but a mix is kept apart from the test set of what is replayed
+        replay = {"replay": task.earlier[0].mix.told()}
+        recipe["train"] = {"replay": {"mix": task.earlier[0].mix.name}}
+    return (
+        {
+            "recipe": recipe,
+            "seed": task.seed,
+            "labels": list(task.labels),
+            "corpora": [
+                {"role": s["role"], "name": s["name"], "corpus": s["corpus"], "version": s["version"]}
+                for s in describe(task.used)
+            ],
+            "encoder": encoder_key,
+            "stages": [
+                {"name": step.name, "sha256": step.stage.sha256, "parameters": step.parameters, "sql": step.stage.sql}
+                | ({"calibrated": step.calibrated} if step.calibrated else {})
+                | ({"model_sha256": step.model} if step.model else {})
+                for step in plan
+            ],
+        }
+        | ({"mixes": list(task.mixes)} if task.mixes else {})
+        | replay
+    )
 
 
 def lock(name: str, made_from: dict[str, Any], built: Built) -> dict[str, Any]:

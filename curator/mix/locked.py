@@ -11,7 +11,7 @@ from curator.files import is_sealed, read_json
 CURRENT = "current.json"
 LOCK = "lock.json"
 MIX = "mix"  # the role of a mix among versions that are fixed
-MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages", "mixes")  # what names the version
+MADE_FROM = ("recipe", "seed", "labels", "corpora", "encoder", "stages", "mixes", "replay")  # what names the version
 
 
 def version(values: dict[str, Any]) -> str:
@@ -44,9 +44,14 @@ def licences(values: dict[str, Any], catalogue: Catalogue) -> dict[str, str | No
 
 
 def fixed_versions(values: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """The versions of corpora that a lockfile names, by role and name, and those of mixes that are in its pool."""
+    """The versions of corpora that a lockfile names, by role and name, and those of mixes in its pool or replayed."""
     used = {(entry["role"], entry["name"]): entry["version"] for entry in values["corpora"]}
-    return used | {(MIX, entry["mix"]): entry["version"] for entry in values.get("mixes", ())}
+    return used | {(MIX, entry["mix"]): entry["version"] for entry in mixes_of(values)}
+
+
+def mixes_of(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The versions of mixes that a lockfile names: ``mix, version, ids_sha256``."""
+    return [*values.get("mixes", ()), *([values["replay"]] if "replay" in values else [])]
 
 
 def corpora_of(values: dict[str, Any], catalogue: Catalogue) -> list[Corpus]:

@@ -10,9 +10,10 @@ from curator.corpora import Corpora
 from curator.errors import DataError, VerificationError, WorkspaceError
 from curator.mix.build import Built, Step, build, sum_of
 from curator.mix.differences import changes
-from curator.mix.lock import CHANGED, digest, locked_recipe, locked_steps
-from curator.mix.locked import corpora_of, fixed_versions
-from curator.mix.task import Task, prepare
+from curator.mix.lock import CHANGED, digest, locked_steps
+from curator.mix.locked import corpora_of
+from curator.mix.replay import of_lock
+from curator.mix.task import Task
 from curator.session import Session
 from curator.vectors import Encoded
 
@@ -46,7 +47,7 @@ def rebuilt(
     gone = values.get("forgotten", 0)
     since = f"{gone:,} documents were forgotten since; " if gone else ""
     try:
-        task = prepare(locked_recipe(values), values["seed"], corpora, session, versions=fixed_versions(values))
+        task = of_lock(values, corpora, session)
         again = build(task, plan, session)
     except (DataError, WorkspaceError) as error:  # others may stand in the places of those forgotten
         if not gone:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
 class Used:
     """A corpus in its role: which version, and under which name the recipe speaks of it."""
 
-    role: str  # target, test, dev, pool, concepts or relations
+    role: str  # target, test, dev, pool, concepts, relations, or earlier: of a task whose mix is replayed
     name: str
     corpus: Corpus
     documents: int  # after where and sampling
@@ -63,6 +63,7 @@ class Task:
     warnings: tuple[str, ...]
     mixes: tuple[dict[str, Any], ...] = ()  # that the pool is made of: pool, mix, version, ids_sha256
     knowledge: Mapping[str, Relation] = field(default_factory=dict)  # concepts and relations, if the recipe has any
+    earlier: tuple["EarlierTask", ...] = ()  # whose mixes are replayed, the latest first
 
     @property
     def kind(self) -> Kind:
@@ -70,7 +71,37 @@ class Task:
 
     @property
     def relations(self) -> dict[str, Relation]:
-        return {"target": self.target, "dev": self.dev, "test": self.test, "pool": self.pool}
+        """What stages see; ``test`` also has the test and dev documents of earlier tasks, to be kept out alike."""
+        held_out = [self.test, *(relation for one in self.earlier for relation in one.held_out())]
+        return {"target": self.target, "dev": self.dev, "test": joined(held_out), "pool": self.pool}
+
+
+@dataclass(frozen=True)
+class EarlierTask:
+    """A task that a model was trained on before: its stored mix, and the task in the versions that are in its lock."""
+
+    mix: StoredMix
+    task: Task
+
+    def called(self, what: str) -> str:
+        """The name of one of its corpora in a later mix, which none of that mix's own pools can have."""
+        return f"{self.mix.name}-{what}"
+
+    def held_out(self) -> tuple[Relation, Relation]:
+        """Its test and dev documents, ``corpus, id, text, source``, without labels."""
+        test, dev = self.task.test, self.task.dev
+        return self.named(test, "test"), self.named(dev.with_frame(dev.frame.drop("label")), "dev")
+
+    def named(self, relation: Relation, what: str) -> Relation:
+        """Documents under the name that they have in a later mix."""
+        return relation.with_frame(relation.frame.with_columns(pl.lit(self.called(what)).alias("corpus")))
+
+
+def joined(parts: Sequence[Relation]) -> Relation:
+    """Several as one, of the columns of the first."""
+    columns = parts[0].columns
+    frame = pl.concat([part.frame.select(columns) for part in parts])
+    return parts[0] if len(parts) == 1 else Relation.concat(parts, frame)
 
 
 def prepare(
@@ -123,7 +154,7 @@ def prepare(
     used = [
         target_use, *([test_use] if test_use else []), *([dev_use] if dev_use else []), *pool_uses, *knowledge_uses
     ]  # fmt: skip
-    _one_kind_of_vectors([use for use in used if use.role != "relations"])
+    one_kind_of_vectors([use for use in used if use.role != "relations"])
     return Task(
         recipe,
         seed,
@@ -309,7 +340,7 @@ def _keep_apart(recipe: Recipe, target: Relation, test: Relation) -> None:
         )
 
 
-def _one_kind_of_vectors(used: list[Used]) -> None:
+def one_kind_of_vectors(used: Sequence[Used]) -> None:
     """Raises DataError when some corpora came with vectors and others are embedded: they cannot be compared."""
     own = [use.name for use in used if use.corpus.has_own_vectors]
     embedded = [use.name for use in used if not use.corpus.has_own_vectors]

@@ -9,9 +9,8 @@ import polars as pl
 from curator.corpora import Corpora
 from curator.errors import DataError, RecipeError, UnknownNameError, WorkspaceError
 from curator.mix.build import usable
-from curator.mix.lock import locked_recipe
-from curator.mix.locked import fixed_versions
-from curator.mix.task import Task, prepare
+from curator.mix.replay import of_lock
+from curator.mix.task import Task
 from curator.relation import Relation
 from curator.session import Session
 
@@ -29,7 +28,7 @@ def unchanged(values: dict[str, Any], task: Task, corpora: Corpora, session: Ses
     """
     apart = Corpora(corpora.catalogue, lambda: corpora.encoder)  # what is read of the old pool is not kept
     try:
-        before = prepare(locked_recipe(values), values["seed"], apart, session, versions=fixed_versions(values))
+        before = of_lock(values, apart, session)
     except (DataError, RecipeError, UnknownNameError, WorkspaceError):
         return pl.DataFrame(schema=dict.fromkeys(KEY, pl.String))
     one, other = usable(before)[0], usable(task)[0]

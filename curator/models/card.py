@@ -139,6 +139,7 @@ def _trained_on(classifier: Classifier, on: TrainedOn, licence: str) -> str:
         f"The loss on the mix is weighed 1 + λ, that on the target −λ, with {told}",
         f"{on.truncated:,} of these texts were cut at {classifier.settings.max_length} tokens",
         *_uses(on.uses),
+        *_replay(classifier, on),
     ]
     return "\n".join(f"- {escape(line)}." for line in lines)
 
@@ -155,6 +156,24 @@ def _uses(uses: Mapping[str, Any]) -> list[str]:
         lines.append(f"{other['documents']:,} documents with their own labels, {when} the task: {sources}")
     taught = uses.get("teacher", ())
     return lines + [f"{one['taught']:,} of {one['documents']:,} documents with a teacher's labels" for one in taught]
+
+
+def _replay(classifier: Classifier, on: TrainedOn) -> list[str]:
+    """What was trained on again of earlier tasks, and how the model did on their dev sets."""
+    if on.replay is None or classifier.settings.replay is None:
+        return []
+    mixes = ", ".join(f"{count:,} of {name}" for name, count in on.replay["of"].items())
+    lines = [
+        f"{on.replay['documents']:,} documents of earlier tasks were replayed, for "
+        f"{classifier.settings.replay.share:.0%} of the loss: {mixes}; the latest is the mix {on.replay['mix']}, "
+        f"version {on.replay['version']}"
+    ]
+    for one in on.scores.get("earlier", ()) if on.scores else ():
+        labels = sum(of["support"] > 0 for of in one["per_label"].values())
+        lines.append(
+            f"Macro-F1 on {one['n']:,} dev documents of an earlier task, of {labels} labels: {one['macro_f1']:.3f}"
+        )
+    return lines
 
 
 def _settings(classifier: Classifier, on: TrainedOn) -> str:

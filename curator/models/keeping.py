@@ -8,7 +8,7 @@ import polars as pl
 from curator.errors import DataError
 from curator.files import write_json, write_text
 from curator.hardware import decide, precision
-from curator.mix import Mix, Task
+from curator.mix import Mix, Replayed, Task
 from curator.models.card import card
 from curator.models.fitting import examples
 from curator.training import CARD, MIX_LOCK, FineTuned, TrainedOn
@@ -22,12 +22,13 @@ def check_place(directory: Path) -> None:
         raise DataError(f"{directory / CARD} is not a model's, and its card would replace it; give another directory")
 
 
-def keep(tuned: FineTuned, directory: Path, mix: Mix, task: Task) -> None:
-    """Save a model that was fine-tuned on ``mix`` and the target of ``task``, as ``Classifier.save`` does.
+def keep(tuned: FineTuned, directory: Path, mix: Mix, task: Task, replayed: Replayed | None = None) -> None:
+    """Save a model that was fine-tuned on ``mix``, the target of ``task`` and what was ``replayed``, as
+    ``Classifier.save`` does.
 
     Beside it lie mix.lock.json and README.md, its card; curator.json says as ``trained_on`` which mix it is.
     """
-    classifier = replace(tuned.classifier, trained_on=_trained_on(tuned, mix, task))
+    classifier = replace(tuned.classifier, trained_on=_trained_on(tuned, mix, task, replayed))
     text = card(classifier, mix)
 
     def beside(folder: Path) -> None:
@@ -37,7 +38,7 @@ def keep(tuned: FineTuned, directory: Path, mix: Mix, task: Task) -> None:
     classifier.save(directory, also=beside)
 
 
-def _trained_on(tuned: FineTuned, mix: Mix, task: Task) -> TrainedOn:
+def _trained_on(tuned: FineTuned, mix: Mix, task: Task, replayed: Replayed | None) -> TrainedOn:
     settings = tuned.classifier.settings
     labelled = examples(mix.frame().filter(pl.col("weight") > 0))
     return TrainedOn(
@@ -52,6 +53,7 @@ def _trained_on(tuned: FineTuned, mix: Mix, task: Task) -> TrainedOn:
         best_step=tuned.best_step,
         truncated=tuned.truncated,
         uses=tuned.uses,
+        replay={**task.earlier[0].mix.told(), **replayed.told()} if replayed else None,
         scores=tuned.dev,
         device=decide().device,
         precision=precision(settings.precision),

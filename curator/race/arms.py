@@ -16,7 +16,7 @@ from curator.mix.lock import locked_steps
 from curator.mix.strata import in_turn, strata
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
-from curator.recipe import AS, OF_MIX, ZERO_SHOT, Kind
+from curator.recipe import AS, OF_MIX, WITHOUT_REPLAY, ZERO_SHOT, Kind
 from curator.relation import Relation
 
 BALANCED = "random-balanced"
@@ -43,7 +43,12 @@ SELECTING = frozenset({"random", "random-balanced", "mix"})
 
 def is_selecting(name: str) -> bool:
     """Whether an arm is held to the mix's number of documents."""
-    return name.partition(AS)[0] in SELECTING or name.startswith(OF_MIX)
+    return base_of(name) in SELECTING or name.startswith(OF_MIX)
+
+
+def base_of(name: str) -> str:
+    """The arm that one with something behind its name is a form of."""
+    return name.removesuffix(WITHOUT_REPLAY).partition(AS)[0]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Arm:
 
 def choose(name: str, task: Task, mix: Mix) -> Arm:
     """The documents of an arm: all choose from the same cleaned, labelled pool, the selecting ones equally many."""
-    arm, (name, _, use) = name, name.partition(AS)
+    arm, name, use = name, base_of(name), name.partition(AS)[2]
     chosen, pool = (_serving(frame, use) for frame in (_as_served(mix.frame(), task), clean_pool(task, mix)))
     if name == "mix":
         return Arm(arm, chosen, task.pool)
@@ -110,9 +115,10 @@ def _as_served(documents: pl.DataFrame, task: Task) -> pl.DataFrame:
 def described(name: str, stored: StoredMix | None, kind: Kind) -> dict[str, Any]:
     """What a record says of an arm; of a stored mix which version it is, too."""
     if stored is None:
-        base, _, use = name.partition(AS)
+        base, use = base_of(name), name.partition(AS)[2]
         what = BALANCED_BY[kind] if base == BALANCED and kind != "single" else DESCRIPTIONS[base]
         told = what + (f", {SERVED[use]}" if use else "")
+        told += ", and nothing is replayed" if name.endswith(WITHOUT_REPLAY) else ""
         return {"name": name, "selecting": is_selecting(name), "description": told}
     told = f"as many documents as the mix, at random, of the stored mix {stored.name} (version {stored.version})"
     return {"name": name, "selecting": True, "description": told, "mix": stored.told()}

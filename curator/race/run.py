@@ -21,16 +21,20 @@ from curator.corpora import Corpora, Progress
 from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
-from curator.mix import Mix, Task, Workshop, evaluation_truth, make
+from curator.mix import Mix, Replayed, Task, Workshop, make, replayed
 from curator.mix.build import sum_of
 from curator.mix.lock import versions
 from curator.mix.union import StoredMix
 from curator.models import check_place, keep
+from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
 from curator.models.fitting import fit, served
-from curator.race.arms import Arm, choose, choose_of, described
+from curator.race.arms import Arm, base_of, choose, choose_of, described
 from curator.race.environment import commit, environment
+from curator.race.evaluation import Evaluation, drawn
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
-from curator.recipe import AS, OF_MIX, UNDECIDING, ZERO_SHOT, Kind, Recipe
+from curator.race.replaying import inputs as replay_inputs
+from curator.race.replaying import predicted, recorded, rehearsal_of
+from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
 from curator.training import Run, code, decided, evaluate, forget, main_score, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
@@ -42,16 +46,6 @@ HISTORY = "history.json"  # there, too: its looks at dev
 log = logging.getLogger(__name__)
 
 Step = Callable[[int, float], None]  # number of a training step, its loss
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The test documents a race is measured on: drawn once, the same for every arm and seed."""
-
-    ids: list[str]
-    texts: list[str]
-    truth: list[Any]  # by the task's kind names, tuples of them, or numbers
-    of: int
 
 
 def run(
@@ -72,6 +66,8 @@ def run(
             f"a probe takes lambda from -1 to 0, and the recipe has {max(recipe.train.lambdas):g}: above 0 its loss "
             "has no least value; lower it, or race by fine-tuning"
         )
+    if recipe.race.by == "probe" and recipe.train.replay:
+        raise UsageError("a probe knows no [train.replay]: it has no earlier model; race by fine-tuning")
     require(recipe.train)
     with workshop.corpora.catalogue.writing(str(directory.relative_to(workshop.corpora.catalogue.root))):
         record = _record(recipe, workshop, directory, progress)
@@ -89,6 +85,7 @@ class _Course:
     labels: tuple[str, ...]
     summary: dict[str, Any] | None  # of the first mix
     stored: dict[str, StoredMix]  # the mixes that are arms
+    replay: dict[str, Any] | None  # what the record says of earlier tasks
 
 
 def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
@@ -98,7 +95,9 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     steps = 1 if by_probe else recipe.train.steps
     total = recipe.race.seeds * len(recipe.race.arms) * steps
     first = workshop.prepare(recipe, 0)
-    evaluation = _evaluation(recipe, workshop, first)
+    evaluation = drawn(first, workshop, recipe.race.evaluation)
+    before = earlier_model(recipe.train, first)
+    replays: list[Replayed] = []
     summary: dict[str, Any] | None = None
     catalogue = workshop.corpora.catalogue
     stored = {
@@ -107,6 +106,8 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
         mix = _mix(recipe, workshop, task)
+        if task.earlier:
+            replays.append(replayed(task, workshop.corpora, workshop.session))
         summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
         for arm in recipe.race.arms:
             what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
@@ -118,12 +119,14 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
             step(0, 0.0)
             chosen = partial(choose_of, stored[arm], workshop, task) if arm in stored else partial(choose, arm, task)
             ran = _run(
-                arm, task, mix, chosen, corpora=workshop.corpora, evaluation=evaluation, directory=directory, step=step
-            )
+                arm, task, mix, chosen, corpora=workshop.corpora, evaluation=evaluation, directory=directory, step=step,
+                replay=replays[-1] if replays else None,
+            )  # fmt: skip
             runs.append(ran)
     if progress:
         progress("training", total, total)
-    return _Course(runs, evaluation, first.labels, summary, stored)
+    replay = recorded(first, evaluation, before, replays) if replays else None
+    return _Course(runs, evaluation, labels_of(first), summary, stored, replay)
 
 
 def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
@@ -144,15 +147,11 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_none=True),
         "labels": list(course.labels),
         "metric": recipe.race.metric,
-        "evaluation": {
-            "documents": len(evaluation.ids),
-            "of": evaluation.of,
-            "ids": evaluation.ids,
-            "truth": _recorded(evaluation.truth, course.labels, recipe.task.kind),
-        },
+        "evaluation": evaluation.told(course.labels, recipe.task.kind),
         "arms": [described(arm, course.stored.get(arm), recipe.task.kind) for arm in recipe.race.arms],
         "runs": course.runs,
         "mix": course.summary,
+        **({"replay": course.replay} if course.replay else {}),
     }
 
 
@@ -169,7 +168,7 @@ def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
 
     ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
     """
-    if arm.partition(AS)[0] != "mix":
+    if base_of(arm) != "mix":
         return {"selection_seconds": round(seconds, 3), "reused_verdicts": 0}
     summary = mix.summary()
     reused = summary.get("reused") or {"stages": []}
@@ -183,11 +182,16 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
     """Fine-tune on the mix of seed 0, with early stopping as the recipe says, and save the model, card and history."""
     check_place(directory)
     task = workshop.prepare(recipe, 0)
+    before = earlier_model(recipe.train, task, directory)
     mix = make(recipe, workshop, task=task)
+    replay = replayed(task, workshop.corpora, workshop.session) if task.earlier else None
     with tracked(recipe.train, _tracking(directory, "mix", task)) as on_look:
-        tuned = fit(recipe.train, task, mix.frame(), checkpoint=directory / CHECKPOINT, on_look=on_look)
+        tuned = fit(
+            recipe.train, task, mix.frame(), checkpoint=directory / CHECKPOINT, on_look=on_look,
+            rehearsal=rehearsal(task, replay),
+        )  # fmt: skip
     write_json(directory / HISTORY, list(tuned.history))
-    keep(tuned, directory, mix, task)
+    keep(tuned, directory, mix, task, replay)
     forget(directory / CHECKPOINT)
     return {
         "model": str(directory),
@@ -197,6 +201,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
         "dev": tuned.dev and tuned.dev[main_score(recipe.task.kind)],
         "truncated": tuned.truncated,
         **({"uses": tuned.uses} if tuned.uses else {}),
+        **({"replay": on_dev(task, replay, tuned.dev, before)} if replay else {}),
         "seconds": round(tuned.seconds, 1),
     }
 
@@ -211,6 +216,7 @@ def _run(
     evaluation: Evaluation,
     directory: Path,
     step: Step,
+    replay: Replayed | None,
 ) -> dict[str, Any]:
     """One arm at one seed, from its file if that was made from the same inputs."""
     started = time.perf_counter()
@@ -222,7 +228,7 @@ def _run(
         one = chosen(mix)
         documents = one.documents
         selection = _selection(arm, mix, time.perf_counter() - started)
-        made_from = _inputs(arm, task, documents, evaluation)
+        made_from = _inputs(arm, task, documents, evaluation, replay)
         by_vectors = task.recipe.race.by == "probe" or arm == ZERO_SHOT
         if by_vectors:
             made_from += vectors_digest(task, one, evaluation.ids)
@@ -236,7 +242,9 @@ def _run(
         elif by_vectors:
             values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
-            values |= _train(arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step)
+            values |= _train(
+                arm, task, documents, mix, evaluation=evaluation, directory=directory, step=step, replay=replay
+            )
     except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
         log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
         failed = {
@@ -263,8 +271,9 @@ def _tracking(directory: Path, arm: str, task: Task) -> Run:
 
 
 def _train(
-    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step
-) -> dict[str, Any]:
+    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, evaluation: Evaluation, directory: Path, step: Step,
+    replay: Replayed | None,
+) -> dict[str, Any]:  # fmt: skip
     settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
     of = planned(settings, served(documents))
 
@@ -273,17 +282,23 @@ def _train(
 
     kept = _place(directory, arm, task).with_suffix(CHECKPOINTS)
     with tracked(settings, _tracking(directory, arm, task)) as on_look:
-        tuned = fit(settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look)
+        tuned = fit(
+            settings, task, documents, progress=part_of, checkpoint=kept, on_look=on_look,
+            rehearsal=rehearsal_of(arm, task, replay),
+        )  # fmt: skip
     if arm == "mix" and task.seed == 0:
-        keep(tuned, directory / "model", mix, task)
+        keep(tuned, directory / "model", mix, task, replay)
+    labels = tuned.classifier.labels
     outputs = tuned.classifier.predict(evaluation.texts)
-    scores = evaluate(evaluation.truth, outputs, task.labels, task.kind)
+    scores = evaluate(evaluation.truth, outputs, labels, task.kind, task.labels)
+    earlier = [predicted(tuned.classifier, one, labels) for one in evaluation.earlier]
     return {
         "steps": tuned.steps,
         "best_step": tuned.best_step,
         "seconds": round(tuned.seconds, 2),
         "truncated": tuned.truncated,
         "predictions": decided(outputs, task.kind),
+        **({"earlier": earlier} if earlier else {}),
         "roc_auc": scores.get("roc_auc"),
         "dev": tuned.dev,
         "history": list(tuned.history),
@@ -292,28 +307,9 @@ def _train(
     }
 
 
-def _evaluation(recipe: Recipe, workshop: Workshop, task: Task) -> Evaluation:
-    """Draw the evaluation documents, by a hash of their ids, and read their labels."""
-    ids = task.test.frame["id"].to_list()
-    order = sorted(ids, key=lambda name: hashlib.blake2b(f"evaluation:{name}".encode(), digest_size=8).digest())
-    chosen = sorted(order[: recipe.race.evaluation])
-    texts = dict(zip(ids, task.test.frame["text"].to_list(), strict=True))
-    truth = evaluation_truth(recipe, workshop.corpora, task, workshop.session, chosen)
-    names = truth if task.kind == "single" else [name for own in truth for name in own] if task.labels else []
-    unknown = sorted(set(names) - set(task.labels))
-    if unknown:
-        raise DataError(f"the test set has a label that no target document has: {unknown[0]!r}; map it or leave it out")
-    return Evaluation(chosen, [texts[name] for name in chosen], truth, len(ids))
-
-
-def _recorded(truth: list[Any], labels: tuple[str, ...], kind: Kind) -> list[Any]:
-    """True labels as a record has them: numbers of labels, lists of these, or values."""
-    if kind == "single":
-        return [labels.index(label) for label in truth]
-    return [[labels.index(name) for name in own] for own in truth] if kind == "multi" else truth
-
-
-def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation) -> str:
+def _inputs(
+    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None
+) -> str:  # fmt: skip
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
     hardware, model = decide(), Path(task.recipe.train.model)
     parts = [
@@ -331,6 +327,7 @@ def _inputs(arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluatio
         *evaluation.ids,
         *evaluation.texts,
         *map(str, evaluation.truth),
+        *replay_inputs(arm, task, replay, evaluation),
     ]
     return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
 

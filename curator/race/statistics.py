@@ -22,7 +22,7 @@ the noncentral t-distribution, taking the estimated sd for the true one; with 5 
 Correlations are told in points, too: hundredths.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any, Literal
@@ -148,6 +148,8 @@ def check(record: dict[str, Any]) -> None:
             if len(run["predictions"]) != len(truth):
                 raise DataError(f"{name}: {len(run['predictions'])} predictions for {len(truth)} evaluation documents")
             _check_values(name, run["predictions"], kind, len(record["labels"]))
+    if "replay" in record:
+        _check_replay(record)
 
 
 def kind_of(record: dict[str, Any]) -> Kind:
@@ -168,12 +170,23 @@ def _values(record: dict[str, Any], given: list[Any]) -> Values:
     return np.asarray(given, np.float64 if kind == "regression" else np.int64)
 
 
-def score(truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str) -> float:
-    """Macro-F1 over the labels that occur in either array (zero where undefined), or accuracy; (n,) ints, points."""
+def score(
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, metric: str, own: Sequence[int] | None = None
+) -> float:  # fmt: skip
+    """Macro-F1 over the labels that occur in either array (zero where undefined), or accuracy; (n,) ints, points.
+
+    ``own``: the labels of the task, where a model tells those of others apart too; of these F1 is the mean.
+    """
     true, guessed = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
-    size = int(max(true.max(), guessed.max())) + 1
+    size = int(max(true.max(), guessed.max(), *(own or [0]))) + 1
     hits = np.bincount(true[true == guessed], minlength=size)
-    return float(from_counts(hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size), metric))
+    counts = (hits, np.bincount(guessed, minlength=size), np.bincount(true, minlength=size))
+    return float(from_counts(*counts, metric, own))
+
+
+def own_labels(record: dict[str, Any]) -> list[int] | None:
+    """The labels of a race's own task, as numbers; None where its models tell no others apart."""
+    return list(range(record["replay"]["own"])) if "replay" in record else None
 
 
 def interval(values: npt.ArrayLike, error: float = ERROR) -> Interval | None:
@@ -304,7 +317,7 @@ def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Values]) -
 def _score(record: dict[str, Any], run: Values) -> float:
     truth, metric = truth_of(record), record["metric"]
     if kind_of(record) == "single":
-        return score(truth, run, metric)
+        return score(truth, run, metric, own_labels(record))
     return float(_drawn(record, truth, run, np.ones((1, len(truth))))[0])
 
 
@@ -371,6 +384,7 @@ def _resampled(
 ) -> dict[tuple[str, int], Floats]:
     """Each run's score, (resamples,) points, on evaluation documents drawn with replacement, the same for all runs."""
     truth, size, kind = truth_of(record), len(record["labels"]), kind_of(record)
+    own = own_labels(record)
     n, rng = len(truth), np.random.default_rng(0)
     keys = [(arm, seed) for arm, seeds in runs.items() for seed in seeds]
     parts: dict[tuple[str, int], list[Floats]] = {key: [] for key in keys}
@@ -387,7 +401,7 @@ def _resampled(
             right = np.flatnonzero(run == truth)
             guessed = draws @ _indicator(run, np.arange(n), n, size)
             parts[arm, seed].append(
-                from_counts(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"])
+                from_counts(draws @ _indicator(run[right], right, n, size), guessed, actual, record["metric"], own)
             )
     return {key: np.concatenate(blocks) for key, blocks in parts.items()}
 
@@ -396,12 +410,28 @@ def _indicator(labels: Integers, rows: Integers, n: int, size: int) -> Any:
     return csr_matrix((np.ones(len(rows)), (rows, labels)), shape=(n, size))
 
 
-def from_counts(hits: Any, guessed: Any, actual: Any, metric: str) -> Any:
-    """The metric from counts per label: right, predicted and true documents, (…, labels) → (…)."""
+def from_counts(hits: Any, guessed: Any, actual: Any, metric: str, own: Sequence[int] | None = None) -> Any:
+    """The metric from counts per label: right, predicted and true documents, (…, labels) → (…); see ``score``."""
     if metric == "accuracy":
         return 100 * hits.sum(-1) / actual.sum(-1)
+    if own is not None:
+        hits, guessed, actual = hits[..., own], guessed[..., own], actual[..., own]
     total = guessed + actual
     return 100 * (2 * hits / np.maximum(total, 1)).sum(-1) / (total > 0).sum(-1)
+
+
+def _check_replay(record: dict[str, Any]) -> None:
+    tasks, labels = record["replay"]["tasks"], len(record["labels"])
+    sizes = [len(task["evaluation"]["truth"]) for task in tasks]
+    for task in tasks:
+        _in_range(f"the true labels of {task['mix']['mix']}", task["evaluation"]["truth"], labels)
+    told = [(f"run {run['arm']!r}, seed {run['seed']}", run.get("earlier")) for run in record["runs"]]
+    told.append(("the model as it was", [task["before"] for task in tasks] if record["replay"]["before"] else None))
+    for name, predictions in told:
+        if predictions is not None and [len(own) for own in predictions] != sizes:
+            raise DataError(f"{name}: {[len(own) for own in predictions]} predictions for {sizes} earlier documents")
+        for own in predictions or ():
+            _in_range(name, own, labels)
 
 
 def _check_values(what: str, values: list[Any], kind: Kind, labels: int) -> None:

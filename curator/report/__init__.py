@@ -1,11 +1,13 @@
 """Reports of a race: one self-contained HTML page, markdown, and rows for the terminal. Pure: a record in, text out.
 
 ``html(record)`` opens offline and needs no script; ``markdown(record)`` is what a README quotes;
-``table(record)`` is the verdict table as plain rows. All three take the figures from ``curator.race.statistics``.
+``table(record)`` is the verdict table as plain rows, ``tasks(record)`` that of the tasks of a race with a replay. All
+take the figures from ``curator.race``.
 """
 
 from curator.report.markdown import markdown
 from curator.report.page import html
 from curator.report.rows import table
+from curator.report.tasks import rows as tasks
 
-__all__ = ["html", "markdown", "table"]
+__all__ = ["html", "markdown", "table", "tasks"]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.race.scores import of_values
-from curator.race.statistics import finished, kind_of, truth_of
+from curator.race.statistics import finished, kind_of, own_labels, truth_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class LabelScore:
 
 
 def per_label(record: dict[str, Any], arm: str) -> list[LabelScore]:
-    """Precision, recall and F1 of each label, averaged over the arm's finished runs; empty if it has none."""
+    """Precision, recall and F1 of each label of the race's task, averaged over the arm's finished runs; empty if it has
+    none.
+    """
     size, runs, truth = len(record["labels"]), finished(record, arm), truth_of(record)
     if not runs:
         return []
@@ -36,10 +38,12 @@ def per_label(record: dict[str, Any], arm: str) -> list[LabelScore]:
         hits = np.stack([np.bincount(run[run == truth], minlength=size) for run in runs.values()])
     ratios = ((hits, guessed), (hits, support), (2 * hits, guessed + support))
     figures = [100 * (above / np.maximum(below, 1)).mean(0) for above, below in ratios]
-    return [
+    scores = [
         LabelScore(label, float(precision), float(recall), float(f1), int(n))
         for label, precision, recall, f1, n in zip(record["labels"], *figures, support, strict=True)
     ]
+    own = own_labels(record)
+    return scores if own is None else [scores[label] for label in own]
 
 
 def confusion(record: dict[str, Any], arm: str) -> npt.NDArray[np.float64]:

@@ -8,6 +8,9 @@ from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
+from curator.report.tasks import HEAD as TASKS
+from curator.report.tasks import READING, tasks
+from curator.report.tasks import told as replayed
 from curator.report.uses import HEAD, uses
 
 
@@ -20,6 +23,7 @@ def markdown(record: dict[str, Any]) -> str:
         f"**{escape(verdict(results))}**",
         _arms(results),
         _uses(record, results),
+        *_tasks(record),
         *_failures(record),
         *(_mix(record["mix"]) if record["mix"] else []),
         _again(record),
@@ -45,6 +49,12 @@ def _arms(results: Results) -> str:
 def _uses(record: dict[str, Any], results: Results) -> str:
     rows = [one.row() for one in uses(record, results)]
     return table(list(HEAD), rows, text=(0, 1, 3, 4)) if rows else ""
+
+
+def _tasks(record: dict[str, Any]) -> list[str]:
+    rows = tasks(record)
+    lines = [escape(f"{line}.") for line in replayed(record)]
+    return [table(list(TASKS), rows, text=(0, 1)), "\n".join(f"- {line}" for line in lines), READING] if rows else []
 
 
 def _failures(record: dict[str, Any]) -> list[str]:

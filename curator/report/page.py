@@ -13,6 +13,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
     "uses": "Uses",
+    "tasks": "Tasks",
     "composition": "Composition",
     "scores": "Scores",
     "funnel": "Funnel",
@@ -31,6 +32,7 @@ def html(record: dict[str, Any]) -> str:
     sections = [
         race_sections.arms(record, results),
         race_sections.served(record, results),
+        race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,
         mix_sections.distributions(mix) if mix else None,
         mix_sections.funnel(mix) if mix else None,

@@ -7,6 +7,8 @@ from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
 from curator.report.labels import LabelScore, confusion, per_label
+from curator.report.tasks import HEAD as TASKS
+from curator.report.tasks import READING, tasks, told
 from curator.report.uses import HEAD, uses
 from curator.report.value_sections import errors_of
 
@@ -60,6 +62,21 @@ def served(record: dict[str, Any], results: Results) -> Markup | None:
     )
     return section(
         "uses", "Uses", table("What documents served as", columns, rows, name="uses"), tag("p", said, class_="note")
+    )
+
+
+def earlier(record: dict[str, Any]) -> Markup | None:
+    """What became of the tasks that the model was trained on before; None where nothing is replayed."""
+    rows = tasks(record)
+    if not rows:
+        return None
+    columns = [Column(name, number > 1) for number, name in enumerate(TASKS)]
+    return section(
+        "tasks",
+        "Tasks: the new one and the earlier",
+        table("Scores on the test documents of each task, in points", columns, rows, name="tasks"),
+        tag("ul", *(tag("li", f"{line}.") for line in told(record))),
+        tag("p", READING, class_="note"),
     )
 
 

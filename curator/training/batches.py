@@ -38,7 +38,8 @@ def rows_per_side(batch_size: int, lambdas: tuple[float, float], sure: float = 1
 def rows_per_batch(
     batch_size: int, lambdas: tuple[float, float], share: float, sure: float = 1.0
 ) -> tuple[int, int, int]:
-    """How many (target, selected, auxiliary) rows a batch holds: those of other tasks by their ``share`` of the loss.
+    """How many (target, selected, auxiliary) rows a batch holds: those of other tasks, or replayed, by their ``share``
+    of the loss.
 
     Raises UsageError where a side that counts would be left without a row.
     """

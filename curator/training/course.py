@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from curator.files import sweep, write_bytes
 from curator.training.model import weights_digest
+from curator.training.rehearsal import standing
 from curator.training.steps import Task
 
 FORMAT = 1
@@ -40,7 +41,7 @@ class Best:
         """By ``score``, then by the loss."""
         if self.dev is None or dev is None:
             return True
-        return (dev[score], -dev["loss"]) > (self.dev[score], -self.dev["loss"])
+        return standing(dev, score) > standing(self.dev, score)
 
 
 @dataclass
@@ -168,7 +169,7 @@ def _bytes(part: object) -> Any:
 def code() -> str:
     """Hash of the code and the libraries that a run's outcome depends on."""
     package = Path(__file__).parent.parent
-    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py")]
+    files = [package / name for name in ("hardware.py", "probe.py", "models/fitting.py", "models/continued.py")]
     files += sorted((package / "training").glob("*.py"))
     files += sorted((package / "race").glob("*.py"))
     versions = [f"{name} {_version(name)}" for name in ("torch", "transformers", "peft", "scikit-learn", "scipy")]

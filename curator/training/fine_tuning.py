@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curator.encoder.packed import tune_memory
 from curator.errors import UsageError
@@ -16,6 +16,7 @@ from curator.hardware import decide, precision
 from curator.recipe import Kind, Train
 from curator.training.adapters import Adapter
 from curator.training.classifier import Classifier
+from curator.training.continued import load_continued
 from curator.training.course import phase
 from curator.training.embedding import SeenEmbedding
 from curator.training.examples import NOTHING_SERVED, Examples, Served
@@ -24,6 +25,8 @@ from curator.training.labels import coded, task_labels
 from curator.training.loop import Dev, OnLook, Progress, after, checkpoint_of, run_steps, seeded
 from curator.training.model import check_length, load_pretrained, tokenise, word_embedding
 from curator.training.preparation import Body, described, prepared, with_body
+from curator.training.rehearsal import NOTHING, Rehearsal, all_labels, check_rehearsal
+from curator.training.scale import Scale
 from curator.training.sides import sides_of
 from curator.training.steps import Task
 from curator.training.teaching import Taught, teach
@@ -64,6 +67,7 @@ def fine_tune(
     seed: int,
     kind: Kind = "single",
     served: Served = NOTHING_SERVED,
+    rehearsal: Rehearsal | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     on_look: OnLook | None = None,
@@ -84,8 +88,13 @@ def fine_tune(
 
     ``served`` are documents without a label of the task: the model is trained on their text first, then on their own
     tasks (or on these beside the target's), and those for a teacher get their labels from a model that is trained as
-    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how. ``progress`` is called with (step,
-    loss), steps counted through all of this; ``planned`` says how many there will be.
+    above without them; ``settings.text``, ``auxiliary`` and ``teacher`` say how.
+
+    With a ``rehearsal`` the classifier is one for ``labels`` and those of earlier tasks together, in this order; where
+    ``settings.model`` is a classifier that curator saved, its rows of the head are kept. What is replayed has
+    ``settings.replay.share`` of the loss and of the rows, and weights are chosen by the mean macro-F1 over the dev sets
+    of all tasks, ``dev["earlier"]`` of those that come with one. Documents that serve do not go with it. ``progress``
+    is called with (step, loss), steps counted through all of this; ``planned`` says how many there will be.
 
     ``checkpoint`` is a file that gets the state every ``settings.checkpoint`` seconds while this runs, with a file
     beside it for each part that is done: after a kill the same call goes on from there and ends in the same weights.
@@ -98,6 +107,8 @@ def fine_tune(
     labels, given = task_labels(labels, kind), served
     served = given.weighing()
     _check(kind, settings, served)
+    if rehearsal:
+        check_rehearsal(settings, rehearsal, served)
     if served.teacher and settings.lambdas == (-1, -1):
         raise UsageError("lambda = -1 trains on the target alone, and what a teacher labels would not count; raise it")
     if decide().device == "cpu":
@@ -106,7 +117,7 @@ def fine_tune(
     uses, done, before = dict(ready.uses), ready.steps, ready.seconds
     fit = partial(
         _fit, settings, target=target, selected=selected, dev=dev, labels=labels, kind=kind, seed=seed, served=served,
-        body=ready.body,
+        body=ready.body, rehearsal=rehearsal,
     )  # fmt: skip
     taught = None
     for number in range(settings.teacher.rounds if served.teacher else 0):
@@ -130,21 +141,29 @@ def fine_tune(
 
 def _fit(
     settings: Train, *, target: Examples, selected: Examples | None, dev: Examples | None, labels: tuple[str, ...],
-    kind: Kind, seed: int, served: Served, body: Body | None, taught: Taught | None, progress: Progress | None,
-    checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
+    kind: Kind, seed: int, served: Served, body: Body | None, rehearsal: Rehearsal | None, taught: Taught | None,
+    progress: Progress | None, checkpoint: Path | None, on_look: OnLook | None = None, last: bool,
 ) -> FineTuned:  # fmt: skip
     """One model. ``seconds`` are those of processes that were killed, alone."""
     beside = served if settings.auxiliary.place == "beside" and len(served.auxiliary) else NOTHING_SERVED
-    sides = sides_of(settings, target, selected, taught, beside, labels, kind)
+    own, replayed = labels, rehearsal.replayed if rehearsal else NOTHING
+    if rehearsal:
+        labels = all_labels(own, rehearsal.labels)
+    sides = sides_of(settings, target, selected, taught, beside, labels, kind, replayed)
     coded(dev.labels if dev else (), labels, kind, "dev")
     device = decide().device
     with seeded(seed, device):
-        model, tokenizer = load_pretrained(settings.model, sides.labels, kind, sides.scale)
+        model, tokenizer = (
+            load_continued(settings.model, sides.labels)
+            if rehearsal
+            else load_pretrained(settings.model, sides.labels, kind, sides.scale)
+        )
         with_body(model, body)
         check_length(model, settings.max_length, settings.rank if settings.adapter == "prefix" else 0)
         ids, cut = tokenise(tokenizer, sides.texts, settings.max_length, settings.long_texts)
-        dev_ids, _ = tokenise(tokenizer, dev.texts if dev else (), settings.max_length, settings.long_texts)
-        embedding, adapter = _trained(model, settings, {token for row in ids + dev_ids for token in row})
+        judges = _judges(tokenizer, settings, dev, labels, own, kind, sides.scale, rehearsal) if dev else None
+        seen = ids + [row for one in (judges, *judges.earlier) for row in one.ids] if judges else ids
+        embedding, adapter = _trained(model, settings, {token for row in seen for token in row})
         task = Task(
             model=(adapter.model if adapter else model).train(),
             tokenizer=tokenizer,
@@ -158,12 +177,11 @@ def _fit(
             weights=sides.weights.to(device),
             targets=sides.targets,
             sure=sides.sure,
-            auxiliary=len(beside.auxiliary),
-            share=settings.auxiliary.share if len(beside.auxiliary) else 0.0,
+            auxiliary=sides.beside,
+            share=sides.share,
             tasks=sides.tasks and (sides.tasks[0].to(device), sides.tasks[1].to(device)),
             kind=kind,
         )
-        judges = Dev(dev_ids, dev.labels, labels, kind, sides.scale) if dev else None
         kept = checkpoint_of(checkpoint, task, judges, seed) if checkpoint else None
         course = run_steps(task, judges, seed, progress, kept, on_look=on_look, last=last)
         if embedding:
@@ -186,6 +204,20 @@ def _fit(
         truncated=len(cut),
         uses={"auxiliary": {"place": "beside", **described(beside)}} if len(beside.auxiliary) else {},
     )
+
+
+def _judges(
+    tokenizer: PreTrainedTokenizerBase, settings: Train, dev: Examples, labels: tuple[str, ...],
+    own: tuple[str, ...], kind: Kind, scale: Scale | None, rehearsal: Rehearsal | None,
+) -> Dev:  # fmt: skip
+    """The dev sets of a task and of those before it, as token ids and numbers of labels."""
+
+    def judging(examples: Examples, own: tuple[str, ...], earlier: tuple[Dev, ...] = ()) -> Dev:
+        ids, _ = tokenise(tokenizer, examples.texts, settings.max_length, settings.long_texts)
+        return Dev(ids, examples.labels, labels, kind, scale, own, earlier)
+
+    earlier = zip(rehearsal.labels, rehearsal.dev, strict=False) if rehearsal else ()
+    return judging(dev, own, tuple(judging(other, theirs) for theirs, other in earlier if other))
 
 
 def _check(kind: Kind, settings: Train, served: Served) -> None:

@@ -42,9 +42,34 @@ def keep_exact(model: PreTrainedModel) -> None:
 def narrow(model: PreTrainedModel, labels: Sequence[str]) -> None:
     """Leave a classifier the first outputs of its head alone, which are those of ``labels``."""
     head = _head(model, "cannot be shared by tasks; give [train.auxiliary] place = 'before'")
-    head.weight = nn.Parameter(head.weight.detach()[: len(labels)].clone())
+    _give_rows(model, head, labels, head.weight.detach(), None if head.bias is None else head.bias.detach())
+
+
+def widen(model: PreTrainedModel, labels: Sequence[str]) -> None:
+    """Give the head of a classifier a row for each of ``labels``: the one it has for a label of that name, else a new
+    one, drawn from torch's generator as the model's kind draws them.
+    """
+    head = _head(model, "cannot be made wider; give another [train] model")
+    fresh = nn.Linear(head.in_features, len(labels), head.bias is not None, device=head.weight.device)
+    model._init_weights(fresh)  # type: ignore[no-untyped-call]  # untyped upstream
+    rows = {str(label): int(row) for row, label in (model.config.id2label or {}).items()}
+    known = [number for number, label in enumerate(labels) if label in rows]
+    there = [rows[labels[number]] for number in known]
+    weight, bias = fresh.weight.detach(), None
+    weight[known] = head.weight.detach()[there]
     if head.bias is not None:
-        head.bias = nn.Parameter(head.bias.detach()[: len(labels)].clone())
+        bias = fresh.bias.detach()
+        bias[known] = head.bias.detach()[there]
+    _give_rows(model, head, labels, weight, bias)
+
+
+def _give_rows(
+    model: PreTrainedModel, head: nn.Linear, labels: Sequence[str], weight: Tensor, bias: Tensor | None
+) -> None:
+    """Give a head the first rows of a matrix, and of a bias, as those of ``labels``."""
+    head.weight = nn.Parameter(weight[: len(labels)].clone())
+    if bias is not None:
+        head.bias = nn.Parameter(bias[: len(labels)].clone())
     head.out_features = len(labels)
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: index for index, label in enumerate(labels)}

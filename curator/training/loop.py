@@ -48,13 +48,16 @@ def seeded(seed: int, device: Device) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Dev:
-    """What the weights are chosen by."""
+    """What the weights are chosen by. ``own`` are the labels of its task, and ``earlier`` dev sets of earlier ones."""
 
     ids: list[list[int]]
     truth: tuple[Label, ...]
     labels: tuple[str, ...]
     kind: Kind = "single"
     scale: Scale | None = None  # of a regression, whose model gives standardised values
+
+    own: tuple[str, ...] | None = None
+    earlier: tuple["Dev", ...] = ()
 
     @cached_property
     def known(self) -> Tensor:
@@ -69,7 +72,7 @@ class Dev:
             loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), self.known)
         else:
             loss = losses_of(self.kind, torch.from_numpy(logits), self.known).mean()
-        return {**evaluate(self.truth, given, self.labels, self.kind), "loss": float(loss)}
+        return {**evaluate(self.truth, given, self.labels, self.kind, self.own), "loss": float(loss)}
 
 
 def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpoint:
@@ -79,7 +82,7 @@ def checkpoint_of(path: Path, task: Task, dev: Dev | None, seed: int) -> Checkpo
     tokens = torch.tensor([token for row in task.ids for token in row])
     rows = (type(task).__name__, task.kind, task.sides, task.share, task.sure, task.classes.shape, task.classes.dtype)
     numbers = (lengths, tokens, task.classes, task.weights, *(task.tasks or ()))
-    judges = dev and (dev.ids, dev.truth, dev.labels, dev.scale)
+    judges = dev and [(one.ids, one.truth, one.labels, one.scale, one.own) for one in (dev, *dev.earlier)]
     place = (task.precision, task.model.device.type, torch.get_num_threads(), task.model.config.to_json_string())
     inputs = digest((sorted(settings.items()), task.lambdas, seed, rows, judges, place, *numbers), task.model)
     return Checkpoint(path, inputs, task.settings.checkpoint)
@@ -135,7 +138,8 @@ def _look(task: Task, dev: Dev | None, course: Course) -> None:
 
 def _score(task: Task, dev: Dev) -> dict[str, Any]:
     logits = predict_logits(task.model, task.tokenizer, dev.ids, task.precision)
-    return dev.scores(logits[:, : len(outputs_of(dev.labels, dev.kind))])
+    scores = dev.scores(logits[:, : len(outputs_of(dev.labels, dev.kind))])
+    return scores | ({"earlier": [_score(task, one) for one in dev.earlier]} if dev.earlier else {})
 
 
 def _summary(dev: dict[str, Any] | None, kind: Kind) -> dict[str, float | None]:

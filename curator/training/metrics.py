@@ -26,14 +26,20 @@ def main_score(kind: Kind) -> str:
 
 
 def evaluate(
-    truth: Sequence[Label], outputs: NDArray[np.float32], labels: Sequence[str], kind: Kind = "single"
+    truth: Sequence[Label],
+    outputs: NDArray[np.float32],
+    labels: Sequence[str],
+    kind: Kind = "single",
+    own: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Scores of the (n, outputs) that ``Classifier.predict`` gives against ``n`` true labels, as plain values for JSON.
 
     single: ``accuracy``; ``macro_f1``; ``per_label``: precision, recall, f1 and support of each; ``confusion``: counts,
     rows the truth and columns the prediction, in the order of ``labels``; ``roc_auc``: macro, one against the rest. The
     prediction is the first largest probability. A label that occurs neither in the truth nor among the predictions has
-    no F1 (its figures are None) and stays out of the macro mean; one that occurs only on one side counts with 0.
+    no F1 (its figures are None) and stays out of the macro mean; one that occurs only on one side counts with 0. Of
+    a model of several tasks ``own`` are the labels of the one that is evaluated: others stay out of the mean, and
+    predicting one is a miss.
 
     multi, where a document has the labels of a probability of 0.5 or more: ``macro_f1``, the mean of the F1 of all
     labels, 0 for one that is neither there nor predicted; ``micro_f1``, of all decisions together; ``accuracy``, the
@@ -55,7 +61,7 @@ def evaluate(
         raise DataError("some outputs are NaN or infinite")
     match kind:
         case "single":
-            scores = _of_one(known, outputs, labels)
+            scores = _of_one(known, outputs, labels, own)
         case "multi":
             scores = _of_several(known, outputs, labels)
         case "regression":
@@ -63,13 +69,16 @@ def evaluate(
     return {**scores, "n": len(truth)}
 
 
-def _of_one(classes: NDArray[np.int64], probabilities: NDArray[np.float32], labels: Sequence[str]) -> dict[str, Any]:
+def _of_one(
+    classes: NDArray[np.int64], probabilities: NDArray[np.float32], labels: Sequence[str], own: Sequence[str] | None
+) -> dict[str, Any]:  # fmt: skip
     predicted = probabilities.argmax(axis=1)
     every = list(range(len(labels)))
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         classes, predicted, labels=every, zero_division=0
     )
     seen = np.isin(every, classes) | np.isin(every, predicted)
+    counted = seen if own is None else seen & np.isin(labels, own)
     per_label: dict[str, dict[str, float | int | None]] = {
         label: {
             "precision": float(precision[i]) if seen[i] else None,
@@ -81,7 +90,7 @@ def _of_one(classes: NDArray[np.int64], probabilities: NDArray[np.float32], labe
     }
     return {
         "accuracy": float(metrics.accuracy_score(classes, predicted)),
-        "macro_f1": float(f1[seen].mean()),
+        "macro_f1": float(f1[counted].mean()),
         "per_label": per_label,
         "confusion": metrics.confusion_matrix(classes, predicted, labels=every).tolist(),
         "roc_auc": _macro_auc(np.eye(len(labels), dtype=np.bool_)[classes], probabilities),

@@ -1,4 +1,4 @@
-"""The rows that a model is trained on: the target's, the selected, those of other tasks."""
+"""The rows that a model is trained on: the target's, the selected, those of other tasks or replayed."""
 
 import warnings
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ from curator.recipe import Kind, Train
 from curator.training.examples import Examples, Served
 from curator.training.labels import class_ids, coded
 from curator.training.preparation import others
+from curator.training.rehearsal import NOTHING
 from curator.training.scale import Scale
 from curator.training.teaching import Taught
-
-NOTHING = Examples((), ())
 
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """Target documents first, then the selected ones, those of a teacher at their end, then those of other tasks."""
+    """Target documents first, then the selected ones, those of a teacher at their end, then those of other tasks, or
+    the replayed ones.
+    """
 
     lambdas: tuple[float, float]  # in force at the first and the last step
     texts: tuple[str, ...]
@@ -31,27 +32,31 @@ class Sides:
     sure: float  # share of the selected side's weight of which a teacher was sure, with all that needs none
     tasks: tuple[Tensor, Tensor] | None  # (rows,) and (labels,) int64; None: all are of one
     scale: Scale | None = None  # of the labels of a regression, whose ``classes`` are standardised
+    beside: int = 0  # rows at the end that are of other tasks, or replayed
+    share: float = 0.0  # of the loss that is theirs
 
 
 def sides_of(
     settings: Train, target: Examples, selected: Examples | None, taught: Taught | None, beside: Served,
-    labels: tuple[str, ...], kind: Kind = "single",
+    labels: tuple[str, ...], kind: Kind = "single", replayed: Examples = NOTHING,
 ) -> Sides:  # fmt: skip
     """Everything that takes part. Raises DataError for a label that is not there and for a side that is empty.
 
-    Of another kind than single labels there is neither a teacher nor a task beside.
+    ``replayed`` documents have labels among ``labels``, and come without any of other tasks or of a teacher. Of another
+    kind than single labels there is neither a teacher nor a task beside, nor a replay.
     """
-    for side, name in ((target, "target"), (selected, "selected")):
+    for side, name in ((target, "target"), (selected, "selected"), (replayed, "replayed")):
         coded(side.labels if side else (), labels, kind, name)  # of all that is given, also what weighs nothing
     if taught and len(taught.examples):
         selected = _joined(selected, taught.examples)
     lambdas, target, selected = _weighing(settings.lambdas, target, selected)
+    replayed = replayed.weighing()
     if settings.class_weights == "balanced":
-        target, selected = target.balanced(), selected.balanced()
+        target, selected, replayed = target.balanced(), selected.balanced(), replayed.balanced()
     if kind != "single":
         return _of_kind(kind, lambdas, target, selected, labels)
     names, codes, tasks = others(beside)
-    every = target.labels + selected.labels
+    every = target.labels + selected.labels + replayed.labels
     classes = torch.tensor(class_ids(every, labels, "training") + [len(labels) + code for code in codes])
     if taught and len(selected) and len(taught.examples):
         known = classes
@@ -62,14 +67,24 @@ def sides_of(
     of_row = torch.cat([torch.zeros(len(every), dtype=torch.long), 1 + tasks[codes]])
     return Sides(
         lambdas,
-        target.texts + selected.texts + beside.auxiliary.texts,
+        target.texts + selected.texts + replayed.texts + beside.auxiliary.texts,
         labels + names,
         classes,
-        torch.tensor(target.weights + selected.weights + beside.auxiliary.weights, dtype=torch.float64),
+        torch.tensor(
+            target.weights + selected.weights + replayed.weights + beside.auxiliary.weights, dtype=torch.float64
+        ),
         len(target),
         _sure(selected, taught),
         (of_row, of_label) if names else None,
+        beside=len(replayed) + len(beside.auxiliary),
+        share=_share(settings, replayed, beside),
     )
+
+
+def _share(settings: Train, replayed: Examples, beside: Served) -> float:
+    if len(replayed) and settings.replay:
+        return settings.replay.share
+    return settings.auxiliary.share if len(beside.auxiliary) else 0.0
 
 
 def _of_kind(

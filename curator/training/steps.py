@@ -39,15 +39,16 @@ class Task:
     classes: Tensor  # (rows,) int64, or (rows, outputs) float32: a teacher's, or of another kind; see ``losses_of``
     weights: Tensor  # (rows,) float64, > 0
     targets: int
-    auxiliary: int = 0  # rows at the end that are of other tasks
+    auxiliary: int = 0  # rows at the end that are of other tasks, or replayed
     share: float = 0.0  # of the loss that is theirs
     sure: float = 1.0  # share of the selected side's weight that is there, where a teacher was sure of no more
-    tasks: tuple[Tensor, Tensor] | None = None  # (rows,) and (labels,) int64: the task of each; None: all are of one
+    # (rows,) and (labels,) int64: the task of each; None: all are of one, so that a row may get any label
+    tasks: tuple[Tensor, Tensor] | None = None
     kind: Kind = "single"
 
     @cached_property
     def sides(self) -> tuple[int, int, int]:
-        """How many rows are of the target, selected, and of other tasks."""
+        """How many rows are of the target, selected, and of other tasks or replayed."""
         return self.targets, len(self.ids) - self.targets - self.auxiliary, self.auxiliary
 
     @cached_property
@@ -63,6 +64,8 @@ class Task:
 
     def losses(self, batch: Batch, step: int) -> Iterator[Tensor]:
         """The loss of a batch at a step, in parts whose sum it is: (1 − share)·pairing loss + share·auxiliary loss.
+
+        What is replayed stands where documents of other tasks do, and no label is kept from it.
 
         The selected side's loss counts ``sure`` in the pairing loss: documents of which a teacher was not sure count
         with a loss of 0, so that a few labels are not half of what is learned (Sohn et al. 2020, equation 4).

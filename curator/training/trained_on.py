@@ -14,7 +14,8 @@ class TrainedOn(BaseModel):
 
     ``mix``, ``version`` and ``ids_sha256`` name the mix as its lockfile does; ``recipe`` is all of the recipe.
     ``documents`` of the mix with labels of the task and ``target`` examples were trained on (0 where λ leaves a side
-    out), ``truncated`` of them cut; ``uses`` are those of ``FineTuned``; ``scores`` are what ``evaluate`` says of
+    out), ``truncated`` of them cut; ``uses`` are those of ``FineTuned``; ``replay`` names the mix of an earlier task
+    and counts what was replayed; ``scores`` are what ``evaluate`` says of
     ``dev`` documents at ``best_step``, whose weights these are.
     """
 
@@ -31,6 +32,7 @@ class TrainedOn(BaseModel):
     best_step: int
     truncated: int
     uses: dict[str, Any] = Field(default_factory=dict)
+    replay: dict[str, Any] | None = Field(default=None, exclude_if=lambda replay: replay is None)
     scores: dict[str, Any] | None
     device: str
     precision: str

@@ -62,6 +62,8 @@ def tune(
         raise UsageError(str(error.errors()[0]["msg"]).removeprefix("Value error, ")) from None
     if not arms:
         raise UsageError("a search needs an arm; 'mix' is the documents that the stages choose")
+    if recipe.train.replay:
+        raise UsageError("a search looks at the dev set of one task, and [train.replay] is for two; search without it")
     require(recipe.train)
     space = Space.of(recipe)
     task = workshop.prepare(recipe, 0)

@@ -9,6 +9,7 @@ from curator import calibration, indexes
 from curator.catalogue import COPY, FORGOTTEN, LICENCE, MANIFEST, Catalogue, Corpus
 from curator.files import is_coming, is_older, is_sealed, is_written, read_json, sha256
 from curator.mix import CURRENT, LOCK, TAGS, lock_of
+from curator.mix.locked import mixes_of
 from curator.upkeep.layout import folders, manifest_of
 from curator.vectors import Places, VectorStore
 
@@ -169,7 +170,7 @@ def _mixes(root: Path) -> Found:
                 version = root / "corpora" / entry["corpus"] / entry["version"]
                 if not version.exists():
                     yield version / MANIFEST, f"the mix {values['name']} cannot be rebuilt; {ADD_AGAIN}"
-            for used in values.get("mixes", ()):
+            for used in mixes_of(values):
                 other = root / "mixes" / used["mix"] / used["version"]
                 if not other.exists():
                     told = f"curator mix, with the recipe of {used['mix']}, may make it again"

@@ -268,8 +268,10 @@ def _written(directory: Path, name: str, value: Any) -> dict[str, str]:
 
 def _from_mixes(root: Path, name: str, key: str, texts: set[str]) -> tuple[set[str], set[str], set[str]]:
     """Remove it from every mix. Returns the mixes that chose it, that saw it, and recipes that may train on it."""
-    chosen, seen, trained = set[str](), set[str](), set[str]()
+    chosen, seen, trained, replaying = set[str](), set[str](), set[str](), list[tuple[str, str]]()
     for directory, values in mixes(root):
+        if "replay" in values:
+            replaying.append((values["recipe"]["name"], values["replay"]["mix"]))
         roles = [(entry["role"], entry["name"]) for entry in values["corpora"] if entry["corpus"] == name]
         if not roles:
             continue
@@ -281,12 +283,16 @@ def _from_mixes(root: Path, name: str, key: str, texts: set[str]) -> tuple[set[s
         seen |= {called} if in_mix or in_pool or example else set()
         trained |= {recipe} if in_mix or example else set()
         _from_race(root / "races" / recipe, keys, texts)
+    while later := {recipe for recipe, mix in replaying if re.sub(r"-seed\d+$", "", mix) in trained} - trained:
+        trained |= later  # its model was trained on what the other's was
     return chosen, seen, trained
 
 
 def _known_as(role: str, name: str) -> list[str]:
     """What a mix calls the documents of a corpus. Dev and test documents may be cut from the target."""
-    return {"pool": [name], "target": ["target", "dev", "test"]}.get(role, [role])
+    if role == "earlier" and name.endswith("-target"):
+        return [name, *(f"{name.removesuffix('target')}{part}" for part in ("dev", "test"))]
+    return {"pool": [name], "earlier": [name], "target": ["target", "dev", "test"]}.get(role, [role])
 
 
 def _from_mix(directory: Path, values: dict[str, Any], keys: Keys, texts: set[str]) -> tuple[bool, bool]:
@@ -333,8 +339,10 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
         return
     values = read_json(record)
     ids = {key for _, key in keys}
-    told = values["evaluation"]
-    told["ids"] = [FORGOTTEN_REASON if key in ids and ("test", key) in keys else key for key in told["ids"]]
+    held_out = [("test", values["evaluation"])]
+    held_out += [(f"{one['mix']['mix']}-test", one["evaluation"]) for one in values.get("replay", {}).get("tasks", ())]
+    for corpus, told in held_out:
+        told["ids"] = [FORGOTTEN_REASON if key in ids and (corpus, key) in keys else key for key in told["ids"]]
     if values["mix"]:
         values["mix"]["examples"] = [one for one in values["mix"]["examples"] if not _tells(one, keys, texts)]
     remove(home / "report.html")
