@@ -135,7 +135,7 @@ def fit_ridge(rows: Rows, values: Floats, shares: Floats, *, c: float = STRENGTH
 
     mean = float(shares @ values)
     spread = float(np.sqrt(shares @ (values - mean) ** 2))
-    if not spread:
+    if not np.ptp(values):
         raise ValueError(f"a probe needs documents of two values, not of {mean:g} alone")
     model = Fitted(alpha=1 / c, solver="cholesky").fit(
         rows.astype(np.float64), (values - mean) / spread, sample_weight=shares

@@ -248,7 +248,7 @@ def test_a_race_by_probe_is_a_regression_for_each_label_or_a_ridge(ws, folder, k
         for label in task.labels:
             has = [label in own for own in labels]
             # C is for a sum of losses and a penalty on the difference of two weights: see probe.fit.
-            model = LogisticRegression(C=200, tol=1e-8, max_iter=10_000).fit(rows, has, sample_weight=shares)
+            model = LogisticRegression(C=200 * 3, tol=1e-8, max_iter=10_000).fit(rows, has, sample_weight=shares)
             columns.append(model.predict_proba(test)[:, 1] >= 0.5)
         assert run["predictions"] == [np.flatnonzero(own).tolist() for own in np.stack(columns, axis=1)]
     else:

@@ -126,9 +126,10 @@ def _learnt(task: Task, arm: Arm) -> tuple[Outputs, Loss]:
             case "single":
                 return _of_one(probe.fit(rows, _codes(labels, task.labels), shares, len(task.labels)), task)
             case "multi":
-                return _of_several(
-                    probe.fit_several(rows, coded(labels, task.labels, "multi", arm.name) > 0, shares), task
-                )
+                has = coded(labels, task.labels, "multi", arm.name) > 0
+                # Of many labels each is rare: with the usual penalty none of them would ever reach a half.
+                several = probe.fit_several(rows, has, shares, c=probe.STRENGTH * len(task.labels))
+                return _of_several(several, task)
             case "regression":
                 return _of_values(probe.fit_ridge(rows, np.array(labels, np.float64), shares))
     except ValueError as error:
