@@ -777,6 +777,27 @@ def search(record: Row) -> str:
     return "\n".join([*lines, "", told, "", _made(record), ""])
 
 
+def kinds(record: Row) -> str:
+    """Several labels a document, and numbers: scores and time against the Trainer's, and a trivial baseline."""
+    lines = []
+    for task in record["tasks"]:
+        scores = list(task["trivial"])
+        lines += [
+            f"| {task['task']}, {task['kind']} | s | Trainer / this | {' | '.join(scores)} |",
+            f"|---|---:|---:|{'---:|' * len(scores)}",
+        ]
+        theirs = next(row["seconds"] for row in task["engines"] if row["engine"] == "Trainer")
+        for row in task["engines"]:
+            ratios = [other / own for other, own in zip(theirs, row["seconds"], strict=True)]
+            told = "" if row["engine"] == "Trainer" else f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+            cells = [f"{mean(row[score]):.3f} (sd {stdev(row[score]):.3f})" for score in scores]
+            lines.append(f"| {row['engine']} | {median(row['seconds']):.1f} | {told} | {' | '.join(cells)} |")
+        trivial = (task["trivial"][score] for score in scores)
+        cells = ["" if value is None else f"{value:.3f}" for value in trivial]
+        lines += [f"| trivial | | | {' | '.join(cells)} |", ""]
+    return "\n".join([*lines, _made(record), ""])
+
+
 def uses(record: Row) -> str:
     """What each use of documents without a label of the task adds to the target alone."""
     lines = ["| task | examples a label | steps | use | macro-F1 | adds, points | s |"]
@@ -897,7 +918,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "duplicates": duplicates, "neighbours": neighbours, "clusters": clusters, "relevance": relevance,
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
-    "knowledge": knowledge, "training": training, "adapters": adapters, "resume": resume,
+    "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
     "search": search, "uses": uses,
     "labelling": labelling, "replay": replay, "contrastive": contrastive,
 }  # fmt: skip

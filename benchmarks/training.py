@@ -37,7 +37,7 @@ from torch.nn import functional
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, pipeline
 
 from curator.hardware import decide
-from curator.recipe import Train
+from curator.recipe import Kind, Train
 from curator.training import (
     Classifier,
     Examples,
@@ -51,7 +51,10 @@ from curator.training import (
     steps,
     unpadded,
 )  # fmt: skip
+from curator.training.head import to_unit
+from curator.training.labels import coded
 from curator.training.model import load_pretrained, tokenise
+from curator.training.scale import Scale
 
 Row = dict[str, Any]
 
@@ -197,7 +200,9 @@ def adapted(path: Path, count: int, repeats: int) -> list[Row]:
     return rows
 
 
-def ours(settings: Train, train: Examples, labels: tuple[str, ...], seed: int) -> tuple[Classifier, float]:
+def ours(
+    settings: Train, train: Examples, labels: tuple[str, ...], seed: int, kind: Kind = "single"
+) -> tuple[Classifier, float]:
     """Without the time of loading, which the Trainer is not charged with either."""
     loaded, load = 0.0, fine_tuning.load_pretrained
 
@@ -209,20 +214,23 @@ def ours(settings: Train, train: Examples, labels: tuple[str, ...], seed: int) -
         return found
 
     with mock.patch.object(fine_tuning, "load_pretrained", load_timed):
-        tuned = fine_tune(settings, selected=None, target=train, dev=None, labels=labels, seed=seed)
+        tuned = fine_tune(settings, selected=None, target=train, dev=None, labels=labels, kind=kind, seed=seed)
     return tuned.classifier, tuned.seconds - loaded
 
 
 def theirs(
-    settings: Train, train: Examples, labels: tuple[str, ...], seed: int, *, bf16: bool
+    settings: Train, train: Examples, labels: tuple[str, ...], seed: int, kind: Kind = "single", *, bf16: bool
 ) -> tuple[Classifier, float]:
-    """transformers' Trainer as its documentation has it, from the same weights."""
+    """transformers' Trainer as its documentation has it, from the same weights; numbers are standardised for it."""
     torch.manual_seed(seed)
-    model, tokenizer = load_pretrained(settings.model, labels)
+    model, tokenizer = load_pretrained(settings.model, labels, kind)
     model.set_attn_implementation("sdpa")  # its default
     started = time.perf_counter()
     ids, _ = tokenise(tokenizer, train.texts, settings.max_length)
-    rows = [{"input_ids": row, "labels": labels.index(name)} for row, name in zip(ids, train.labels, strict=True)]
+    known = coded(train.labels, labels, kind, "training")
+    scale = Scale.of(known, np.ones(len(known))) if kind == "regression" else None
+    known = scale.standardised(known) if scale else known
+    rows = [{"input_ids": row, "labels": label} for row, label in zip(ids, known.tolist(), strict=True)]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         arguments = TrainingArguments(
@@ -238,7 +246,9 @@ def theirs(
             data_collator=DataCollatorWithPadding(tokenizer),  # type: ignore[arg-type]
         ).train()
     seconds = time.perf_counter() - started
-    return Classifier(model.train(False), tokenizer, labels, settings, seed), seconds
+    if scale:
+        to_unit(model, scale)
+    return Classifier(model.train(False), tokenizer, labels, settings, seed, kind=kind, scale=scale), seconds
 
 
 class Whole(torch.nn.Module):
