@@ -174,6 +174,13 @@ def test_the_same_call_gives_the_same_bits_whatever_came_before(bf16):
     assert first.vectors.tobytes() == bf16.encode(tuple(TEXTS)).vectors.tobytes()
 
 
+def test_layers_stay_as_they_are_where_there_are_no_products_in_bf16(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8)).bfloat16()
+    packed.pack(model)
+    assert type(model[0]) is torch.nn.Linear
+
+
 @pytest.mark.skipif(hardware.decide().precision != "bf16", reason="no native bf16: linear layers stay as they are")
 def test_packed_layers_compute_what_plain_ones_do(bf16):
     layers = [module for module in bf16._model.modules() if isinstance(module, packed._PackedLinear)]

@@ -17,7 +17,7 @@ from curator import Recipe, Workspace
 from curator.errors import DataError, MissingExtraError, RecipeError, UnknownNameError, UsageError
 from curator.mix import task as mix_task
 from curator.models import fitting
-from curator.race import run as race_run
+from curator.race import evaluation as race_evaluation
 from curator.recipe import Tune
 from curator.tuning.found import standard_error
 from curator.tuning.proposals import propose, tenths
@@ -357,7 +357,7 @@ def test_no_label_of_the_test_set_is_read_and_no_text_of_it_embedded(tmp_path, t
     def never(*_, **__):
         pytest.fail("the labels of the test set were read")
 
-    for module in (mix_task, race_run):
+    for module in (mix_task, race_evaluation):
         monkeypatch.setattr(module, "evaluation_truth", never)
     rows = [json.loads(line) for line in (tmp_path / "test.jsonl").read_text().splitlines()]
     poisoned = [{**row, "label": "good" if row["label"] == "bad" else "rotten"} for row in rows]

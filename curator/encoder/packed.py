@@ -24,6 +24,9 @@ class _PackedLinear(torch.nn.Module):
 
 
 def pack(module: torch.nn.Module) -> None:
+    """Pack the linear layers of a model in bf16, where oneDNN has products in bf16 for this processor."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return
     for name, child in module.named_children():
         if type(child) is torch.nn.Linear:
             setattr(module, name, _PackedLinear(child))
