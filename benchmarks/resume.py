@@ -8,7 +8,8 @@ KINDS the whole model, an adapter, and a model that is trained on text first. Ea
 a state kept every step: at ``--kills`` steps, drawn by seed from all that there are, the process gets SIGKILL within a
 step's time after it, and the same command is run again until it ends. What is compared is the SHA-256 of the weights
 that are saved. The third run is one with the default interval (120 s) that is killed once, two thirds on. ``keeping``:
-the time of training with a state kept every step, over that without a checkpoint.
+the time of training and of saving the model with a state kept every step, over that
+without a checkpoint.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import polars as pl
 from circumstances import circumstances
 
 from curator.recipe import Train
-from curator.training import Examples, Served, fine_tune, planned
+from curator.training import Examples, Served, fine_tune
 
 Row = dict[str, Any]
 
@@ -137,10 +138,10 @@ def train(given: argparse.Namespace, kind: str, seconds: float, state: Path, mod
     own = KINDS[kind] | {"steps": given.steps, "max_length": 64, "evaluate_every": given.steps}
     settings = Train.model_validate(own | {"checkpoint": max(seconds, 0.0)})
     served = Served(text=tuple(frame["text"][2 * SIDE :])) if "text" in KINDS[kind] else Served()
-    first: list[float] = []
+    begun: list[float] = []
 
     def told(step: int, _: float) -> None:
-        first.append(time.perf_counter())
+        begun.append(time.perf_counter())
         print("step", step, flush=True)
 
     tuned = fine_tune(
@@ -154,10 +155,8 @@ def train(given: argparse.Namespace, kind: str, seconds: float, state: Path, mod
         progress=told,
         checkpoint=None if seconds < 0 else state,
     )
-    assert first[-1] >= first[0]
-    assert planned(settings, served) >= len(first)
     tuned.classifier.save(model)
-    print("took", time.perf_counter() - first[0], flush=True)
+    print("took", time.perf_counter() - begun[0], flush=True)
 
 
 if __name__ == "__main__":

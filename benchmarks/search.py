@@ -15,13 +15,13 @@ import argparse
 import json
 import time
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from circumstances import circumstances
+from uses import added
 
 from curator import Recipe, Workspace
-from curator.race.statistics import interval, score
+from curator.race.statistics import score
 from curator.tuning import Tuning
 
 Row = dict[str, Any]
@@ -62,9 +62,6 @@ def found(workspace: Workspace, arm: str, searched: Row, given: argparse.Namespa
     trials, best = tuning.arms[arm], tuning.best(arm)
     assert best is not None
     scores = [raced(workspace, one, arm, given) for one in (own, applied(own, best["values"]))]
-    gaps = [new - old for old, new in zip(*scores, strict=True)]
-    gain = interval(gaps)
-    assert gain is not None
     row: Row = {
         "arm": arm,
         "searched": searched,
@@ -76,7 +73,7 @@ def found(workspace: Workspace, arm: str, searched: Row, given: argparse.Namespa
         "dev": [trials[0]["dev_macro_f1"], best["dev_macro_f1"]],
         "standard_error": best["standard_error"],
         "test": scores,
-        "gain": {"mean": mean(gaps), "low": gain.low, "high": gain.high},
+        "gain": added(scores[1], scores[0]),
     }
     print(row, flush=True)
     return row

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from uses import added
 
 from curator.race.statistics import Interval, analyse, interval, points, verdict
 
@@ -769,7 +770,7 @@ def search(record: Row) -> str:
         values = ", ".join(f"{name} {value:.3g}" for name, value in row["values"].items())
         dev = f"{row['dev'][0]:.3f} | {row['dev'][1]:.3f} ± {row['standard_error']:.3f}"
         test = " | ".join(f"{mean(scores) / 100:.3f}" for scores in row["test"])
-        gain = f"{row['gain']['mean']:+.1f} ({row['gain']['low']:+.1f} to {row['gain']['high']:+.1f})"
+        gain = _added(row["gain"])
         cells = f"{ends} | {row['steps_run']:.0%} | {values} | {dev} | {test} | {gain}"
         lines.append(f"| {row['arm']} | {cells} |")
     documents = record["arms"][0]["dev_documents"]
@@ -804,11 +805,7 @@ def uses(record: Row) -> str:
     lines.append("|---|---:|---:|---|---:|---:|---:|")
     for task in record["tasks"]:
         for row in task["rows"]:
-            adds = row.get("adds")
-            told = ""
-            if adds:
-                told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})"
-                told = f"**{told}**" if adds["low"] > 0 or adds["high"] < 0 else told
+            told = _added(row["adds"]) if "adds" in row else ""
             first = (
                 f"{task['task']} | {task['shots']} | {task.get('steps', record.get('steps'))}"
                 if row["use"] == "target only"
@@ -842,20 +839,17 @@ def replay(record: Row) -> str:
         for row in order:
             share = "none" if row["share"] is None else f"{row['share']:.0%} of the loss"
             task = f"{row['task']} ({'new' if row['new'] else 'earlier'})"
-            by = "" if row["share"] is None else _points_gain(row["macro_f1"], without[row["task"]])
+            by = "" if row["share"] is None else _added(added(row["macro_f1"], without[row["task"]]))
             after = f"{mean(row['macro_f1']):.1f} ({_interval(interval(row['macro_f1']))})"
             before = "–" if row["before"] is None else f"{row['before']:.1f}"
             lines.append(f"| {pair['pair']} | {share} | {task} | {before} | {after} | {by} |")
     return "\n".join([*lines, "", _made(record), ""])
 
 
-def _points_gain(scores: list[float], base: list[float]) -> str:
-    """The mean difference over seeds and its 95 % interval (t), bold where that excludes zero."""
-    gaps = [one - other for one, other in zip(scores, base, strict=True)]
-    bounds = interval(gaps)
-    assert bounds is not None  # there are seeds enough
-    told = f"{mean(gaps):+.1f} ({bounds.low:+.1f} to {bounds.high:+.1f})"
-    return f"**{told}**" if bounds.low > 0 or bounds.high < 0 else told
+def _added(gain: Row) -> str:
+    """A mean difference and its interval, bold where that excludes zero."""
+    told = f"{gain['mean']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})"
+    return f"**{told}**" if gain["low"] > 0 or gain["high"] < 0 else told
 
 
 def contrastive(record: Row) -> str:
@@ -866,9 +860,7 @@ def contrastive(record: Row) -> str:
     ]
     for task in record["tasks"]:
         for number, row in enumerate(task["rows"]):
-            adds = row.get("adds")
-            told = f"{adds['mean']:+.1f} ({adds['low']:+.1f} to {adds['high']:+.1f})" if adds else ""
-            told = f"**{told}**" if adds and (adds["low"] > 0 or adds["high"] < 0) else told
+            told = _added(row["adds"]) if "adds" in row else ""
             first = " |  | " if number else f"{task['task']} | {task['shots']} | {len(row['macro_f1'])}"
             cells = f"{mean(row['macro_f1']):.1f} | {told} | {median(row['seconds']):.0f}"
             lines.append(f"| {first} | {row['way']} | {cells} |")
