@@ -1,0 +1,104 @@
+"""What is raced, and what a search on dev may change."""
+
+import math
+import re
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from curator.recipe.settings import NAME, USES, Kind, Settings
+from curator.recipe.training import UNSEARCHED, Train
+
+ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+ZERO_SHOT = "zero-shot"  # an arm that learns nothing: the label whose name is nearest
+OF_MIX = "mix:"  # before the name of a stored mix that is an arm
+AS = "-as-"  # between an arm and what its documents serve as there
+WITHOUT_REPLAY = "-without-replay"  # behind an arm: the same, but that no document of the earlier task is replayed
+METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual one
+    "single": ("macro_f1", "accuracy"),
+    "multi": ("macro_f1", "micro_f1", "accuracy"),
+    "regression": ("spearman", "pearson"),
+}
+
+
+class Race(Settings):
+    arms: list[str] = Field(default_factory=lambda: list(ARMS))
+    seeds: int = Field(default=5, ge=2)
+    evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
+    metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
+    by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
+
+    @field_validator("arms")
+    @classmethod
+    def _known(cls, arms: list[str]) -> list[str]:
+        stored = re.compile(f"{OF_MIX}{NAME[1:]}")
+        used = re.compile(f"({'|'.join(ARMS[1:])}){AS}({'|'.join(USES)})$")
+        without = re.compile(f"({'|'.join(ARMS)}){WITHOUT_REPLAY}$")
+        known = (*ARMS, ZERO_SHOT)
+        patterns = (stored, used, without)
+        unknown = [arm for arm in arms if not (arm in known or any(pattern.match(arm) for pattern in patterns))]
+        if unknown:
+            raise ValueError(
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(ARMS[1:])} also with "
+                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix; "
+                f"with [train.replay] {', '.join(ARMS)} also with {WITHOUT_REPLAY} behind"
+            )
+        if len(set(arms)) != len(arms):
+            raise ValueError("an arm is named twice")
+        return arms
+
+
+class Tune(Settings):
+    """A search on dev: ``trials`` for each arm, drawn by ``seed``.
+
+    Every other key is a setting of ``[train]``, or ``stage.parameter``, with what is searched of it: ``[low, high]``,
+    an interval with both ends, or ``{ choices = [...] }``. A quoted ``"ratio.budget"`` and a bare one are the same.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    trials: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def searched(self) -> dict[str, Any]:
+        """By name: ``[low, high]`` or ``{"choices": [...]}``."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            nested = isinstance(value, dict) and "choices" not in value
+            found |= {f"{name}.{key}": inner for key, inner in value.items()} if nested else {name: value}
+        return found
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        known = [field.alias or name for name, field in Train.model_fields.items() if name not in UNSEARCHED]
+        for name, value in self.searched.items():
+            if "." not in name and name not in known:
+                raise ValueError(
+                    f"{name!r} is no setting of [train] that can be searched; there are: {', '.join(known)}, and "
+                    'parameters of the recipe\'s stages, such as "ratio.budget"'
+                )
+            _check_range(name, value)
+        return self
+
+
+def _check_range(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        choices = value.get("choices")
+        if set(value) != {"choices"} or not isinstance(choices, list) or len(choices) < 2:
+            raise ValueError(f"{name} = {value!r}: choices are {{ choices = [...] }} with two or more")
+        if any(choices.count(choice) > 1 for choice in choices):
+            raise ValueError(f"{name}: choices = {choices!r} has one twice")
+        return
+    numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
+    if not numbers or len(value) != 2:
+        raise ValueError(f"{name} = {value!r}: an interval is [low, high]; single values are {{ choices = [...] }}")
+    if not (math.isfinite(value[0]) and math.isfinite(value[1]) and value[0] < value[1]):
+        raise ValueError(f"{name} = {value!r}: an interval goes from a lower number to a higher one, both finite")

@@ -1,0 +1,153 @@
+"""A whole recipe: read from TOML, and checked for what its parts mean together."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from curator.errors import RecipeError
+from curator.recipe.mixing import Encoder, Knowledge, Pool, Source, StageUse, Task
+from curator.recipe.racing import AS, METRICS, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune
+from curator.recipe.settings import NAME, USES, Settings
+from curator.recipe.training import Train
+
+
+class Recipe(Settings):
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    folder: Path = Field(default=Path(), exclude=True)  # where it was read from; relative paths start here
+    task: Task
+    pool: dict[str, Pool] = Field(min_length=1)
+    # What is not there is left out of what is written down, so that mixes from before there was any stay what they are.
+    knowledge: Knowledge | None = Field(default=None, exclude_if=lambda knowledge: knowledge is None)
+    stage: list[StageUse] = Field(default_factory=list)
+    encoder: Encoder = Encoder()
+    train: Train = Field(default_factory=lambda: Train.model_validate({}))
+    race: Race = Race()
+    tune: Tune = Field(default_factory=Tune, exclude_if=lambda tune: tune == Tune())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_metric(cls, values: Any) -> Any:
+        task, race = values.get("task"), values.get("race", {})
+        kind = task.get("kind") if isinstance(task, dict) else None
+        if kind == "regression" and isinstance(race, dict) and "metric" not in race:
+            return {**values, "race": {**race, "metric": METRICS["regression"][0]}}
+        return values
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        kind, metric = self.task.kind, self.race.metric
+        if metric not in METRICS[kind]:
+            raise ValueError(
+                f"[race] metric = {metric!r} does not go with [task] kind = {kind!r}; there are: "
+                f"{', '.join(METRICS[kind])}"
+            )
+        single = next(self._of_single_labels(), None)
+        if kind != "single" and single is not None:
+            raise ValueError(f"{single} is for tasks of one label a document, and [task] kind is {kind!r}")
+        if kind == "multi":
+            return self
+        for name, source in {**vars(self.task), **self.pool}.items():
+            if isinstance(source, Source) and source.separator is not None:
+                raise ValueError(
+                    f"{name}: separator = {source.separator!r} parts several labels, and [task] kind is {kind!r}; "
+                    "kind = 'multi' takes several"
+                )
+        return self
+
+    def _of_single_labels(self) -> Iterator[str]:
+        """What it asks for that has a meaning for single labels alone."""
+        uses = [arm.partition(AS)[2] for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
+        if ZERO_SHOT in self.race.arms:
+            yield f"the arm {ZERO_SHOT!r}"
+        if self.train.class_weights == "balanced":
+            yield "[train] class_weights = 'balanced'"
+        if self.train.contrastive.steps:
+            yield "[train.contrastive]"
+        if self.train.auxiliary.place == "beside" and "auxiliary" in uses:
+            yield "[train.auxiliary] place = 'beside'"
+        yield from (f"what serves as {use!r}" for use in ("vote", "teacher") if use in uses)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.task.test is None) == (self.task.split is None):
+            raise ValueError("[task] needs either test or split, and not both")
+        test, target = self.task.test, self.task.target
+        if test and test.path and test.path == target.path and not (test.where and target.where):
+            raise ValueError(
+                f"target and test are both {test.path!r}: give each a where that keeps them apart, or use split"
+            )
+        for name in self.pool:
+            if not name.isidentifier():
+                raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
+        return self
+
+    @model_validator(mode="after")
+    def _replaying(self) -> Self:
+        arms = self.race.arms
+        if self.train.replay is None:
+            if without := next((arm for arm in arms if arm.endswith(WITHOUT_REPLAY)), None):
+                raise ValueError(f"the arm {without!r} leaves out a replay, and there is none; add [train.replay] mix")
+            return self
+        if self.task.kind != "single":
+            raise ValueError(f"[train.replay] needs one label a document, and the task's kind is {self.task.kind!r}")
+        serving: dict[str, str] = {f"[pool.{name}] serves": pool.serves for name, pool in self.pool.items()}
+        serving |= {f"the arm {arm!r} serves": arm.partition(AS)[2] for arm in arms}
+        if clash := next((f"{what} = {use!r}" for what, use in serving.items() if use in USES), None):
+            raise ValueError(
+                f"{clash} does not go with [train.replay]: what is learned of such documents would change the model "
+                "before anything is replayed; leave one of them out"
+            )
+        if self.train.contrastive.steps:
+            raise ValueError(
+                "[train.contrastive] does not go with [train.replay]: its pairs are of the new task alone, and the "
+                "body would forget the earlier one before anything is replayed; leave one of them out"
+            )
+        if self.train.head == "mean":
+            raise ValueError(
+                "head = 'mean' does not go with [train.replay]: an earlier model that reads the mean goes on doing so, "
+                "and the head of another would be lost; leave it out"
+            )
+        if self.race.by == "probe":
+            raise ValueError("a probe knows no [train.replay]: it has no earlier model; race by fine-tuning")
+        return self
+
+    def by_probe(self) -> Self:
+        """The same recipe with a race by a probe."""
+        return self.model_copy(update={"race": self.race.model_copy(update={"by": "probe"})})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a recipe from a TOML file. Errors name the file and the key."""
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text("utf8"))
+        except FileNotFoundError:
+            raise RecipeError(f"{path}: no such recipe") from None
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"{path}: not valid TOML: {error}") from None
+        return cls.parse({"name": path.stem, **values}, folder=path.parent, origin=str(path))
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, folder: Path = Path(), origin: str = "recipe") -> Self:
+        """Build a recipe from plain values (the shape of the TOML). Errors name the key."""
+        try:
+            return cls.model_validate({**values, "folder": folder})
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {_words(problem)}"
+                for problem in error.errors()
+            ]
+            raise RecipeError(f"{origin}: " + "\n".join(["this is not a valid recipe", *lines])) from None
+
+
+def _words(problem: Any) -> str:
+    """Pydantic's message, with the offending value and without its jargon."""
+    if problem["type"] == "extra_forbidden":
+        return "unknown key"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    value = problem.get("input")
+    return f"{message} (got {value!r})" if isinstance(value, str | int | float) else message
