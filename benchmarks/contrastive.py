@@ -1,6 +1,6 @@
 """What is it worth to tune a body on pairs of labelled documents before its classifier is trained?
 
-    python benchmarks/contrastive.py --data DIR --work DIR [--tasks a:4,b:16] [--seeds N] [--pool N]
+    python benchmarks/contrastive.py --data DIR --work DIR [--tasks a:4,b:16] [--seeds N] [--pool N] [--setfit PYTHON]
 
 For each task and number of examples a label, from the embedded MiniLM: a classifier fine-tuned for ``--steps`` steps
 (``first token``, which is the default); the same with a head that reads the mean of a text's vectors (``mean``); that
@@ -8,13 +8,16 @@ after ``--contrastive`` steps on pairs that sql/training/pairs.sql finds (``near
 ones (``random pairs, mean``; with ``--random``); and a softmax regression on the mean vectors of the body as it comes
 (``probe``) and as those pairs leave it (``nearest pairs, probe``), which is SetFit's own head. Macro-F1 in points on
 ``--evaluation`` test documents over ``--seeds`` draws of examples and weights, and what each adds to ``first token``:
-the mean and its 95 % interval (Student's t, uncorrected). Settings were frozen before a test document
-was read. With ``--pool N`` pairs are also found among N documents with made labels and vectors, and what that took is
-told.
+the mean and its 95 % interval (Student's t, uncorrected). Settings were frozen before a test document was read. With
+``--setfit PYTHON``, an interpreter of an environment that has it, SetFit itself is trained on the same examples for as
+many steps on pairs, with its own defaults. With ``--pool N`` pairs are also found among N documents with made labels
+and vectors, and what that took is told.
 """
 
 import argparse
 import json
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from circumstances import circumstances
 from uses import added
 
 from curator import Recipe, Workspace, probe
+from curator.encoder.loading import embedded_model
 from curator.hardware import precision
 from curator.mix.task import evaluation_truth
 from curator.models.fitting import examples, fit
@@ -62,6 +66,7 @@ def main() -> None:
     parser.add_argument("--contrastive", type=int, default=100)
     parser.add_argument("--evaluation", type=int, default=1_000)
     parser.add_argument("--random", action="store_true", help="random pairs, too")
+    parser.add_argument("--setfit", metavar="PYTHON", default="")
     parser.add_argument("--pool", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "records" / "contrastive.json")
     given = parser.parse_args()
@@ -69,7 +74,8 @@ def main() -> None:
     command = " ".join(
         ["python benchmarks/contrastive.py --data DIR --work DIR", *(f"--{w} {getattr(given, w)}" for w in words)]
     )
-    record = circumstances(command + " --random" * given.random, ("torch", "transformers"))
+    command += " --random" * given.random + " --setfit PYTHON" * bool(given.setfit)
+    record = circumstances(command, ("torch", "transformers"))
     record |= {"learning_rate": RATE, "tasks": [], "pool": None}
     workspace = Workspace(given.work)
     if given.pool:
@@ -130,6 +136,9 @@ def measured(workspace: Workspace, name: str, shots: int, seed: int, given: argp
     for way, own in (("first token", first), ("mean", first.model_copy(update={"head": "mean"}))):
         started = time.perf_counter()
         ways[way] = scored(fit(own, task, none).classifier.predict(texts).argmax(axis=1), started, {})
+    if given.setfit:
+        own, run = setfit(given.setfit, train, texts, given.contrastive, seed)
+        ways["SetFit"] = {**scored([task.labels.index(label) for label in own], 0, run), "seconds": run.pop("seconds")}
     nearest = pairs_of(settings, task, none)
     assert nearest is not None
     kinds = {"nearest pairs": nearest, **({"random pairs": at_random(nearest, codes, seed)} if given.random else {})}
@@ -145,6 +154,17 @@ def measured(workspace: Workspace, name: str, shots: int, seed: int, given: argp
             tuned.classifier.predict(texts).argmax(axis=1), started, tuned.uses["contrastive"]
         )
     return ways
+
+
+def setfit(python: str, train: Examples, texts: list[str], steps: int, seed: int) -> tuple[list[str], Row]:
+    """What SetFit says of ``texts``, and what it took."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "train.json").write_text(json.dumps({"text": train.texts, "label": train.labels}), "utf8")
+        (folder / "test.json").write_text(json.dumps(texts), "utf8")
+        script = [python, str(HERE / "setfit_rival.py"), str(embedded_model()), name, str(steps), str(seed)]
+        ran = subprocess.run(script, check=True, capture_output=True, text=True)
+        return json.loads((folder / "predicted.json").read_text("utf8")), json.loads(ran.stdout.splitlines()[-1])
 
 
 def at_random(pairs: Pairs, codes: "np.ndarray[Any, Any]", seed: int) -> Pairs:

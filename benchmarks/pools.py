@@ -27,7 +27,20 @@ class Task:
     bulk: tuple[str, ...]  # files whose text has nothing to do with the task
     most: int = 6000  # documents of each related source
     bulk_each: int = 8000
+    labels: tuple[str, ...] = ()  # of the target's those that the task has; none: all
 
+
+CLINC = {  # intents of clinc150 and what hwu64 calls the same
+    "alarm": "alarm_set", "calculator": "qa_maths", "calendar": "calendar_query", "calendar_update": "calendar_set",
+    "date": "datetime_query", "definition": "qa_definition", "exchange_rate": "qa_currency", "no": "general_negate",
+    "meeting_schedule": "calendar_query", "play_music": "play_music", "recipe": "cooking_recipe",
+    "reminder": "calendar_query", "reminder_update": "calendar_set", "repeat": "general_repeat",
+    "restaurant_suggestion": "recommendation_locations", "schedule_meeting": "calendar_set",
+    "shopping_list": "lists_query", "shopping_list_update": "lists_createoradd", "tell_joke": "general_joke",
+    "time": "datetime_query", "timezone": "datetime_convert", "todo_list": "lists_query",
+    "todo_list_update": "lists_createoradd", "traffic": "transport_traffic", "uber": "transport_taxi",
+    "weather": "weather_query", "what_song": "music_query", "yes": "general_affirm",
+}  # fmt: skip
 
 TASKS = {
     "airline": Task(
@@ -78,6 +91,23 @@ TASKS = {
         ("bulk/reddit_titles", "bulk/english_novels", "bulk/medquad_answers"),
         most=3000,
     ),
+    "offensive": Task(
+        "sentiment/tweeteval_offensive",
+        {
+            "detection/davidson_hate": {
+                "offensive language": "offensive", "hate speech": "offensive", "neither": "not-offensive",
+            },
+            "sentiment/tweeteval_hate": {"hate": "offensive", "not-hate": "not-offensive"},
+        },
+        ("bulk/reddit_titles", "bulk/sgd_utterances", "bulk/wiki_sentences"),
+    ),
+    "intents": Task(
+        "intent/hwu64",
+        {"intent/clinc150": CLINC},
+        ("bulk/reddit_titles", "bulk/search_queries", "bulk/wiki_sentences"),
+        bulk_each=4000,
+        labels=tuple(sorted(set(CLINC.values()))),
+    ),
 }  # fmt: skip
 
 
@@ -90,13 +120,22 @@ def main() -> None:
         prepare(name, task, arguments.data, arguments.out / name)
 
 
-def prepare(name: str, task: Task, data: Path, out: Path, *, clean: bool = False) -> None:
-    """Write the files of one task; ``clean``: related sources only, with their own labels, no repeats and no leaks."""
+def prepare(name: str, task: Task, data: Path, out: Path, *, clean: bool = False, held_out: float = 0) -> None:
+    """Write the files of one task; ``clean``: related sources only, with their own labels, no repeats and no leaks.
+
+    ``held_out``: this share of the training documents stands in for the test set, which is not read then.
+    """
     out.mkdir(parents=True, exist_ok=True)
     whole = read(data, task.target)
+    if task.labels:
+        whole = whole.filter(pl.col("label").is_in(task.labels))
     if whole["split"].null_count() == len(whole):  # no official split: half and half, by hash
         half = pl.when(drawn(whole, "split") < 0.5).then(pl.lit("test")).otherwise(pl.lit("train"))
         whole = whole.with_columns(half.alias("split"))
+    if held_out:
+        whole = whole.filter(pl.col("split") == "train")
+        part = pl.when(drawn(whole, "held out") < held_out).then(pl.lit("test")).otherwise(pl.lit("train"))
+        whole = whole.with_columns(part.alias("split"))
     target, test = whole.filter(pl.col("split") == "train"), whole.filter(pl.col("split") == "test")
     target.write_parquet(out / "target.parquet")
     test.write_parquet(out / "test.parquet")
