@@ -424,6 +424,7 @@ def test_a_function_that_compares_labels_says_so_in_ones_own_sql(ws, folder, kin
         ({"pool": {"one": {"path": "p", "serves": "vote"}}}, "what serves as 'vote'"),
         ({"pool": {"one": {"path": "p", "serves": "teacher"}}}, "what serves as 'teacher'"),
         ({"train": {"class_weights": "balanced"}}, "class_weights = 'balanced'"),
+        ({"train": {"contrastive": {"steps": 5}}}, r"\[train.contrastive\]"),
         (
             {"pool": {"one": {"path": "p", "serves": "auxiliary"}}, "train": {"auxiliary": {"place": "beside"}}},
             "'beside'",
