@@ -1,7 +1,7 @@
 """Fine-tuning against transformers' own Trainer, and what makes the difference.
 
     pip install 'curator[peft,onnx]'
-    python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--tasks a,b | --adapters] [--out FILE]
+    python benchmarks/training.py --data DIR [--steps N] [--repeats N] [--adapters] [--tasks a,b] [--out FILE]
 
 The same 2,000 documents of each of TASKS, the same model (the embedded MiniLM), batch, steps, learning rate, warm-up
 and weight decay; the Trainer pads each batch to its longest, in fp32, which is its default, and in bf16. Every engine
@@ -77,18 +77,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--tasks", default="")
     parser.add_argument("--adapters", action="store_true", help="adapters in the place of engines")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     command = f"python benchmarks/training.py --data DIR --steps {given.steps} --repeats {given.repeats}"
-    command += " --adapters" if given.adapters else f" --tasks {given.tasks}"
+    tasks = given.tasks or ",".join(ADAPTED if given.adapters else TASKS)
+    command += " --adapters" * given.adapters + f" --tasks {tasks}"
     part = "adapters" if given.adapters else "training"
     out = given.out or HERE / "records" / f"{part}.json"
     record = circumstances(command, ("torch", "transformers", *(["peft"] if given.adapters else ["accelerate"])))
     record |= {"steps": given.steps, "train": TRAIN, "test": TEST, "threads": torch.get_num_threads()}
     record |= {"precision": decide().precision, "adapters" if given.adapters else "tasks": []}
-    for task in ADAPTED if given.adapters else given.tasks.split(","):
+    for task in tasks.split(","):
         path = given.data / f"{task}.parquet"
         if given.adapters:
             record["adapters"] += adapted(path, given.steps, given.repeats)
