@@ -9,7 +9,7 @@ from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.mix.build import is_usable
-from curator.recipe import AS, ZERO_SHOT, Contrastive, Recipe
+from curator.recipe import ZERO_SHOT, Contrastive, Recipe, use_of
 from curator.vectors import Texts
 
 SAMPLE = 96  # texts that are encoded to estimate the rest
@@ -59,7 +59,7 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
 
 def _steps(recipe: Recipe, arm: str) -> int:
     """Those of one run, with all that comes before and a teacher's, as if every use had a document."""
-    use, train = arm.partition(AS)[2], recipe.train
+    use, train = use_of(arm), recipe.train
     uses = {use} if use else {pool.serves for pool in recipe.pool.values()}
     if arm == "target-only":
         uses = set()

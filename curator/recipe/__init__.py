@@ -5,13 +5,13 @@ race against. Settings live here and nowhere else; whatever a mix or a race used
 """
 
 from curator.recipe.mixing import Encoder, Pool, Source, StageUse
-from curator.recipe.racing import AS, METRICS, OF_MIX, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune
+from curator.recipe.racing import BASELINES, METRICS, OF_MIX, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune, base_of, use_of
 from curator.recipe.recipe import Recipe
 from curator.recipe.settings import NAME, USES, Kind
 from curator.recipe.training import UNDECIDING, Contrastive, Teacher, Train
 
 __all__ = [
-    "AS",
+    "BASELINES",
     "METRICS",
     "NAME",
     "OF_MIX",
@@ -30,4 +30,6 @@ __all__ = [
     "Teacher",
     "Train",
     "Tune",
+    "base_of",
+    "use_of",
 ]

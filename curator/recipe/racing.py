@@ -9,16 +9,28 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from curator.recipe.settings import NAME, USES, Kind, Settings
 from curator.recipe.training import UNSEARCHED, Train
 
-ARMS = ("target-only", "random", "random-balanced", "full", "mix")
+ARMS = ("target-only", "random", "random-balanced", "full", "bm25", "dsir", "mix")
 ZERO_SHOT = "zero-shot"  # an arm that learns nothing: the label whose name is nearest
+BASELINES = ("bm25", "dsir", "knn", "round-robin", "tsds")  # arms that a stage of curator's chooses, by itself
 OF_MIX = "mix:"  # before the name of a stored mix that is an arm
 AS = "-as-"  # between an arm and what its documents serve as there
 WITHOUT_REPLAY = "-without-replay"  # behind an arm: the same, but that no document of the earlier task is replayed
+_FROM_POOL = ("random", "random-balanced", "full", *BASELINES, "mix")
 METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual one
     "single": ("macro_f1", "accuracy"),
     "multi": ("macro_f1", "micro_f1", "accuracy"),
     "regression": ("spearman", "pearson"),
 }
+
+
+def base_of(arm: str) -> str:
+    """The arm that one with something behind its name is a form of; one with a name of its own is none."""
+    return arm if ":" in arm else arm.removesuffix(WITHOUT_REPLAY).partition(AS)[0]
+
+
+def use_of(arm: str) -> str:
+    """What an arm's documents serve as by its name; nothing where that does not say."""
+    return "" if ":" in arm else arm.partition(AS)[2]
 
 
 class Race(Settings):
@@ -31,17 +43,22 @@ class Race(Settings):
     @field_validator("arms")
     @classmethod
     def _known(cls, arms: list[str]) -> list[str]:
-        stored = re.compile(f"{OF_MIX}{NAME[1:]}")
-        used = re.compile(f"({'|'.join(ARMS[1:])}){AS}({'|'.join(USES)})$")
-        without = re.compile(f"({'|'.join(ARMS)}){WITHOUT_REPLAY}$")
-        known = (*ARMS, ZERO_SHOT)
-        patterns = (stored, used, without)
-        unknown = [arm for arm in arms if not (arm in known or any(pattern.match(arm) for pattern in patterns))]
+        known = ("target-only", *_FROM_POOL, ZERO_SHOT)
+        patterns = [
+            re.compile(pattern)
+            for pattern in (
+                "|".join(known),
+                f"{OF_MIX}{NAME[1:-1]}",
+                f"({'|'.join(_FROM_POOL)}){AS}({'|'.join(USES)})",
+                f"(target-only|{'|'.join(_FROM_POOL)}){WITHOUT_REPLAY}",
+            )
+        ]
+        unknown = [arm for arm in arms if not any(pattern.fullmatch(arm) for pattern in patterns)]
         if unknown:
             raise ValueError(
-                f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(ARMS[1:])} also with "
+                f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(_FROM_POOL)} also with "
                 f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix; "
-                f"with [train.replay] {', '.join(ARMS)} also with {WITHOUT_REPLAY} behind"
+                f"with [train.replay] all but {ZERO_SHOT} also with {WITHOUT_REPLAY} behind"
             )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from curator.errors import RecipeError
 from curator.recipe.mixing import Encoder, Knowledge, Pool, Source, StageUse, Task
-from curator.recipe.racing import AS, METRICS, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune
+from curator.recipe.racing import METRICS, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune, use_of
 from curator.recipe.settings import NAME, USES, Settings
 from curator.recipe.training import Train
 
@@ -60,7 +60,7 @@ class Recipe(Settings):
 
     def _of_single_labels(self) -> Iterator[str]:
         """What it asks for that has a meaning for single labels alone."""
-        uses = [arm.partition(AS)[2] for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
+        uses = [use_of(arm) for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
         if ZERO_SHOT in self.race.arms:
             yield f"the arm {ZERO_SHOT!r}"
         if self.train.class_weights == "balanced":
@@ -95,7 +95,7 @@ class Recipe(Settings):
         if self.task.kind != "single":
             raise ValueError(f"[train.replay] needs one label a document, and the task's kind is {self.task.kind!r}")
         serving: dict[str, str] = {f"[pool.{name}] serves": pool.serves for name, pool in self.pool.items()}
-        serving |= {f"the arm {arm!r} serves": arm.partition(AS)[2] for arm in arms}
+        serving |= {f"the arm {arm!r} serves": use_of(arm) for arm in arms}
         if clash := next((f"{what} = {use!r}" for what, use in serving.items() if use in USES), None):
             raise ValueError(
                 f"{clash} does not go with [train.replay]: what is learned of such documents would change the model "

@@ -333,7 +333,8 @@ def _is(keys: Keys, corpus: str, key: str) -> pl.Expr:
 
 
 def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
-    """Remove it from the record of a race, and the report, which is made from that."""
+    """Remove it from the record of a race, with the report, which is made from that, and what its arms chose."""
+    remove(home / "selections")
     record = home / "record.json"
     if not is_written(record):
         return
