@@ -47,7 +47,7 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
     if race and recipe.race.by == "fine-tuning":
         per_step = _seconds_per_step(recipe, task)
-        steps = [_steps(recipe, arm) for arm in recipe.race.arms if arm != ZERO_SHOT]
+        steps = [_steps(recipe, arm) for arm in recipe.arms if arm != ZERO_SHOT]
         report |= {
             "trainings": len(steps) * recipe.race.seeds,
             "steps each": recipe.train.steps,

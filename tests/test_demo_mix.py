@@ -33,7 +33,7 @@ def test_no_planted_leak_is_in_the_mix_or_in_any_arm(ws, mix, planted):
     assert len(leaks) == 24
     task = ws._workshop(None).prepare(Recipe.load(demo.recipe()), 0)
     selecting = ["mix", "random", "random-balanced", "bm25", "dsir", "knn", "round-robin", "tsds"]
-    chooser = Chooser([*selecting, "full"], ws._workshop(None))
+    chooser = Chooser([*selecting, "full"], ws._workshop(None), demo.recipe().parent)
     sizes = {}
     for arm in (*selecting, "full"):
         documents = chooser.choose(arm, task, mix).documents

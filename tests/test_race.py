@@ -60,7 +60,7 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
     assert {run["steps"] for run in runs.values()} == {3}
     assert {len(run["predictions"]) for run in runs.values()} == {20}
     documents = {arm: {runs[arm, seed]["documents"] for seed in (0, 1)} for arm in recipe.race.arms}
-    selecting = dict.fromkeys(("mix", "random", "random-balanced", "bm25", "dsir"), {11})
+    selecting = {arm: {11} for arm in ("mix", "random", "random-balanced", "bm25", "dsir")}
     assert documents == {**selecting, "target-only": {0}, "full": {60}}
     truth = race.record["evaluation"]["truth"]
     wanted = ["bad" if "bad" in name else "good" for name in race.record["evaluation"]["ids"]]

@@ -11,12 +11,25 @@ import polars as pl
 
 from curator.errors import DataError
 from curator.mix import Mix, Task, Workshop
-from curator.mix.build import DECONTAMINATE, MIX, SERVING, build, is_usable
+from curator.mix.build import MIX, SERVING, build, is_usable
 from curator.mix.lock import locked_steps
 from curator.mix.strata import in_turn, strata
 from curator.mix.task import with_mix
 from curator.mix.union import StoredMix
-from curator.recipe import BASELINES, OF_MIX, WITHOUT_REPLAY, ZERO_SHOT, Kind, base_of, use_of
+from curator.recipe import (
+    BASELINES,
+    CONTROLS,
+    DECONTAMINATE,
+    OF_MIX,
+    OF_RECIPE,
+    WITHOUT_REPLAY,
+    WITHOUT_SOURCE,
+    WITHOUT_STAGE,
+    ZERO_SHOT,
+    Kind,
+    base_of,
+    use_of,
+)
 from curator.relation import Relation
 
 BALANCED = "random-balanced"
@@ -40,21 +53,30 @@ DESCRIPTIONS = {
     "knn": "as many pool documents as the mix, the nearest to some target document, whatever their label",
     "round-robin": "as many pool documents as the mix, which the target documents took in turn, each the nearest of "
     "its own label",
+    "shuffled-target": "as many documents as the mix, of those that its stages choose where each target document has "
+    "the label of another; a control, which ought to be no better than chance",
+    "random-vectors": "as many documents as the mix, of those that its stages choose by random vectors; a control",
+    "farthest": "as many pool documents as the mix, the farthest from the nearest target document; a control",
     "tsds": "as many pool documents as the mix, drawn by how much of the target is transported to them (TSDS)",
     "full": "every usable pool document",
     "mix": "the documents the stages chose",
+}
+NAMED = {  # arms with a name of their own
+    OF_RECIPE: "as many documents as the mix, at random, of those that the stages of {} choose here",
+    WITHOUT_STAGE: "as many documents as the mix, at random, of those that its stages choose without {}",
+    WITHOUT_SOURCE: "as many documents as the mix, at random, of those that its stages choose without the source {}",
 }
 SERVED = {
     "auxiliary": "with their sources' own labels, as other tasks",
     "text": "their text alone, for continued pre-training",
     "teacher": "with the labels of a model that was trained on the target",
 }
-SELECTING = frozenset({"random", "random-balanced", "mix", *BASELINES})
+SELECTING = frozenset({"random", "random-balanced", "mix", *BASELINES, *CONTROLS})
 
 
 def is_selecting(name: str) -> bool:
     """Whether an arm is held to the mix's number of documents."""
-    return base_of(name) in SELECTING or name.startswith(OF_MIX)
+    return base_of(name) in SELECTING or name.startswith((OF_MIX, *NAMED))
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,7 @@ class Arm:
     documents: pl.DataFrame
     pool: Relation
     seconds: float | None = None  # that stages took to choose them, whenever that was; None where none did
+    reused: int = 0  # verdicts that were a stored mix's: making them is not in these seconds
 
 
 def choose(name: str, task: Task, mix: Mix) -> Arm:
@@ -126,6 +149,10 @@ def as_served(documents: pl.DataFrame, task: Task) -> pl.DataFrame:
 
 def described(name: str, stored: StoredMix | None, kind: Kind) -> dict[str, Any]:
     """What a record says of an arm; of a stored mix which version it is, too."""
+    for prefix, what in NAMED.items():
+        if name.startswith(prefix):
+            told = what.format(name.removeprefix(prefix))
+            return {"name": name, "selecting": True, "description": told}
     if stored is None:
         base, use = base_of(name), use_of(name)
         told = OTHERWISE.get((base, kind), DESCRIPTIONS[base]) + (f", {SERVED[use]}" if use else "")

@@ -92,20 +92,20 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     runs: list[dict[str, Any]] = []
     by_probe = recipe.race.by == "probe"
     steps = 1 if by_probe else recipe.train.steps
-    total = recipe.race.seeds * len(recipe.race.arms) * steps
+    total = recipe.race.seeds * len(recipe.arms) * steps
     first = workshop.prepare(recipe, 0)
     evaluation = drawn(first, workshop, recipe.race.evaluation)
     before = earlier_model(recipe.train, first)
     replays: list[Replayed] = []
     summary: dict[str, Any] | None = None
-    chooser = Chooser(recipe.race.arms, workshop, directory)
+    chooser = Chooser(recipe.arms, workshop, recipe.folder, directory)
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
         mix = _mix(recipe, workshop, task)
         if task.earlier:
             replays.append(replayed(task, workshop.corpora, workshop.session))
         summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
-        for arm in recipe.race.arms:
+        for arm in recipe.arms:
             what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 
             def step(number: int, _: float, what: str = what, done: int = done) -> None:
@@ -143,7 +143,7 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "labels": list(course.labels),
         "metric": recipe.race.metric,
         "evaluation": evaluation.told(course.labels, recipe.task.kind),
-        "arms": [course.chooser.described(arm, recipe.task.kind) for arm in recipe.race.arms],
+        "arms": [course.chooser.described(arm, recipe.task.kind) for arm in recipe.arms],
         "runs": course.runs,
         "mix": course.summary,
         **({"replay": course.replay} if course.replay else {}),
@@ -164,7 +164,8 @@ def _selection(arm: Arm, mix: Mix, seconds: float) -> dict[str, Any]:
     ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
     """
     if base_of(arm.name) != "mix":
-        return {"selection_seconds": round(seconds if arm.seconds is None else arm.seconds, 3), "reused_verdicts": 0}
+        seconds = seconds if arm.seconds is None else arm.seconds
+        return {"selection_seconds": round(seconds, 3), "reused_verdicts": arm.reused}
     summary = mix.summary()
     reused = summary.get("reused") or {"stages": []}
     return {
@@ -223,7 +224,7 @@ def _run(
         one = chooser.choose(arm, task, mix)
         documents = one.documents
         selection = _selection(one, mix, time.perf_counter() - started)
-        made_from = _inputs(arm, task, documents, evaluation, replay)
+        made_from = _inputs(arm, task, documents, evaluation, replay, also=chooser.decides(arm))
         by_vectors = task.recipe.race.by == "probe" or arm == ZERO_SHOT
         if by_vectors:
             made_from += vectors_digest(task, one, evaluation.ids)
@@ -315,7 +316,7 @@ def _train(
 
 
 def _inputs(
-    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None
+    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None, *, also: str
 ) -> str:  # fmt: skip
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
     hardware, model = decide(), Path(task.recipe.train.model)
@@ -329,6 +330,7 @@ def _inputs(
         str(task.seed),
         task.recipe.race.by,
         task.recipe.train.model_dump_json(exclude=set(UNDECIDING)),
+        also,
         *task.labels,
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,

@@ -12,7 +12,11 @@ from curator.recipe.training import UNSEARCHED, Train
 ARMS = ("target-only", "random", "random-balanced", "full", "bm25", "dsir", "mix")
 ZERO_SHOT = "zero-shot"  # an arm that learns nothing: the label whose name is nearest
 BASELINES = ("bm25", "dsir", "knn", "round-robin", "tsds")  # arms that a stage of curator's chooses, by itself
+CONTROLS = ("shuffled-target", "random-vectors", "farthest")  # arms that ought to be no better than chance
 OF_MIX = "mix:"  # before the name of a stored mix that is an arm
+OF_RECIPE = "recipe:"  # before the path of a recipe whose stages choose an arm
+WITHOUT_STAGE = "without-stage:"  # before the name of a stage that an arm does without
+WITHOUT_SOURCE = "without-source:"  # before that of a source of the pool
 AS = "-as-"  # between an arm and what its documents serve as there
 WITHOUT_REPLAY = "-without-replay"  # behind an arm: the same, but that no document of the earlier task is replayed
 _FROM_POOL = ("random", "random-balanced", "full", *BASELINES, "mix")
@@ -38,17 +42,21 @@ class Race(Settings):
     seeds: int = Field(default=5, ge=2)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
     metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
+    # What the mix is raced without, each of them for itself, to see what it is worth.
+    ablate: tuple[Literal["stages", "sources"], ...] = Field(default=(), exclude_if=lambda parts: not parts)
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
 
     @field_validator("arms")
     @classmethod
     def _known(cls, arms: list[str]) -> list[str]:
-        known = ("target-only", *_FROM_POOL, ZERO_SHOT)
+        known = ("target-only", *_FROM_POOL, *CONTROLS, ZERO_SHOT)
         patterns = [
             re.compile(pattern)
             for pattern in (
                 "|".join(known),
                 f"{OF_MIX}{NAME[1:-1]}",
+                rf"{OF_RECIPE}.+\.toml",
+                f"({WITHOUT_STAGE}|{WITHOUT_SOURCE}).+",
                 f"({'|'.join(_FROM_POOL)}){AS}({'|'.join(USES)})",
                 f"(target-only|{'|'.join(_FROM_POOL)}){WITHOUT_REPLAY}",
             )
@@ -57,8 +65,10 @@ class Race(Settings):
         if unknown:
             raise ValueError(
                 f"unknown arm {unknown[0]!r}; there are: {', '.join(known)}; {', '.join(_FROM_POOL)} also with "
-                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix; "
-                f"with [train.replay] all but {ZERO_SHOT} also with {WITHOUT_REPLAY} behind"
+                f"{', '.join(AS + use for use in USES)} behind, such as mix{AS}text; and {OF_MIX}NAME, a stored mix, "
+                f"{OF_RECIPE}PATH.toml, the stages of another recipe, {WITHOUT_STAGE}NAME and {WITHOUT_SOURCE}NAME, "
+                f"what the mix would be without; with [train.replay] those of the pool, and target-only, also with "
+                f"{WITHOUT_REPLAY} behind"
             )
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")

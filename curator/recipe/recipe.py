@@ -8,8 +8,8 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from curator.errors import RecipeError
-from curator.recipe.mixing import Encoder, Knowledge, Pool, Source, StageUse, Task
-from curator.recipe.racing import METRICS, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune, use_of
+from curator.recipe.mixing import DECONTAMINATE, Encoder, Knowledge, Pool, Source, StageUse, Task, numbered
+from curator.recipe.racing import METRICS, WITHOUT_REPLAY, WITHOUT_SOURCE, WITHOUT_STAGE, ZERO_SHOT, Race, Tune, use_of
 from curator.recipe.settings import NAME, USES, Settings
 from curator.recipe.training import Train
 
@@ -83,6 +83,35 @@ class Recipe(Settings):
         for name in self.pool:
             if not name.isidentifier():
                 raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
+        return self
+
+    @property
+    def arms(self) -> list[str]:
+        """Those of its race, and what its mix would be without each part that is to be ablated."""
+        parts = {
+            "stages": [f"{WITHOUT_STAGE}{name}" for name in numbered(self.stage) if name != DECONTAMINATE],
+            "sources": [f"{WITHOUT_SOURCE}{name}" for name in self.pool],
+        }
+        return list(dict.fromkeys([*self.race.arms, *(arm for part in self.race.ablate for arm in parts[part])]))
+
+    @model_validator(mode="after")
+    def _ablated(self) -> Self:
+        stages, sources = numbered(self.stage), list(self.pool)
+        if "stages" in self.race.ablate and not set(stages) - {DECONTAMINATE}:
+            raise ValueError("[race] ablate = ['stages']: the recipe has no stage to do without")
+        for arm in self.arms:
+            prefix, _, name = arm.partition(":")
+            known = {WITHOUT_STAGE: stages, WITHOUT_SOURCE: sources}.get(f"{prefix}:")
+            if known is None:
+                continue
+            if name == DECONTAMINATE and prefix == "without-stage":
+                raise ValueError(f"the arm {arm!r} would train on what is tested; every arm is decontaminated")
+            if name not in known:
+                raise ValueError(f"the arm {arm!r}: the recipe has no {name!r}; there are: {', '.join(known)}")
+            if len(sources) == 1 and prefix == "without-source":
+                raise ValueError(f"the arm {arm!r} would have nothing to choose from: the pool has no other source")
+            if "mix" not in self.race.arms:
+                raise ValueError(f"the arm {arm!r} is compared with the mix; have 'mix' among the arms")
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from curator.race.statistics import analyse
-from curator.report import mix_sections, race_sections, settings
+from curator.report import ablation, mix_sections, race_sections, settings
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 
@@ -12,6 +12,7 @@ from curator.report.figures import commit, moment, title
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
+    "ablation": "What each part earned",
     "uses": "Uses",
     "tasks": "Tasks",
     "composition": "Composition",
@@ -31,6 +32,7 @@ def html(record: dict[str, Any]) -> str:
     results, mix = analyse(record), record["mix"]
     sections = [
         race_sections.arms(record, results),
+        ablation.section_of(results),
         race_sections.served(record, results),
         race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,

@@ -115,7 +115,7 @@ class _Trainer:
     @cached_property
     def chooser(self) -> Chooser:
         """Gives the arm its documents."""
-        return Chooser([self.arm], self.workshop)
+        return Chooser([self.arm], self.workshop, self.space.recipe.folder)
 
     @cached_property
     def inputs(self) -> str:
