@@ -21,15 +21,15 @@ from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Replayed, Task, Workshop, make, replayed
-from curator.mix.build import sum_of
 from curator.mix.lock import versions
 from curator.models import check_place, keep
 from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
 from curator.models.fitting import fit, served, wanted_pairs
 from curator.race.arms import Arm
 from curator.race.choosing import Chooser, file_name
-from curator.race.environment import commit, environment
+from curator.race.environment import commit, environment, weights
 from curator.race.evaluation import Evaluation, drawn
+from curator.race.foretelling import probe_of, told
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
@@ -38,6 +38,7 @@ from curator.training import Pairs, Run, code, decided, evaluate, forget, main_s
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
+PROBE = "probe"  # in a race's folder: the runs of the probe that goes before
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
 HISTORY = "history.json"  # there, too: its looks at dev
@@ -87,8 +88,10 @@ class _Course:
     replay: dict[str, Any] | None  # what the record says of earlier tasks
 
 
-def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
-    """Every arm at every seed."""
+def _course(
+    recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path
+) -> _Course:  # fmt: skip
+    """Every arm at every seed. Runs are in ``directory``, and what stages chose is ``kept``."""
     runs: list[dict[str, Any]] = []
     by_probe = recipe.race.by == "probe"
     steps = 1 if by_probe else recipe.train.steps
@@ -98,7 +101,7 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     before = earlier_model(recipe.train, first)
     replays: list[Replayed] = []
     summary: dict[str, Any] | None = None
-    chooser = Chooser(recipe.arms, workshop, recipe.folder, directory)
+    chooser = Chooser(recipe.arms, workshop, recipe.folder, kept)
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
         mix = _mix(recipe, workshop, task)
@@ -126,7 +129,9 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
 
 def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
     started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
-    course = _course(recipe, workshop, directory, progress)
+    first = probe_of(recipe)
+    probe = first and _course(first, workshop, directory / PROBE, progress, kept=directory)
+    course = _course(recipe, workshop, directory, progress, kept=directory)
     evaluation = course.evaluation
     return {
         "format": 1,
@@ -147,6 +152,7 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "runs": course.runs,
         "mix": course.summary,
         **({"replay": course.replay} if course.replay else {}),
+        **({"probe": told(recipe, probe.runs)} if probe else {}),
     }
 
 
@@ -319,10 +325,10 @@ def _inputs(
     arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None, *, also: str
 ) -> str:  # fmt: skip
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
-    hardware, model = decide(), Path(task.recipe.train.model)
+    hardware = decide()
     parts = [
         code(),
-        sum_of(model) if model.is_dir() else "",
+        weights(task.recipe.train.model),
         json.dumps(versions()),
         hardware.device,
         hardware.precision,

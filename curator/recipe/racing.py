@@ -42,6 +42,7 @@ class Race(Settings):
     seeds: int = Field(default=5, ge=2)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
     metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
+    probe_first: bool = True  # before fine-tuning, where a probe can race the arms: seconds, and the report compares
     # What the mix is raced without, each of them for itself, to see what it is worth.
     ablate: tuple[Literal["stages", "sources"], ...] = Field(default=(), exclude_if=lambda parts: not parts)
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds

@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from curator.race.statistics import analyse
-from curator.report import ablation, mix_sections, race_sections, settings
+from curator.report import ablation, foretold, mix_sections, race_sections, settings
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 
@@ -13,6 +13,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
     "ablation": "What each part earned",
+    "probe": "Probe",
     "uses": "Uses",
     "tasks": "Tasks",
     "composition": "Composition",
@@ -33,6 +34,7 @@ def html(record: dict[str, Any]) -> str:
     sections = [
         race_sections.arms(record, results),
         ablation.section_of(results),
+        foretold.section_of(record),
         race_sections.served(record, results),
         race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,

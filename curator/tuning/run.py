@@ -19,13 +19,12 @@ from curator.errors import DataError, UsageError
 from curator.files import sweep
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
-from curator.mix.build import sum_of
 from curator.mix.lock import inputs, versions
 from curator.mix.strata import strata
 from curator.models.fitting import fit
 from curator.race.arms import Arm
 from curator.race.choosing import Chooser, file_name
-from curator.race.environment import commit, environment
+from curator.race.environment import commit, environment, weights
 from curator.recipe import UNDECIDING, Race, Recipe
 from curator.training import FineTuned, Run, code, decided, main_score, tracked
 from curator.training.tracking import FOLDER as TRACKING
@@ -121,11 +120,10 @@ class _Trainer:
     def inputs(self) -> str:
         """A hash of all that decides a trial, the code that trains and searches and its libraries included."""
         hardware, recipe = decide(), self.space.recipe
-        model = Path(recipe.train.model)
         here = [path.read_text("utf8") for path in sorted(Path(__file__).parent.glob("*.py"))]
         parts = [
             code(),
-            sum_of(model) if model.is_dir() else "",
+            weights(recipe.train.model),
             *here,
             json.dumps(versions() | {"optuna": _version("optuna")}),
             hardware.device,

@@ -179,7 +179,9 @@ def _mixes(root: Path) -> Found:
 
 def _races(root: Path) -> Found:
     for home in folders(root / "races"):
-        kept = [path for part in ("runs", "selections") for path in sorted(home.glob(f"{part}/[!.]*.json"))]
+        kept = [
+            path for part in ("runs", "selections", "probe/runs") for path in sorted(home.glob(f"{part}/[!.]*.json"))
+        ]
         files = [*home.glob("record.json"), *kept]
         yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
 
