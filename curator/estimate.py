@@ -48,11 +48,12 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     if race and recipe.race.by == "fine-tuning":
         per_step = _seconds_per_step(recipe, task)
         steps = [_steps(recipe, arm) for arm in recipe.arms if arm != ZERO_SHOT]
+        times = recipe.race.seeds * (len(recipe.points()) or 1)
         report |= {
-            "trainings": len(steps) * recipe.race.seeds,
+            "trainings": len(steps) * times,
             "steps each": recipe.train.steps,
-            "steps of all": sum(steps) * recipe.race.seeds,
-            "estimated training seconds": sum(steps) * recipe.race.seeds * per_step,
+            "steps of all": sum(steps) * times,
+            "estimated training seconds": sum(steps) * times * per_step,
         }
     return report
 

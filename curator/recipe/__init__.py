@@ -20,7 +20,7 @@ from curator.recipe.racing import (
     base_of,
     use_of,
 )
-from curator.recipe.recipe import Recipe
+from curator.recipe.recipe import Point, Recipe
 from curator.recipe.settings import NAME, USES, Kind
 from curator.recipe.training import UNDECIDING, Contrastive, Teacher, Train
 
@@ -41,6 +41,7 @@ __all__ = [
     "Contrastive",
     "Encoder",
     "Kind",
+    "Point",
     "Pool",
     "Race",
     "Recipe",

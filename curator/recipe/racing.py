@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -40,12 +40,22 @@ def use_of(arm: str) -> str:
 class Race(Settings):
     arms: list[str] = Field(default_factory=lambda: list(ARMS))
     seeds: int = Field(default=5, ge=2)
+    # Curves: a race at each of these in the place of [task] shots, or of the budget of the last stage that has one.
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), exclude_if=lambda points: not points)
+    budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), exclude_if=lambda points: not points)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
     metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
     probe_first: bool = True  # before fine-tuning, where a probe can race the arms: seconds, and the report compares
     # What the mix is raced without, each of them for itself, to see what it is worth.
     ablate: tuple[Literal["stages", "sources"], ...] = Field(default=(), exclude_if=lambda parts: not parts)
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
+
+    @field_validator("shots", "budgets")
+    @classmethod
+    def _each_once(cls, points: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(points)) != len(points):
+            raise ValueError(f"{list(points)} has a number twice")
+        return tuple(sorted(points))
 
     @field_validator("arms")
     @classmethod

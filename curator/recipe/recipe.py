@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,6 +95,40 @@ class Recipe(Settings):
         }
         return list(dict.fromkeys([*self.race.arms, *(arm for part in self.race.ablate for arm in parts[part])]))
 
+    def points(self) -> list["Point"]:
+        """The races of its curves, one for each of the shots and budgets; none where it names none."""
+        if not (self.race.shots or self.race.budgets):
+            return []
+        return [
+            Point(shots, budget, self._at(shots, budget))
+            for shots in self.race.shots or (None,)
+            for budget in self.race.budgets or (None,)
+        ]
+
+    def _at(self, shots: int | None, budget: int | None) -> Self:
+        name, task, stages = self.name, self.task, self.stage
+        if shots is not None:
+            name, task = f"{name}-shots-{shots}", task.model_copy(update={"shots": shots})
+        if budget is not None:
+            last = self._budgeted()[-1]
+            changed = StageUse.model_validate({**stages[last].model_dump(), "budget": budget})
+            name, stages = f"{name}-budget-{budget}", [*stages[:last], changed, *stages[last + 1 :]]
+        race = self.race.model_copy(update={"shots": (), "budgets": ()})
+        return self.model_copy(update={"name": name, "task": task, "stage": stages, "race": race})
+
+    def _budgeted(self) -> list[int]:
+        """Which of its stages have a budget."""
+        return [place for place, stage in enumerate(self.stage) if "budget" in stage.parameters]
+
+    @model_validator(mode="after")
+    def _with_points(self) -> Self:
+        if self.race.budgets and not self._budgeted():
+            raise ValueError(
+                f"[race] budgets = {list(self.race.budgets)} are those of a stage, and no stage has one; give the last "
+                "its budget, such as that of ratio"
+            )
+        return self
+
     @model_validator(mode="after")
     def _ablated(self) -> Self:
         stages, sources = numbered(self.stage), list(self.pool)
@@ -171,6 +206,19 @@ class Recipe(Settings):
                 for problem in error.errors()
             ]
             raise RecipeError(f"{origin}: " + "\n".join(["this is not a valid recipe", *lines])) from None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One race of a recipe's curves: the shots and the budget in the place of its own, None where they stay."""
+
+    shots: int | None
+    budget: int | None
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        told = {"shots": self.shots, "budget": self.budget}
+        return ", ".join(f"{name} {value:,}" for name, value in told.items() if value is not None)
 
 
 def _words(problem: Any) -> str:

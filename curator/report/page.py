@@ -5,6 +5,7 @@ from typing import Any
 
 from curator.race.statistics import analyse
 from curator.report import ablation, foretold, mix_sections, race_sections, settings
+from curator.report import curves as curve_parts
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 
@@ -60,6 +61,12 @@ def html(record: dict[str, Any]) -> str:
         ),
     )
     return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"
+
+
+def curves(record: dict[str, Any], races: list[dict[str, Any]]) -> str:
+    """The report of learning curves, self-contained; ``races`` are the records of their points."""
+    page = tag("html", _head(title(record)), tag("body", *curve_parts.body(record, races)), lang="en")
+    return f"<!doctype html>\n{page}\n"
 
 
 def _head(title: str) -> Markup:

@@ -178,7 +178,8 @@ def _mixes(root: Path) -> Found:
 
 
 def _races(root: Path) -> Found:
-    for home in folders(root / "races"):
+    races = folders(root / "races")
+    for home in [*races, *(point for race in races for point in folders(race / "points"))]:
         kept = [
             path for part in ("runs", "selections", "probe/runs") for path in sorted(home.glob(f"{part}/[!.]*.json"))
         ]
