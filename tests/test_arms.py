@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from curator import Recipe, Workspace
-from curator.errors import DataError, RecipeError
+from curator.errors import DataError, RecipeError, UnknownNameError
 from curator.mix import make
 from curator.race import choosing, probing
 from curator.race.arms import clean_pool
@@ -441,3 +441,23 @@ def test_a_shuffled_target_chooses_and_the_true_one_trains(ws, folder, monkeypat
         for name in ("shop", "mail")
         for row in map(json.loads, (folder / f"{name}.jsonl").read_text().splitlines())
     }
+
+
+def test_what_is_left_out_of_a_search_is_checked_too(ws, folder):
+    """A search takes arms that its recipe does not name."""
+    chosen = Chosen(ws, recipe_of(folder))
+    for arm in ("without-stage:quality", "without-stage:decontaminate", "without-source:other"):
+        with pytest.raises(UnknownNameError, match=arm.partition(":")[2]):
+            chosen[arm]
+
+
+def test_what_is_forgotten_is_in_no_selection(ws, folder):
+    for race in ({}, {"shots": [4, 8]}):
+        ws.race(raced(folder, "mix", "knn", "without-source:mail", race=race))
+    folders = [path.parent for path in (ws.root / "races").rglob("selections/knn-seed0.json")]
+    assert len(folders) == 3
+    chosen = json.loads((folders[0] / "knn-seed0.json").read_text())["documents"][0]
+    ws.forget(f"{chosen[0]}:{chosen[1]}")
+    left = [path for path in (ws.root / "races").rglob("selections/*.json") if f'"{chosen[1]}"' in path.read_text()]
+    assert left == []
+    assert ws.check() == []

@@ -87,9 +87,8 @@ def test_stopped_curves_repeat_only_what_was_not_finished(ws, folder, monkeypatc
     assert not set(first) & set(rest)
     assert len(built) == 4  # dsir, two seeds at two points
     done.clear()
-    assert [race.record["runs"] for _, race in ws.race(recipe).points] == [
-        race.record["runs"] for _, race in found.points
-    ]
+    again = ws.race(recipe)
+    assert [race.record["runs"] for _, race in again.points] == [race.record["runs"] for _, race in found.points]
     assert done == []
 
 
@@ -126,7 +125,7 @@ def test_curves_are_told_and_drawn(ws, folder):
     assert page.count("<svg") == 1
     assert 'aria-label="Mean macro-F1 of each arm by shots' in page
     assert "<script" not in page
-    assert page.count("<tr>") == 1 + 8 or page.count('<th scope="row">') == 8
+    assert page.count('<th scope="row">') == 4 * 2
     with pytest.raises(DataError, match="2 points, and records of 1 races"):
         curves(found.record, races[:1])
     with pytest.raises(DataError, match="not a record of curves"):
@@ -162,7 +161,5 @@ def test_the_command_prints_each_verdict(tmp_path, folder):
     assert ran.exit_code == 0, ran.output
     assert ran.output.index("shots 4") < ran.output.index("shots 16") < ran.output.index("learning curves:")
     assert ran.output.count("The mix is ") == 2
-    rows = json.loads(CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False).stdout.splitlines()[-1])[
-        "rows"
-    ]
-    assert [row["shots"] for row in rows] == [4, 4, 16, 16]
+    told = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False).stdout
+    assert [row["shots"] for row in json.loads(told.splitlines()[-1])["rows"]] == [4, 4, 16, 16]

@@ -328,7 +328,7 @@ def _inputs(
     hardware = decide()
     parts = [
         code(),
-        weights(task.recipe.train.model),
+        weights(task.recipe.train.model) if task.recipe.race.by == "fine-tuning" else "",
         json.dumps(versions()),
         hardware.device,
         hardware.precision,

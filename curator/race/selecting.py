@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from curator.errors import DataError
+from curator.errors import DataError, UnknownNameError
 from curator.mix import Mix, Task, Workshop, steps
 from curator.mix.build import Built, Step
 from curator.race.arms import cleaned, decontaminated, lottery, nothing, serving
@@ -133,12 +133,18 @@ def of_recipe(task: Task, other: Recipe) -> Selection:
 
 
 def without_stage(task: Task, name: str) -> Selection:
-    """The recipe's own stages but one."""
-    return Selection(task, [step for step in steps(task) if step.name != name], "drawn")
+    """The recipe's own stages but one. Raises UnknownNameError for one that it has not, or that no arm does without."""
+    plan = steps(task)
+    names = [step.name for step in plan if step.name != DECONTAMINATE]
+    if name not in names:
+        raise UnknownNameError("stage to do without", name, names)
+    return Selection(task, [step for step in plan if step.name != name], "drawn")
 
 
 def without_source(name: str, task: Task, workshop: Workshop) -> Selection:
-    """The recipe's own stages on its pool without one source."""
+    """The recipe's own stages on its pool without a source. Raises UnknownNameError for one that is none of several."""
+    if name not in task.recipe.pool or len(task.recipe.pool) < 2:
+        raise UnknownNameError("source to do without", name, task.recipe.pool)
     pool = {source: pool for source, pool in task.recipe.pool.items() if source != name}
     of_arm = workshop.prepare(task.recipe.model_copy(update={"pool": pool}), task.seed)
     return Selection(of_arm, steps(of_arm), "drawn")

@@ -62,22 +62,29 @@ def differences(results: Results) -> Markup:
 
 
 def learning(rows: Sequence[At], along: str, metric: str) -> Markup:
-    """Mean and 95 % interval of each arm at each point ``along`` shots or budget, a line an arm, in logs."""
+    """Mean and 95 % interval of each arm at each point ``along`` shots or budget, a line an arm, in logs.
+
+    Arms stand a little beside each other, so that no interval hides another.
+    """
     arms = list(dict.fromkeys(row.arm for row in rows))
-    values = [{"arm": row.arm, "x": getattr(row, along), **_ends(row)} for row in rows if row.mean is not None]
-    at = sorted({value["x"] for value in values})
-    # More arms than hues: the dashes tell those of the same colour apart.
-    scale = alt.Scale(domain=arms, range=[HUES[number % len(HUES)] for number in range(len(arms))])
-    dashes = alt.Scale(domain=arms, range=[DASHES[number // len(HUES) % len(DASHES)] for number in range(len(arms))])
-    legend = alt.Legend(orient="bottom", title=None, columns=3)
+    found = [row for row in rows if row.mean is not None]
+    at = sorted({getattr(row, along) for row in found})
+    apart = max(2.0, at[-1] / at[0]) ** 0.006 if at else 1.0
+    beside = {arm: apart ** (number - (len(arms) - 1) / 2) for number, arm in enumerate(arms)}
+    values = [{"arm": row.arm, "x": getattr(row, along) * beside[row.arm], **_ends(row)} for row in found]
+    legend = alt.Legend(
+        orient="bottom", title=None, columns=3, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2
+    )
+    hues = [HUES[number % len(HUES)] for number in range(len(arms))]
+    dashes = [DASHES[number // len(HUES) % len(DASHES)] for number in range(len(arms))]  # for more arms than hues
     base = alt.Chart(_data(values)).encode(
         x=alt.X("x:Q", title=along, scale=alt.Scale(type="log", nice=False), axis={**_axis(6, ",d"), "values": at}),
-        color=alt.Color("arm:N", scale=scale, legend=legend),
+        color=alt.Color("arm:N", scale=alt.Scale(domain=arms, range=hues), legend=legend),
     )
     y = alt.Y("value:Q", title=f"{metric}, points", scale=alt.Scale(zero=False, nice=True), axis=_axis(6))
-    dash = alt.StrokeDash("arm:N", scale=dashes, legend=legend)
-    band = base.mark_area(opacity=0.12).encode(y=alt.Y("low:Q"), y2="high:Q")
-    chart = band + base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
+    dash = alt.StrokeDash("arm:N", scale=alt.Scale(domain=arms, range=dashes), legend=legend)
+    chart = base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q"), y2="high:Q")
+    chart += base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
     chart += base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
     said = "; ".join(f"{row.arm} at {getattr(row, along):,} {points(row.mean)}" for row in rows)
     return _svg(chart, f"Mean {metric} of each arm by {along}, in points: {said}.", 340 + 16 * len(arms) // 3, WIDE)
