@@ -9,7 +9,7 @@ from curator.catalogue.corpus import WINDOW_ROWS
 from curator.corpora import Corpora
 from curator.mix import Task, Workshop
 from curator.mix.build import is_usable
-from curator.recipe import AS, ZERO_SHOT, Contrastive, Recipe
+from curator.recipe import ZERO_SHOT, Contrastive, Recipe, use_of
 from curator.vectors import Texts
 
 SAMPLE = 96  # texts that are encoded to estimate the rest
@@ -47,19 +47,20 @@ def recipe(recipe: Recipe, workshop: Workshop, *, race: bool) -> dict[str, Any]:
     report = {"pool": len(task.pool), "usable": int(usable.sum()), **embedding(workshop.corpora, texts)}
     if race and recipe.race.by == "fine-tuning":
         per_step = _seconds_per_step(recipe, task)
-        steps = [_steps(recipe, arm) for arm in recipe.race.arms if arm != ZERO_SHOT]
+        steps = [_steps(recipe, arm) for arm in recipe.arms if arm != ZERO_SHOT]
+        times = recipe.race.seeds * (len(recipe.points()) or 1)
         report |= {
-            "trainings": len(steps) * recipe.race.seeds,
+            "trainings": len(steps) * times,
             "steps each": recipe.train.steps,
-            "steps of all": sum(steps) * recipe.race.seeds,
-            "estimated training seconds": sum(steps) * recipe.race.seeds * per_step,
+            "steps of all": sum(steps) * times,
+            "estimated training seconds": sum(steps) * times * per_step,
         }
     return report
 
 
 def _steps(recipe: Recipe, arm: str) -> int:
     """Those of one run, with all that comes before and a teacher's, as if every use had a document."""
-    use, train = arm.partition(AS)[2], recipe.train
+    use, train = use_of(arm), recipe.train
     uses = {use} if use else {pool.serves for pool in recipe.pool.values()}
     if arm == "target-only":
         uses = set()

@@ -41,6 +41,12 @@ class Race:
         self.directory = directory
         self.record: dict[str, Any] = read_json(directory / "record.json")
 
+    @classmethod
+    def opened(cls, directory: Path) -> "Race":
+        """The race of a folder, or its curves. Raises UnknownNameError where there is none."""
+        race = cls(directory)
+        return Curves(directory) if race.record["kind"] == "curves" else race
+
     def __repr__(self) -> str:
         return f"Race({self.record['name']!r}: {self.verdict})"
 
@@ -73,4 +79,38 @@ class Race:
         if path.suffix not in (".html", ".md"):
             raise UsageError(f"{path}: a report is written as .html or .md")
         write_text(path, report.html(self.record) if path.suffix == ".html" else report.markdown(self.record))
+        return path
+
+
+class Curves(Race):
+    """A race at several numbers of shots or budgets: each a race of its own, and what they show together."""
+
+    @cached_property
+    def points(self) -> list[tuple[str, Race]]:
+        """What each point is, and its race."""
+        return [(point["name"], Race(self.directory / point["folder"])) for point in self.record["points"]]
+
+    @cached_property
+    def verdict(self) -> str:
+        """The sentence of each point, a line each."""
+        return "\n".join(f"{name}: {race.verdict}" for name, race in self.points)
+
+    def table(self) -> list[dict[str, Any]]:
+        """The verdict tables of the points, each row with its ``shots`` and ``budget``, None where they stay."""
+        at = [{"shots": point["shots"], "budget": point["budget"]} for point in self.record["points"]]
+        return [own | row for own, (_, race) in zip(at, self.points, strict=True) for row in race.table()]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The rows of a race with a replay, of each point."""
+        return [{"point": name, **row} for name, race in self.points for row in race.tasks()]
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the curves: one self-contained .html file, or .md for markdown. Returns its path."""
+        from curator import report
+
+        path = Path(path or self.directory / "report.html")
+        if path.suffix not in (".html", ".md"):
+            raise UsageError(f"{path}: a report is written as .html or .md")
+        written = report.curves_html if path.suffix == ".html" else report.curves_markdown
+        write_text(path, written(self.record, [race.record for _, race in self.points]))
         return path

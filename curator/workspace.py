@@ -289,11 +289,13 @@ class Workspace:
 
         ``seeds`` below the recipe's makes it a smoke test, and its report says so. With ``probe`` a softmax regression
         on the vectors takes the place of fine-tuning, in seconds, as a race of its own whose name ends in ``-probe``.
-        A name opens a finished race.
+        A name opens a finished race. Where the recipe says at which shots or budgets, it is a race at each of them, and
+        what comes back is their curves (``results.Curves``), with a race for each of its ``points``.
         """
         if not isinstance(source, Recipe) and Path(source).suffix != ".toml":
-            return Race(self.root / "races" / str(source))
-        from curator.race.run import run  # transformers takes seconds to import
+            return Race.opened(self.root / "races" / str(source))
+        from curator.race.curves import run_curves  # transformers takes seconds to import
+        from curator.race.run import run
 
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         if probe:
@@ -306,8 +308,9 @@ class Workspace:
                 raise UsageError(f"a race needs at least 2 seeds, not {seeds}")
             recipe_ = recipe_.model_copy(update={"race": recipe_.race.model_copy(update={"seeds": seeds})})
         directory = self.root / "races" / (recipe_.name + ("-probe" if recipe_.race.by == "probe" else ""))
-        run(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
-        return Race(directory)
+        raced = run_curves if recipe_.points() else run
+        raced(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
+        return Race.opened(directory)
 
     def races(self) -> list[str]:
         """Names of the finished races."""

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from curator import Recipe, Workspace, demo
-from curator.race.arms import choose
+from curator.race.choosing import Chooser
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,14 @@ def test_no_planted_leak_is_in_the_mix_or_in_any_arm(ws, mix, planted):
     leaks = {(row["corpus"], row["id"]) for row in planted if row["kind"].startswith("leak")}
     assert len(leaks) == 24
     task = ws._workshop(None).prepare(Recipe.load(demo.recipe()), 0)
-    for arm in ("mix", "random", "random-balanced", "full"):
-        documents = choose(arm, task, mix).documents
+    selecting = ["mix", "random", "random-balanced", "bm25", "dsir", "knn", "round-robin", "tsds"]
+    chooser = Chooser([*selecting, "full"], ws._workshop(None), demo.recipe().parent)
+    sizes = {}
+    for arm in (*selecting, "full"):
+        documents = chooser.choose(arm, task, mix).documents
         assert not leaks & set(documents.select("corpus", "id").iter_rows()), arm
-    assert len(choose("random", task, mix).documents) == len(choose("random-balanced", task, mix).documents) == len(mix)
+        sizes[arm] = len(documents)
+    assert {sizes[arm] for arm in selecting} == {len(mix)}
 
 
 def test_of_a_planted_exact_duplicate_at_most_one_is_kept(mix, planted):

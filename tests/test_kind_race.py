@@ -206,11 +206,11 @@ def texts(folder, kind):  # noqa: F811
 
 
 def test_a_race_trains_predicts_and_reports(ws, folder, kind, small):  # noqa: F811
-    assert ws.estimate_recipe(small, race=True)["trainings"] == 10
+    assert ws.estimate_recipe(small, race=True)["trainings"] == 14
     race = ws.race(small)
     rec = race.record
     assert {run["error"] for run in rec["runs"]} == {None}
-    assert {run["documents"] for run in rec["runs"] if run["arm"] in ("mix", "random", "random-balanced")} == {20}
+    assert {run["documents"] for run in rec["runs"] if run["arm"] not in ("target-only", "full")} == {20}
     known, ids = texts(folder, kind), rec["evaluation"]["ids"]
     if kind == "multi":
         names = [sorted(known[name]["label"]) for name in ids]
@@ -224,7 +224,7 @@ def test_a_race_trains_predicts_and_reports(ws, folder, kind, small):  # noqa: F
     assert ('id="by-arm"' in page, 'id="by-fifth"' in page) == (kind == "regression",) * 2
     assert {"multi": "macro-F1", "regression": "Spearman correlation"}[kind] in text
     assert race.verdict in text
-    assert len(race.table()) == 5
+    assert len(race.table()) == 7
     assert ws.race(small).record["runs"] == rec["runs"]  # from its files
     predicted = ws.predict(kind, str(folder / f"{kind}-test.jsonl"))
     assert len(predicted) == 30

@@ -55,12 +55,13 @@ def test_a_race_is_run_at_equal_budget_and_resumed(tmp_path, toy, recipe, monkey
     ws = Workspace(tmp_path / "work", encoder=toy)
     race = ws.race(recipe)
     runs = {(run["arm"], run["seed"]): run for run in race.record["runs"]}
-    assert len(runs) == 5 * 2
+    assert len(runs) == 7 * 2
     assert {run["error"] for run in runs.values()} == {None}
     assert {run["steps"] for run in runs.values()} == {3}
     assert {len(run["predictions"]) for run in runs.values()} == {20}
     documents = {arm: {runs[arm, seed]["documents"] for seed in (0, 1)} for arm in recipe.race.arms}
-    assert documents == {"mix": {11}, "random": {11}, "random-balanced": {11}, "target-only": {0}, "full": {60}}
+    selecting = {arm: {11} for arm in ("mix", "random", "random-balanced", "bm25", "dsir")}
+    assert documents == {**selecting, "target-only": {0}, "full": {60}}
     truth = race.record["evaluation"]["truth"]
     wanted = ["bad" if "bad" in name else "good" for name in race.record["evaluation"]["ids"]]
     assert [race.record["labels"][label] for label in truth] == wanted
@@ -185,7 +186,7 @@ def test_an_arm_that_fails_is_reported_and_the_others_finish(tmp_path, toy, reci
     race = Workspace(tmp_path / "work", encoder=toy).race(recipe)
     errors = {(run["arm"], run["error"]) for run in race.record["runs"] if run["error"]}
     assert errors == {("full", "out of memory")}
-    assert len([run for run in race.record["runs"] if run["error"] is None]) == 8
+    assert len([run for run in race.record["runs"] if run["error"] is None]) == 12
     assert "out of memory" in race.report().read_text("utf8")
 
 

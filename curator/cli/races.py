@@ -22,6 +22,7 @@ from curator.cli.terminal import (
 )  # fmt: skip
 from curator.errors import CuratorWarning
 from curator.recipe import Recipe
+from curator.results import Curves
 
 
 @app.command()
@@ -141,6 +142,12 @@ def race(
         )
         finished = ws.race(recipe, data=data, seeds=seeds, probe=probe, command=command)
         path = finished.report(report)
+        if isinstance(finished, Curves) and not as_json:
+            for name, one in finished.points:
+                out.print(f"\n{name}", style="bold", markup=False, highlight=False)
+                print_verdict(one.table(), one.verdict, one.report(), one.tasks())
+            out.print(f"\nlearning curves: {path}", markup=False, highlight=False, soft_wrap=True)
+            return
         if as_json:
             tasks = finished.tasks()
             report_ = {"verdict": finished.verdict, "path": str(path), **({"tasks": tasks} if tasks else {})}

@@ -1,5 +1,6 @@
 """Which model it is: its key, the commit or fingerprint it is named by, and what tells that its files changed."""
 
+import functools
 import hashlib
 import json
 import os
@@ -79,6 +80,21 @@ def commit(settings: recipe.Encoder) -> str:
             f"which commit of {settings.model!r} was loaded is not known; download it and give its directory"
         )
     return snapshot.name
+
+
+@functools.cache
+def hub_commit(model: str) -> str:
+    """The commit that transformers loads a hub model at; its configuration is fetched for that, if need be.
+
+    Empty where that cannot be had: loading the model will say why.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(model, "config.json")).parent.name
+    except (OSError, ValueError, HfHubHTTPError):
+        return ""
 
 
 def _snapshot(settings: recipe.Encoder) -> Path | None:

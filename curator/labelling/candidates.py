@@ -8,9 +8,9 @@ import polars as pl
 from curator.documents import normalise
 from curator.errors import DataError
 from curator.mix import Task, Workshop, steps
-from curator.mix.build import DECONTAMINATE
 from curator.mix.judging import judge
 from curator.mix.task import falls_to_test, known_texts
+from curator.recipe import DECONTAMINATE
 from curator.relation import Relation
 from curator.trials import Trials
 

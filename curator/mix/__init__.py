@@ -17,7 +17,7 @@ from curator.documents import kept_labels, texts_of
 from curator.errors import UnknownNameError, UsageError, VerificationError
 from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
-from curator.mix.build import Built, build, steps
+from curator.mix.build import Built, Step, build, steps
 from curator.mix.card import card
 from curator.mix.combine import recipe_of, task_of
 from curator.mix.differences import changes, with_fates
@@ -48,7 +48,7 @@ from curator.vectors import Encoder
 __all__ = [
     "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "EarlierTask", "Mix", "Replayed", "StoredEncoder",
     "StoredMix", "Task", "Verification", "Workshop", "build", "combine", "digest", "evaluation_truth", "listed",
-    "lock_of", "make", "prepare", "replayed", "seal", "steps", "summarise", "told", "version",
+    "lock_of", "make", "prepare", "replayed", "seal", "steps", "summarise", "told", "tried", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -99,20 +99,27 @@ def make(
     if (directory / LOCK).exists():
         log.info("mix %s is up to date", name)
     else:
-        alone = len(list(takewhile(lambda step: step.stage.alone, plan)))
-        same = partial(unchanged, task=task, corpora=workshop.corpora, session=workshop.session)
-        known = earlier(workshop.corpora.catalogue.root / "mixes", made_from, alone, same)
-        if known is not None:
-            of = "" if known.same is None else f" for {len(known.same):,} documents"
-            log.info("the first %d stages are those of %s%s", known.stages, known, of)
-        trials = Trials(workshop.corpora.catalogue.root / TRIALS)
-        built = build(task, plan, workshop.session, certified=True, known=known, trials=trials)
+        built = tried(task, plan, workshop, certified=True)
     with announced(home / CURRENT):
         if built is not None:
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)
         sweep(home)
         write_sealed(home / CURRENT, {"version": directory.name})
     return Mix(directory, workshop)
+
+
+def tried(task: Task, plan: Sequence[Step], workshop: Workshop, *, certified: bool = False) -> Built:
+    """What these stages choose of a task, in memory alone; verdicts that a stored mix has are taken from there."""
+    root = workshop.corpora.catalogue.root
+    made_from = inputs(task, plan, workshop.corpora.encoder_key())
+    alone = len(list(takewhile(lambda step: step.stage.alone, plan)))
+    same = partial(unchanged, task=task, corpora=workshop.corpora, session=workshop.session)
+    known = earlier(root / "mixes", made_from, alone, same)
+    if known is not None:
+        of = "" if known.same is None else f" for {len(known.same):,} documents"
+        log.info("the first %d stages are those of %s%s", known.stages, known, of)
+    trials = Trials(root / TRIALS)
+    return build(task, plan, workshop.session, certified=certified, known=known, trials=trials)
 
 
 def combine(

@@ -22,7 +22,7 @@ from curator.mix.reuse import Known
 from curator.mix.task import Task
 from curator.mix.union import CONFLICT, MIXES
 from curator.mix.votes import VOTING, votes
-from curator.recipe import USES, Kind, Recipe, StageUse
+from curator.recipe import DECONTAMINATE, USES, Kind, Recipe, StageUse, numbered
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import LEDGER, VERDICT, Stage, shipped, typed
@@ -36,7 +36,6 @@ UNUSABLE: Mapping[Kind, str] = {
 }
 IN_TARGET = "in the target"  # … and that it does not teach already
 
-DECONTAMINATE = "decontaminate"
 CLASSIFIER, DSIR, PII = "classifier", "dsir", "pii"
 
 TEXTS = {"corpus": pl.String, "id": pl.String, "text": pl.String}
@@ -78,9 +77,9 @@ def steps(task: Task) -> list[Step]:
 
     ``decontaminate`` comes first whether the recipe names it or not, unless it says ``decontaminate = false``.
     """
-    names: dict[str, int] = {}
+    uses = _stages(task.recipe)
     result = []
-    for use in _stages(task.recipe):
+    for use, name in zip(uses, numbered(uses), strict=True):
         stage = Stage.load(use.use, task.recipe.folder)
         if use.use.endswith(".sql") and stage.name in (LABELS, *shipped()):
             raise RecipeError(f"{use.use}: {stage.name!r} is the name of a rule of curator's; give the file another")
@@ -91,11 +90,9 @@ def steps(task: Task) -> list[Step]:
             )
         if f"{stage.name}_score" in task.pool.columns:
             raise RecipeError(f"the pool has a column {stage.name}_score, which {use.use!r} would overwrite; rename it")
-        names[stage.name] = names.get(stage.name, 0) + 1
-        number = f"_{names[stage.name]}" if names[stage.name] > 1 else ""
         given, calibrated = _calibrated(stage, _read(use, task), task)
         given, model = _model(stage, given, task)
-        result.append(Step(stage.name + number, stage, stage.bind(given, task.seed), calibrated, model))
+        result.append(Step(name, stage, stage.bind(given, task.seed), calibrated, model))
     return result
 
 

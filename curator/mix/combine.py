@@ -5,12 +5,11 @@ from typing import Any
 
 from curator.corpora import Corpora
 from curator.errors import UsageError
-from curator.mix.build import DECONTAMINATE
 from curator.mix.lock import locked_recipe
 from curator.mix.locked import MIX, fixed_versions
 from curator.mix.task import Task, prepare, tested_texts
 from curator.mix.union import StoredMix
-from curator.recipe import Encoder, Recipe
+from curator.recipe import DECONTAMINATE, Encoder, Recipe
 from curator.session import Session
 
 POOL = "mixes"

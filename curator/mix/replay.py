@@ -10,12 +10,13 @@ import polars as pl
 from curator.corpora import Corpora
 from curator.documents import normalise
 from curator.errors import DataError, RecipeError, UnknownNameError, WorkspaceError
-from curator.mix.build import DECONTAMINATE, steps
+from curator.mix.build import steps
 from curator.mix.judging import judge
 from curator.mix.lock import locked_recipe
 from curator.mix.locked import MIX, fixed_versions
 from curator.mix.task import EarlierTask, Task, Used, Versions, joined, one_kind_of_vectors, prepare, with_mix
 from curator.mix.union import StoredMix
+from curator.recipe import DECONTAMINATE
 from curator.relation import Relation
 from curator.session import Session
 from curator.trials import Trials

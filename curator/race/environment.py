@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from curator.encoder.identity import hub_commit
 from curator.hardware import decide
+from curator.mix.build import sum_of
 from curator.mix.lock import versions
 
 
@@ -33,6 +35,16 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def weights(model: str) -> str:
+    """What tells that a model to train is another: the checksum of a directory, or the commit of one of the hub.
+
+    Nothing for the embedded model, of which only one is ever loaded.
+    """
+    if model == "embedded":
+        return ""
+    return sum_of(Path(model)) if Path(model).is_dir() else hub_commit(model)
 
 
 def commit() -> dict[str, Any] | None:

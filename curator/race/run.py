@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,24 @@ from curator.errors import CuratorError, DataError, UsageError
 from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Replayed, Task, Workshop, make, replayed
-from curator.mix.build import sum_of
 from curator.mix.lock import versions
-from curator.mix.union import StoredMix
 from curator.models import check_place, keep
 from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
 from curator.models.fitting import fit, served, wanted_pairs
-from curator.race.arms import Arm, base_of, choose, choose_of, described
-from curator.race.environment import commit, environment
+from curator.race.arms import Arm
+from curator.race.choosing import Chooser, file_name
+from curator.race.environment import commit, environment, weights
 from curator.race.evaluation import Evaluation, drawn
+from curator.race.foretelling import probe_of, told
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
-from curator.recipe import OF_MIX, UNDECIDING, ZERO_SHOT, Recipe
+from curator.recipe import UNDECIDING, ZERO_SHOT, Recipe, base_of
 from curator.training import Pairs, Run, code, decided, evaluate, forget, main_score, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
 
+PROBE = "probe"  # in a race's folder: the runs of the probe that goes before
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
 HISTORY = "history.json"  # there, too: its looks at dev
@@ -84,32 +84,31 @@ class _Course:
     evaluation: Evaluation
     labels: tuple[str, ...]
     summary: dict[str, Any] | None  # of the first mix
-    stored: dict[str, StoredMix]  # the mixes that are arms
+    chooser: Chooser
     replay: dict[str, Any] | None  # what the record says of earlier tasks
 
 
-def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> _Course:
-    """Every arm at every seed."""
+def _course(
+    recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path
+) -> _Course:  # fmt: skip
+    """Every arm at every seed. Runs are in ``directory``, and what stages chose is ``kept``."""
     runs: list[dict[str, Any]] = []
     by_probe = recipe.race.by == "probe"
     steps = 1 if by_probe else recipe.train.steps
-    total = recipe.race.seeds * len(recipe.race.arms) * steps
+    total = recipe.race.seeds * len(recipe.arms) * steps
     first = workshop.prepare(recipe, 0)
     evaluation = drawn(first, workshop, recipe.race.evaluation)
     before = earlier_model(recipe.train, first)
     replays: list[Replayed] = []
     summary: dict[str, Any] | None = None
-    catalogue = workshop.corpora.catalogue
-    stored = {
-        arm: StoredMix.open(catalogue, arm.removeprefix(OF_MIX)) for arm in recipe.race.arms if arm.startswith(OF_MIX)
-    }
+    chooser = Chooser(recipe.arms, workshop, recipe.folder, kept)
     for seed in range(recipe.race.seeds):
         task = workshop.prepare(recipe, seed) if seed else first
         mix = _mix(recipe, workshop, task)
         if task.earlier:
             replays.append(replayed(task, workshop.corpora, workshop.session))
         summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
-        for arm in recipe.race.arms:
+        for arm in recipe.arms:
             what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 
             def step(number: int, _: float, what: str = what, done: int = done) -> None:
@@ -117,21 +116,22 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
                     progress(what, done + number, total)
 
             step(0, 0.0)
-            chosen = partial(choose_of, stored[arm], workshop, task) if arm in stored else partial(choose, arm, task)
             ran = _run(
-                arm, task, mix, chosen, corpora=workshop.corpora, evaluation=evaluation, directory=directory, step=step,
-                replay=replays[-1] if replays else None,
+                arm, task, mix, chooser, corpora=workshop.corpora, evaluation=evaluation, directory=directory,
+                step=step, replay=replays[-1] if replays else None,
             )  # fmt: skip
             runs.append(ran)
     if progress:
         progress("training", total, total)
     replay = recorded(first, evaluation, before, replays) if replays else None
-    return _Course(runs, evaluation, labels_of(first), summary, stored, replay)
+    return _Course(runs, evaluation, labels_of(first), summary, chooser, replay)
 
 
 def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
     started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
-    course = _course(recipe, workshop, directory, progress)
+    first = probe_of(recipe)
+    probe = first and _course(first, workshop, directory / PROBE, progress, kept=directory)
+    course = _course(recipe, workshop, directory, progress, kept=directory)
     evaluation = course.evaluation
     return {
         "format": 1,
@@ -148,10 +148,11 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         "labels": list(course.labels),
         "metric": recipe.race.metric,
         "evaluation": evaluation.told(course.labels, recipe.task.kind),
-        "arms": [described(arm, course.stored.get(arm), recipe.task.kind) for arm in recipe.race.arms],
+        "arms": [course.chooser.described(arm, recipe.task.kind) for arm in recipe.arms],
         "runs": course.runs,
         "mix": course.summary,
         **({"replay": course.replay} if course.replay else {}),
+        **({"probe": told(recipe, probe.runs)} if probe else {}),
     }
 
 
@@ -163,13 +164,14 @@ def _mix(recipe: Recipe, workshop: Workshop, task: Task) -> Mix | CuratorError:
         return error
 
 
-def _selection(arm: str, mix: Mix, seconds: float) -> dict[str, Any]:
+def _selection(arm: Arm, mix: Mix, seconds: float) -> dict[str, Any]:
     """How long it took to choose the documents of an arm: of a mix, its stages when it was built, whenever that was.
 
     ``reused_verdicts`` are those of the mix that are a stored mix's: making them is not in these seconds.
     """
-    if base_of(arm) != "mix":
-        return {"selection_seconds": round(seconds, 3), "reused_verdicts": 0}
+    if base_of(arm.name) != "mix":
+        seconds = seconds if arm.seconds is None else arm.seconds
+        return {"selection_seconds": round(seconds, 3), "reused_verdicts": arm.reused}
     summary = mix.summary()
     reused = summary.get("reused") or {"stages": []}
     return {
@@ -210,7 +212,7 @@ def _run(
     arm: str,
     task: Task,
     mix: Mix | CuratorError,
-    chosen: Callable[[Mix], Arm],
+    chooser: Chooser,
     *,
     corpora: Corpora,
     evaluation: Evaluation,
@@ -225,10 +227,10 @@ def _run(
     try:
         if isinstance(mix, CuratorError):
             raise mix
-        one = chosen(mix)
+        one = chooser.choose(arm, task, mix)
         documents = one.documents
-        selection = _selection(arm, mix, time.perf_counter() - started)
-        made_from = _inputs(arm, task, documents, evaluation, replay)
+        selection = _selection(one, mix, time.perf_counter() - started)
+        made_from = _inputs(arm, task, documents, evaluation, replay, also=chooser.decides(arm))
         by_vectors = task.recipe.race.by == "probe" or arm == ZERO_SHOT
         if by_vectors:
             made_from += vectors_digest(task, one, evaluation.ids)
@@ -274,7 +276,7 @@ def _run(
 
 
 def _place(directory: Path, arm: str, task: Task) -> Path:
-    return directory / "runs" / f"{arm.replace(':', '--')}-seed{task.seed}.json"
+    return directory / "runs" / f"{file_name(arm)}-seed{task.seed}.json"
 
 
 def _tracking(directory: Path, arm: str, task: Task) -> Run:
@@ -320,13 +322,13 @@ def _train(
 
 
 def _inputs(
-    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None
+    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None, *, also: str
 ) -> str:  # fmt: skip
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
-    hardware, model = decide(), Path(task.recipe.train.model)
+    hardware = decide()
     parts = [
         code(),
-        sum_of(model) if model.is_dir() else "",
+        weights(task.recipe.train.model) if task.recipe.race.by == "fine-tuning" else "",
         json.dumps(versions()),
         hardware.device,
         hardware.precision,
@@ -334,6 +336,7 @@ def _inputs(
         str(task.seed),
         task.recipe.race.by,
         task.recipe.train.model_dump_json(exclude=set(UNDECIDING)),
+        also,
         *task.labels,
         *(_rows(frame) for frame in (documents, task.target.frame, task.dev.frame)),
         *evaluation.ids,

@@ -34,6 +34,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import nct, t
 
 from curator.errors import DataError
+from curator.race.foretelling import by_probe
 from curator.race.scores import indicators, of_sets, of_values
 from curator.recipe import METRICS as BY_KIND
 from curator.recipe import Kind
@@ -150,6 +151,11 @@ def check(record: dict[str, Any]) -> None:
             _check_values(name, run["predictions"], kind, len(record["labels"]))
     if "replay" in record:
         _check_replay(record)
+    if "probe" in record:
+        strange = sorted({*record["probe"]["arms"], *(one["arm"] for one in record["probe"]["left_out"])} - arms)
+        if strange:
+            raise DataError(f"the probe raced {strange[0]!r}, and there is no such arm: {', '.join(sorted(arms))}")
+        check(by_probe(record))
 
 
 def kind_of(record: dict[str, Any]) -> Kind:
@@ -289,6 +295,11 @@ def finished(record: dict[str, Any], arm: str) -> dict[int, Values]:
     """
     runs = [run for run in record["runs"] if run["arm"] == arm and run["error"] is None]
     return {run["seed"]: _values(record, run["predictions"]) for run in sorted(runs, key=lambda run: run["seed"])}
+
+
+def scores(record: dict[str, Any], arm: str) -> dict[int, float]:
+    """Points by seed of the runs that ended well."""
+    return {seed: _score(record, run) for seed, run in finished(record, arm).items()}
 
 
 def _champion(record: dict[str, Any]) -> str | None:

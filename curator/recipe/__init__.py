@@ -4,24 +4,44 @@ A recipe says what the task is, where the pool comes from, which stages decide, 
 race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
 """
 
-from curator.recipe.mixing import Encoder, Pool, Source, StageUse
-from curator.recipe.racing import AS, METRICS, OF_MIX, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune
-from curator.recipe.recipe import Recipe
+from curator.recipe.mixing import DECONTAMINATE, Encoder, Pool, Source, StageUse, numbered
+from curator.recipe.racing import (
+    BASELINES,
+    CONTROLS,
+    METRICS,
+    OF_MIX,
+    OF_RECIPE,
+    WITHOUT_REPLAY,
+    WITHOUT_SOURCE,
+    WITHOUT_STAGE,
+    ZERO_SHOT,
+    Race,
+    Tune,
+    base_of,
+    use_of,
+)
+from curator.recipe.recipe import Point, Recipe
 from curator.recipe.settings import NAME, USES, Kind
 from curator.recipe.training import UNDECIDING, Contrastive, Teacher, Train
 
 __all__ = [
-    "AS",
+    "BASELINES",
+    "CONTROLS",
+    "DECONTAMINATE",
     "METRICS",
     "NAME",
     "OF_MIX",
+    "OF_RECIPE",
     "UNDECIDING",
     "USES",
     "WITHOUT_REPLAY",
+    "WITHOUT_SOURCE",
+    "WITHOUT_STAGE",
     "ZERO_SHOT",
     "Contrastive",
     "Encoder",
     "Kind",
+    "Point",
     "Pool",
     "Race",
     "Recipe",
@@ -30,4 +50,7 @@ __all__ = [
     "Teacher",
     "Train",
     "Tune",
+    "base_of",
+    "numbered",
+    "use_of",
 ]

@@ -1,5 +1,7 @@
 """What a mix is made of: the task, the pool, what is known of the field, the stages and the encoder."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -118,6 +120,9 @@ class Task(Settings):
         return {"path": value} if isinstance(value, str | list) else value
 
 
+DECONTAMINATE = "decontaminate"  # the stage that comes first whether a recipe names it or not
+
+
 class StageUse(Settings):
     """One stage: a shipped one by name or a person's own ``.sql`` by path, and its parameters."""
 
@@ -128,6 +133,20 @@ class StageUse(Settings):
     @property
     def parameters(self) -> dict[str, Any]:
         return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def name(self) -> str:
+        """What the stage is called: that of a file without folder and ending."""
+        return Path(self.use).stem if self.use.endswith(".sql") else self.use
+
+
+def numbered(stages: Sequence[StageUse]) -> list[str]:
+    """The names of stages in a mix: one that is used again has a number."""
+    names: list[str] = []
+    for stage in stages:
+        before = sum(other.name == stage.name for other in stages[: len(names)])
+        names.append(f"{stage.name}_{before + 1}" if before else stage.name)
+    return names
 
 
 class Encoder(Settings):

@@ -2,14 +2,15 @@
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from curator.errors import RecipeError
-from curator.recipe.mixing import Encoder, Knowledge, Pool, Source, StageUse, Task
-from curator.recipe.racing import AS, METRICS, WITHOUT_REPLAY, ZERO_SHOT, Race, Tune
+from curator.recipe.mixing import DECONTAMINATE, Encoder, Knowledge, Pool, Source, StageUse, Task, numbered
+from curator.recipe.racing import METRICS, WITHOUT_REPLAY, WITHOUT_SOURCE, WITHOUT_STAGE, ZERO_SHOT, Race, Tune, use_of
 from curator.recipe.settings import NAME, USES, Settings
 from curator.recipe.training import Train
 
@@ -60,7 +61,7 @@ class Recipe(Settings):
 
     def _of_single_labels(self) -> Iterator[str]:
         """What it asks for that has a meaning for single labels alone."""
-        uses = [arm.partition(AS)[2] for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
+        uses = [use_of(arm) for arm in self.race.arms] + [pool.serves for pool in self.pool.values()]
         if ZERO_SHOT in self.race.arms:
             yield f"the arm {ZERO_SHOT!r}"
         if self.train.class_weights == "balanced":
@@ -85,6 +86,69 @@ class Recipe(Settings):
                 raise ValueError(f"[pool.{name}]: a pool's name must be an identifier (letters, digits, _)")
         return self
 
+    @property
+    def arms(self) -> list[str]:
+        """Those of its race, and what its mix would be without each part that is to be ablated."""
+        parts = {
+            "stages": [f"{WITHOUT_STAGE}{name}" for name in numbered(self.stage) if name != DECONTAMINATE],
+            "sources": [f"{WITHOUT_SOURCE}{name}" for name in self.pool],
+        }
+        return list(dict.fromkeys([*self.race.arms, *(arm for part in self.race.ablate for arm in parts[part])]))
+
+    def points(self) -> list["Point"]:
+        """The races of its curves, one for each of the shots and budgets; none where it names none."""
+        if not (self.race.shots or self.race.budgets):
+            return []
+        return [
+            Point(shots, budget, self._at(shots, budget))
+            for shots in self.race.shots or (None,)
+            for budget in self.race.budgets or (None,)
+        ]
+
+    def _at(self, shots: int | None, budget: int | None) -> Self:
+        name, task, stages = self.name, self.task, self.stage
+        if shots is not None:
+            name, task = f"{name}-shots-{shots}", task.model_copy(update={"shots": shots})
+        if budget is not None:
+            last = self._budgeted()[-1]
+            changed = StageUse.model_validate({**stages[last].model_dump(), "budget": budget})
+            name, stages = f"{name}-budget-{budget}", [*stages[:last], changed, *stages[last + 1 :]]
+        race = self.race.model_copy(update={"shots": (), "budgets": ()})
+        return self.model_copy(update={"name": name, "task": task, "stage": stages, "race": race})
+
+    def _budgeted(self) -> list[int]:
+        """Which of its stages have a budget."""
+        return [place for place, stage in enumerate(self.stage) if "budget" in stage.parameters]
+
+    @model_validator(mode="after")
+    def _with_points(self) -> Self:
+        if self.race.budgets and not self._budgeted():
+            raise ValueError(
+                f"[race] budgets = {list(self.race.budgets)} are those of a stage, and no stage has one; give the last "
+                "its budget, such as that of ratio"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ablated(self) -> Self:
+        stages, sources = numbered(self.stage), list(self.pool)
+        if "stages" in self.race.ablate and not set(stages) - {DECONTAMINATE}:
+            raise ValueError("[race] ablate = ['stages']: the recipe has no stage to do without")
+        for arm in self.arms:
+            prefix, _, name = arm.partition(":")
+            known = {WITHOUT_STAGE: stages, WITHOUT_SOURCE: sources}.get(f"{prefix}:")
+            if known is None:
+                continue
+            if name == DECONTAMINATE and prefix == "without-stage":
+                raise ValueError(f"the arm {arm!r} would train on what is tested; every arm is decontaminated")
+            if name not in known:
+                raise ValueError(f"the arm {arm!r}: the recipe has no {name!r}; there are: {', '.join(known)}")
+            if len(sources) == 1 and prefix == "without-source":
+                raise ValueError(f"the arm {arm!r} would have nothing to choose from: the pool has no other source")
+            if "mix" not in self.race.arms:
+                raise ValueError(f"the arm {arm!r} is compared with the mix; have 'mix' among the arms")
+        return self
+
     @model_validator(mode="after")
     def _replaying(self) -> Self:
         arms = self.race.arms
@@ -95,7 +159,7 @@ class Recipe(Settings):
         if self.task.kind != "single":
             raise ValueError(f"[train.replay] needs one label a document, and the task's kind is {self.task.kind!r}")
         serving: dict[str, str] = {f"[pool.{name}] serves": pool.serves for name, pool in self.pool.items()}
-        serving |= {f"the arm {arm!r} serves": arm.partition(AS)[2] for arm in arms}
+        serving |= {f"the arm {arm!r} serves": use_of(arm) for arm in arms}
         if clash := next((f"{what} = {use!r}" for what, use in serving.items() if use in USES), None):
             raise ValueError(
                 f"{clash} does not go with [train.replay]: what is learned of such documents would change the model "
@@ -142,6 +206,19 @@ class Recipe(Settings):
                 for problem in error.errors()
             ]
             raise RecipeError(f"{origin}: " + "\n".join(["this is not a valid recipe", *lines])) from None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One race of a recipe's curves: the shots and the budget in the place of its own, None where they stay."""
+
+    shots: int | None
+    budget: int | None
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        told = {"shots": self.shots, "budget": self.budget}
+        return ", ".join(f"{name} {value:,}" for name, value in told.items() if value is not None)
 
 
 def _words(problem: Any) -> str:

@@ -2,12 +2,15 @@
 
 ``html(record)`` opens offline and needs no script; ``markdown(record)`` is what a README quotes;
 ``table(record)`` is the verdict table as plain rows, ``tasks(record)`` that of the tasks of a race with a replay. All
-take the figures from ``curator.race``.
+take the figures from ``curator.race``. ``curves_html`` and ``curves_markdown`` are of learning curves, from the records
+of their points.
 """
 
+from curator.report.curves import markdown as curves_markdown
 from curator.report.markdown import markdown
+from curator.report.page import curves as curves_html
 from curator.report.page import html
 from curator.report.rows import table
 from curator.report.tasks import rows as tasks
 
-__all__ = ["html", "markdown", "table", "tasks"]
+__all__ = ["curves_html", "curves_markdown", "html", "markdown", "table", "tasks"]

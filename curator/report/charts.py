@@ -11,6 +11,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from curator.race.learning import At
 from curator.race.statistics import METRICS, Results, points
 from curator.report.elements import Markup
 from curator.report.figures import between, count
@@ -18,6 +19,7 @@ from curator.report.figures import between, count
 WIDTH = 460  # pixels: two charts stand side by side on a wide screen
 WIDE = 640  # of a chart that stands alone
 HUES = [f"var(--hue-{i})" for i in range(1, 9)]
+DASHES = [[1, 0], [6, 3], [2, 2]]
 ACCENT, INK, MUTED, REST, LINE = (f"var(--{name})" for name in ("accent", "ink", "muted", "rest", "line"))
 
 
@@ -57,6 +59,40 @@ def differences(results: Results) -> Markup:
     said = "; ".join(f"{c.arm} {points(c.difference, sign=True)} ({between(c.family)})" for c in compared)
     label = f"{results.champion} minus each arm with 95 % family-wise intervals, in points: {said}."
     return _svg(zero + nominal + bars, label, len(order) * 34 + 46)
+
+
+def learning(rows: Sequence[At], along: str, metric: str) -> Markup:
+    """Mean and 95 % interval of each arm at each point ``along`` shots or budget, a line an arm, in logs.
+
+    Arms stand a little beside each other, so that no interval hides another.
+    """
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    found = [row for row in rows if row.mean is not None]
+    at = sorted({getattr(row, along) for row in found})
+    apart = max(2.0, at[-1] / at[0]) ** 0.006 if at else 1.0
+    beside = {arm: apart ** (number - (len(arms) - 1) / 2) for number, arm in enumerate(arms)}
+    values = [{"arm": row.arm, "x": getattr(row, along) * beside[row.arm], **_ends(row)} for row in found]
+    legend = alt.Legend(
+        orient="bottom", title=None, columns=3, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2
+    )
+    hues = [HUES[number % len(HUES)] for number in range(len(arms))]
+    dashes = [DASHES[number // len(HUES) % len(DASHES)] for number in range(len(arms))]  # for more arms than hues
+    base = alt.Chart(_data(values)).encode(
+        x=alt.X("x:Q", title=along, scale=alt.Scale(type="log", nice=False), axis={**_axis(6, ",d"), "values": at}),
+        color=alt.Color("arm:N", scale=alt.Scale(domain=arms, range=hues), legend=legend),
+    )
+    y = alt.Y("value:Q", title=f"{metric}, points", scale=alt.Scale(zero=False, nice=True), axis=_axis(6))
+    dash = alt.StrokeDash("arm:N", scale=alt.Scale(domain=arms, range=dashes), legend=legend)
+    chart = base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q"), y2="high:Q")
+    chart += base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
+    chart += base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
+    said = "; ".join(f"{row.arm} at {getattr(row, along):,} {points(row.mean)}" for row in rows)
+    return _svg(chart, f"Mean {metric} of each arm by {along}, in points: {said}.", 340 + 16 * len(arms) // 3, WIDE)
+
+
+def _ends(row: At) -> dict[str, Any]:
+    span = row.interval
+    return {"value": row.mean, "low": span.low if span else row.mean, "high": span.high if span else row.mean}
 
 
 def scatter(truth: Sequence[float], predicted: Sequence[float], said: str) -> Markup:

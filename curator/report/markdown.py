@@ -6,6 +6,7 @@ from typing import Any
 from curator.markdown import escape, table
 from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
+from curator.report import ablation, foretold
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
 from curator.report.tasks import HEAD as TASKS
@@ -22,6 +23,8 @@ def markdown(record: dict[str, Any]) -> str:
         escape(record["description"]),
         f"**{escape(verdict(results))}**",
         _arms(results),
+        *_ablation(results),
+        *_foretold(record),
         _uses(record, results),
         *_tasks(record),
         *_failures(record),
@@ -44,6 +47,16 @@ def _arms(results: Results) -> str:
             row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows, text=(0, 7))
+
+
+def _ablation(results: Results) -> list[str]:
+    rows = ablation.rows(results)
+    return [table(list(ablation.HEAD), rows, text=(0, 1, 6)), ablation.READING] if rows else []
+
+
+def _foretold(record: dict[str, Any]) -> list[str]:
+    lines = [escape(f"{line}.") for line in foretold.said(record)]
+    return [" ".join(lines), table(list(foretold.HEAD), foretold.rows(record), text=(0,))] if lines else []
 
 
 def _uses(record: dict[str, Any], results: Results) -> str:

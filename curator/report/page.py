@@ -4,7 +4,8 @@ from importlib.resources import files
 from typing import Any
 
 from curator.race.statistics import analyse
-from curator.report import mix_sections, race_sections, settings
+from curator.report import ablation, foretold, mix_sections, race_sections, settings
+from curator.report import curves as curve_parts
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 
@@ -12,6 +13,8 @@ from curator.report.figures import commit, moment, title
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
+    "ablation": "What each part earned",
+    "probe": "Probe",
     "uses": "Uses",
     "tasks": "Tasks",
     "composition": "Composition",
@@ -31,6 +34,8 @@ def html(record: dict[str, Any]) -> str:
     results, mix = analyse(record), record["mix"]
     sections = [
         race_sections.arms(record, results),
+        ablation.section_of(results),
+        foretold.section_of(record),
         race_sections.served(record, results),
         race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,
@@ -56,6 +61,12 @@ def html(record: dict[str, Any]) -> str:
         ),
     )
     return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"
+
+
+def curves(record: dict[str, Any], races: list[dict[str, Any]]) -> str:
+    """The report of learning curves, self-contained; ``races`` are the records of their points."""
+    page = tag("html", _head(title(record)), tag("body", *curve_parts.body(record, races)), lang="en")
+    return f"<!doctype html>\n{page}\n"
 
 
 def _head(title: str) -> Markup:

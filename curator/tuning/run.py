@@ -19,14 +19,13 @@ from curator.errors import DataError, UsageError
 from curator.files import sweep
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
-from curator.mix.build import sum_of
 from curator.mix.lock import inputs, versions
 from curator.mix.strata import strata
-from curator.mix.union import StoredMix
 from curator.models.fitting import fit
-from curator.race.arms import Arm, choose, choose_of
-from curator.race.environment import commit, environment
-from curator.recipe import OF_MIX, UNDECIDING, Race, Recipe
+from curator.race.arms import Arm
+from curator.race.choosing import Chooser, file_name
+from curator.race.environment import commit, environment, weights
+from curator.recipe import UNDECIDING, Race, Recipe
 from curator.training import FineTuned, Run, code, decided, main_score, tracked
 from curator.training.tracking import FOLDER as TRACKING
 from curator.training.tracking import require
@@ -110,24 +109,21 @@ class _Trainer:
     @cached_property
     def path(self) -> Path:
         """The file of this search: another for other inputs."""
-        return self.directory / f"{self.arm.replace(':', '--')}-{self.inputs[:12]}.json"
+        return self.directory / f"{file_name(self.arm)}-{self.inputs[:12]}.json"
 
     @cached_property
-    def stored(self) -> StoredMix | None:
-        """The stored mix that is the arm."""
-        if not self.arm.startswith(OF_MIX):
-            return None
-        return StoredMix.open(self.workshop.corpora.catalogue, self.arm.removeprefix(OF_MIX))
+    def chooser(self) -> Chooser:
+        """Gives the arm its documents."""
+        return Chooser([self.arm], self.workshop, self.space.recipe.folder)
 
     @cached_property
     def inputs(self) -> str:
         """A hash of all that decides a trial, the code that trains and searches and its libraries included."""
         hardware, recipe = decide(), self.space.recipe
-        model = Path(recipe.train.model)
         here = [path.read_text("utf8") for path in sorted(Path(__file__).parent.glob("*.py"))]
         parts = [
             code(),
-            sum_of(model) if model.is_dir() else "",
+            weights(recipe.train.model),
             *here,
             json.dumps(versions() | {"optuna": _version("optuna")}),
             hardware.device,
@@ -137,7 +133,7 @@ class _Trainer:
             json.dumps(self.space.told()),
             str(recipe.tune.seed),
             self.arm,
-            self.stored.version if self.stored else "",
+            self.chooser.decides(self.arm),
         ]
         return hashlib.sha256("\x00".join(parts).encode("utf8", "surrogatepass")).hexdigest()
 
@@ -164,7 +160,7 @@ class _Trainer:
         arm = self._arm_of(recipe) if self.space.rebuilds else self._same_arm
         documents, task = arm.documents, replace(self.task, pool=arm.pool)
         settings = recipe.train
-        name = f"{self.arm.replace(':', '--')}-trial{number}"
+        name = f"{file_name(self.arm)}-trial{number}"
         config = {"recipe": recipe.name, "arm": self.arm, "trial": number, **values}
         with tracked(settings, Run(self.directory / TRACKING, recipe.name, name, config)) as told:
 
@@ -188,7 +184,7 @@ class _Trainer:
 
     @cached_property
     def _same_arm(self) -> Arm:
-        return self._chosen(make(self.space.recipe, self.workshop, task=self.task))
+        return self.chooser.choose(self.arm, self.task, make(self.space.recipe, self.workshop, task=self.task))
 
     @cached_property
     def _stored_first(self) -> Mix:
@@ -200,12 +196,7 @@ class _Trainer:
         assert self._stored_first
         with _aside(self.directory) as folder:
             task = replace(self.task, recipe=recipe)
-            return self._chosen(make(recipe, self.workshop, task=task, aside=folder))
-
-    def _chosen(self, mix: Mix) -> Arm:
-        if self.stored is not None:
-            return choose_of(self.stored, self.workshop, self.task, mix)
-        return choose(self.arm, self.task, mix)
+            return self.chooser.choose(self.arm, task, make(recipe, self.workshop, task=task, aside=folder))
 
 
 @contextmanager

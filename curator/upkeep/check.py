@@ -178,8 +178,12 @@ def _mixes(root: Path) -> Found:
 
 
 def _races(root: Path) -> Found:
-    for home in folders(root / "races"):
-        files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
+    races = folders(root / "races")
+    for home in [*races, *(point for race in races for point in folders(race / "points"))]:
+        kept = [
+            path for part in ("runs", "selections", "probe/runs") for path in sorted(home.glob(f"{part}/[!.]*.json"))
+        ]
+        files = [*home.glob("record.json"), *kept]
         yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
 
 

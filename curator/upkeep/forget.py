@@ -142,7 +142,8 @@ def _forget(catalogue: Catalogue, document: str, texts: set[str]) -> Forgotten:
             renew(catalogue, VectorStore(directory), {(c, v) for c in catalogue.names() for v in catalogue.versions(c)})
     for corpus in sorted(versions, key=lambda corpus: corpus in held):
         _from_version(corpus, key, texts)
-    models = [path for recipe in sorted(trained) for path in (f"models/{recipe}", f"races/{recipe}/model")]
+    homes = [home for recipe in sorted(trained) for home in (root / "models" / recipe, *_models_of(root, recipe))]
+    models = [home.relative_to(root).as_posix() for home in homes]
     return Forgotten(
         document,
         tuple(corpus.version for corpus in held),
@@ -282,7 +283,8 @@ def _from_mixes(root: Path, name: str, key: str, texts: set[str]) -> tuple[set[s
         chosen |= {called} if in_mix else set()
         seen |= {called} if in_mix or in_pool or example else set()
         trained |= {recipe} if in_mix or example else set()
-        _from_race(root / "races" / recipe, keys, texts)
+        for home in _races_of(root, recipe):
+            _from_race(home, keys, texts)
     while later := {recipe for recipe, mix in replaying if re.sub(r"-seed\d+$", "", mix) in trained} - trained:
         trained |= later  # its model was trained on what the other's was
     return chosen, seen, trained
@@ -332,12 +334,24 @@ def _is(keys: Keys, corpus: str, key: str) -> pl.Expr:
     return pl.any_horizontal((pl.col(corpus) == one) & (pl.col(key) == other) for one, other in sorted(keys))
 
 
+def _models_of(root: Path, recipe: str) -> list[Path]:
+    return [home / "model" for home in _races_of(root, recipe)]
+
+
+def _races_of(root: Path, recipe: str) -> list[Path]:
+    """The folders of a recipe's race, of that by a probe, and of one that is a point of curves."""
+    return [root / "races" / recipe, root / "races" / f"{recipe}-probe", *root.glob(f"races/*/points/{recipe}")]
+
+
 def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
-    """Remove it from the record of a race, and the report, which is made from that."""
+    """Remove it from the record of a race, with the report, which is made from that, and what its arms chose."""
+    remove(home / "selections")
     record = home / "record.json"
     if not is_written(record):
         return
     values = read_json(record)
+    if values.get("kind") == "curves":  # which has no document
+        return
     ids = {key for _, key in keys}
     held_out = [("test", values["evaluation"])]
     held_out += [(f"{one['mix']['mix']}-test", one["evaluation"]) for one in values.get("replay", {}).get("tasks", ())]

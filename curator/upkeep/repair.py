@@ -297,11 +297,12 @@ class _Mender:
                 remove(home)
 
     def races(self, paths: list[Path]) -> None:
-        """A run is trained again when its race is; a record stays for a person to look at."""
+        """A run is trained again when its race is, a selection made again; a record stays for a person to look at."""
         for path in paths:
-            if path.parent.name == "runs":
+            again = {"runs": "trains", "selections": "chooses"}.get(path.parent.name)
+            if again:
                 remove(path)
-                self._did(path, "removed; curator race, with its recipe, trains it again")
+                self._did(path, f"removed; curator race, with its recipe, {again} it again")
 
     # What they share
 
