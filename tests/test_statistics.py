@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from curator.errors import DataError
 from curator.race import statistics
+from curator.race.statistics import scoring
 
 
 def record(truth: list[int], arms: dict[str, dict[int, list[int] | None]], **changes: Any) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def test_resampled_scores_are_those_of_scikit_learn_on_the_drawn_documents() -> 
     rng = np.random.default_rng(3)
     truth, predicted = rng.integers(0, 3, 12), rng.integers(0, 3, 12)
     race = record(truth.tolist(), {"mix": {0: predicted.tolist()}}, metric="macro_f1")
-    got = statistics._resampled(race, {"mix": {0: predicted}}, 30)["mix", 0]
+    got = scoring.resampled(race, {"mix": {0: predicted}}, 30)["mix", 0]
     draws = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), size=30)
     for value, draw in zip(got, draws, strict=True):
         expected = f1_score(np.repeat(truth, draw), np.repeat(predicted, draw), average="macro", zero_division=0)
