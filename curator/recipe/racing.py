@@ -26,7 +26,15 @@ class Race(Settings):
     seeds: int = Field(default=5, ge=2)
     evaluation: int | None = Field(default=None, ge=20)  # test documents drawn once; None: all
     metric: Literal["macro_f1", "micro_f1", "accuracy", "spearman", "pearson"] = "macro_f1"  # see METRICS
+    groups: list[str] | None = None  # columns of the test set whose groups are scored, too; None: label and source
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
+
+    @field_validator("groups")
+    @classmethod
+    def _different(cls, groups: list[str] | None) -> list[str] | None:
+        if groups is not None and len(set(groups)) != len(groups):
+            raise ValueError("a column is named twice")
+        return groups
 
     @field_validator("arms")
     @classmethod

@@ -23,6 +23,7 @@ def check(record: dict[str, Any]) -> None:
     if len(record["evaluation"]["ids"]) != len(truth) or not truth:
         raise DataError(f"{len(record['evaluation']['ids'])} evaluation ids for {len(truth)} true labels")
     _check_values("the true labels", truth, kind, len(record["labels"]))
+    _check_documents(record["evaluation"])
     seen = set()
     for run in record["runs"]:
         name = f"run {run['arm']!r}, seed {run['seed']}"
@@ -37,6 +38,22 @@ def check(record: dict[str, Any]) -> None:
             _check_values(name, run["predictions"], kind, len(record["labels"]))
     if "replay" in record:
         _check_replay(record)
+
+
+def _check_documents(evaluation: dict[str, Any]) -> None:
+    """What is said of evaluation documents beside their labels: which are contaminated, and their groups."""
+    number, copies = len(evaluation["ids"]), evaluation.get("contaminated") or []
+    wrong = next((position for position in copies if not 0 <= position < number), None)
+    if wrong is not None or len(set(copies)) != len(copies):
+        what = "one twice" if wrong is None else f"number {wrong}"
+        raise DataError(f"the contaminated documents: {what}, but there are {number} evaluation documents (from 0)")
+    for told in evaluation.get("groups", []):
+        codes, values = told.get("codes"), told.get("values", [])
+        if codes is not None and (len(codes) != number or not all(0 <= code < len(values) for code in codes)):
+            raise DataError(
+                f"the groups by {told['by']!r}: {len(codes)} codes for {number} evaluation documents, of "
+                f"{len(values)} groups; each document needs one from 0 to {len(values) - 1}"
+            )
 
 
 def _check_replay(record: dict[str, Any]) -> None:

@@ -1,13 +1,13 @@
 """The scores of a race by arm, and the champion against every other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from curator.race.statistics.checks import check
 from curator.race.statistics.intervals import ERROR, Interval, detectable, interval, p_value, shared_variance
-from curator.race.statistics.records import Floats, Values, finished
+from curator.race.statistics.records import Floats, Values, finished, without
 from curator.race.statistics.scoring import resampled, score_of
 
 Finding = Literal["better", "worse", "indistinguishable", "undecided"]
@@ -57,15 +57,25 @@ class Results:
     comparisons: tuple[Comparison, ...]
     runs: int
     failed: int
+    contaminated: int | None  # evaluation documents that an arm may have learnt; None where none were looked for
+    clean: "Results | None"  # the same without these; None where there are none, or no others
 
 
 def analyse(record: dict[str, Any], resamples: int = RESAMPLES) -> Results:
     """Every score and comparison of a race record. Raises DataError for a record that contradicts itself."""
     check(record)
-    champion = _champion(record)
+    copies = record["evaluation"].get("contaminated")
+    some = copies and len(copies) < len(record["evaluation"]["truth"])
+    clean = _analysed(without(record, copies), resamples) if some else None
+    found = _analysed(record, resamples)
+    return replace(found, contaminated=None if copies is None else len(copies), clean=clean)
+
+
+def _analysed(record: dict[str, Any], resamples: int) -> Results:
+    champion = champion_of(record)
     runs = {arm["name"]: finished(record, arm["name"]) for arm in record["arms"]}
     ordered = sorted(record["arms"], key=lambda arm: arm["name"] != champion)  # stable: champion, then as recorded
-    arms = tuple(_arm(record, arm, runs[arm["name"]]) for arm in ordered)
+    arms = tuple(scored(record, arm, runs[arm["name"]]) for arm in ordered)
     comparisons: tuple[Comparison, ...] = ()
     if champion and runs[champion]:
         rivals = [arm for arm in arms if arm.name != champion and arm.seeds]
@@ -74,15 +84,19 @@ def analyse(record: dict[str, Any], resamples: int = RESAMPLES) -> Results:
         spread = resampled(record, runs, resamples) if family else {}
         comparisons = tuple(_compare(arms[0], rival, shared[rival.name], family, spread) for rival in rivals)
     failed = sum(run["error"] is not None for run in record["runs"])
-    return Results(record["metric"], record["smoke"], champion, arms, comparisons, len(record["runs"]), failed)
+    return Results(
+        record["metric"], record["smoke"], champion, arms, comparisons, len(record["runs"]), failed, None, None
+    )
 
 
-def _champion(record: dict[str, Any]) -> str | None:
+def champion_of(record: dict[str, Any]) -> str | None:
+    """The arm that the others are compared with: the mix, else the first that selects."""
     names = [arm["name"] for arm in record["arms"]]
     return "mix" if "mix" in names else next((arm["name"] for arm in record["arms"] if arm["selecting"]), None)
 
 
-def _arm(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Values]) -> ArmScore:
+def scored(record: dict[str, Any], arm: dict[str, Any], runs: dict[int, Values]) -> ArmScore:
+    """The scores of an arm, as the record names it, from its finished runs."""
     own = [run for run in record["runs"] if run["arm"] == arm["name"]]
     scores = [score_of(record, run) for run in runs.values()]
     documents = {run["seed"]: int(run["documents"]) for run in own}
@@ -126,11 +140,12 @@ def _compare(
         p=p,
         p_family=min(1.0, family * p),
         detectable=detectable(sd, len(seeds), family),
-        finding=_finding(decisive),
+        finding=finding_of(decisive),
     )
 
 
-def _finding(decisive: Interval) -> Finding:
+def finding_of(decisive: Interval) -> Finding:
+    """What an interval of a difference says of the first of the two."""
     tiny = 1e-9  # equal scores may differ in the last bit
     if decisive.low > tiny:
         return "better"

@@ -1,5 +1,6 @@
 """What a race record holds, as arrays: true labels and predictions, by the kind of its task."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,25 @@ def values(record: dict[str, Any], given: list[Any]) -> Values:
     if kind == "multi":
         return indicators(given, len(record["labels"]))
     return np.asarray(given, np.float64 if kind == "regression" else np.int64)
+
+
+def without(record: dict[str, Any], positions: Collection[int]) -> dict[str, Any]:
+    """The record of the same race without some of its evaluation documents, as far as statistics read it."""
+    out = set(positions)
+    kept = [position for position in range(len(record["evaluation"]["ids"])) if position not in out]
+
+    def of(values: list[Any]) -> list[Any]:
+        return [values[position] for position in kept]
+
+    evaluation = {"ids": of(record["evaluation"]["ids"]), "truth": of(record["evaluation"]["truth"])}
+    groups = [
+        told | ({"codes": of(told["codes"])} if "codes" in told else {})
+        for told in record["evaluation"].get("groups", [])
+    ]
+    evaluation |= {"groups": groups} if groups else {}
+    runs = [run | {"predictions": of(run["predictions"])} if run["error"] is None else run for run in record["runs"]]
+    return {
+        **record,
+        "evaluation": {**evaluation, "documents": len(kept), "of": record["evaluation"]["of"]},
+        "runs": runs,
+    }
