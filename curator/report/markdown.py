@@ -8,6 +8,7 @@ from curator.mix import told
 from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
+from curator.report.part_sections import CLEAN_HEAD, clean_rows, said_of_copies
 from curator.report.tasks import HEAD as TASKS
 from curator.report.tasks import READING, tasks
 from curator.report.tasks import told as replayed
@@ -22,6 +23,7 @@ def markdown(record: dict[str, Any]) -> str:
         escape(record["description"]),
         f"**{escape(verdict(results))}**",
         _arms(results),
+        *_contaminated(results),
         _uses(record, results),
         *_tasks(record),
         *_failures(record),
@@ -44,6 +46,14 @@ def _arms(results: Results) -> str:
             row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows, text=(0, 7))
+
+
+def _contaminated(results: Results) -> list[str]:
+    """The figures without the evaluation documents that an arm may have learnt, where there are any."""
+    if not results.contaminated:
+        return []
+    rows = clean_rows(results)
+    return [said_of_copies(results), table(list(CLEAN_HEAD), rows, text=(0, 5, 6)) if rows else ""]
 
 
 def _uses(record: dict[str, Any], results: Results) -> str:

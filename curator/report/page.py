@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from curator.race.statistics import analyse
-from curator.report import mix_sections, race_sections, settings
+from curator.report import mix_sections, part_sections, race_sections, settings
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 
@@ -12,6 +12,7 @@ from curator.report.figures import commit, moment, title
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 PARTS = {
     "arms": "Arms",
+    "contaminated": "Contaminated",
     "uses": "Uses",
     "tasks": "Tasks",
     "composition": "Composition",
@@ -21,6 +22,7 @@ PARTS = {
     "decontamination": "Decontamination",
     "affected": "Whom they drop",
     "labels": "Labels",
+    "groups": "Groups",
     "errors": "Errors",
     "settings": "Settings",
 }
@@ -31,6 +33,7 @@ def html(record: dict[str, Any]) -> str:
     results, mix = analyse(record), record["mix"]
     sections = [
         race_sections.arms(record, results),
+        part_sections.contaminated(results),
         race_sections.served(record, results),
         race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,
@@ -40,6 +43,7 @@ def html(record: dict[str, Any]) -> str:
         mix_sections.decontamination(mix) if mix else None,
         mix_sections.affected(mix) if mix else None,
         race_sections.labels(record, results),
+        part_sections.groups(record, results),
         settings.everything(record, results),
     ]
     parts = [part for part in sections if part is not None]
