@@ -59,10 +59,10 @@ def html(record: dict[str, Any]) -> str:
             f"curator {record['environment']['curator']} · {moment(record['started'])} · {commit(record)}",
         ),
     )
-    return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head(title(record)), body, lang='en')}\n"
 
 
-def _head(title: str) -> Markup:
+def head(title: str) -> Markup:
     style = files("curator.report").joinpath("style.css").read_text("utf8")
     metas = (
         '<meta charset="utf-8">',

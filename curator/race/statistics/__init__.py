@@ -45,11 +45,13 @@ from curator.race.statistics.intervals import ERROR, POWER, Interval, detectable
 from curator.race.statistics.permutation import permuted
 from curator.race.statistics.records import finished, kind_of, own_labels, truth_of, without
 from curator.race.statistics.scoring import METRICS, from_counts, score
+from curator.race.statistics.side_by_side import Setting, SharedArm, SideBySide, side_by_side, told
 from curator.race.statistics.verdict import verdict
 from curator.race.statistics.wording import points
 
 __all__ = [
     "ERROR", "METRICS", "POWER", "RESAMPLES", "SMALL", "ArmScore", "Comparison", "Difference", "Finding", "Gap",
-    "Group", "Grouped", "Interval", "Results", "analyse", "check", "detectable", "fifths", "finished", "from_counts",
-    "grouped", "interval", "kind_of", "own_labels", "permuted", "points", "score", "truth_of", "verdict", "without",
+    "Group", "Grouped", "Interval", "Results", "Setting", "SharedArm", "SideBySide", "analyse", "check", "detectable",
+    "fifths", "finished", "from_counts", "grouped", "interval", "kind_of", "own_labels", "permuted", "points", "score",
+    "side_by_side", "told", "truth_of", "verdict", "without",
 ]  # fmt: skip
