@@ -62,7 +62,10 @@ class Results:
 
 
 def analyse(record: dict[str, Any], resamples: int = RESAMPLES) -> Results:
-    """Every score and comparison of a race record. Raises DataError for a record that contradicts itself."""
+    """Every score and comparison of a race record; without ``resamples`` no p-values.
+
+    Raises DataError for a record that contradicts itself.
+    """
     check(record)
     copies = record["evaluation"].get("contaminated")
     some = copies and len(copies) < len(record["evaluation"]["truth"])
@@ -81,7 +84,7 @@ def _analysed(record: dict[str, Any], resamples: int) -> Results:
         rivals = [arm for arm in arms if arm.name != champion and arm.seeds]
         shared = {rival.name: tuple(sorted({*arms[0].seeds} & {*rival.seeds})) for rival in rivals}
         family = sum(len(seeds) > 1 for seeds in shared.values())
-        spread = resampled(record, runs, resamples) if family else {}
+        spread = resampled(record, runs, resamples) if family and resamples else {}
         comparisons = tuple(_compare(arms[0], rival, shared[rival.name], family, spread) for rival in rivals)
     failed = sum(run["error"] is not None for run in record["runs"])
     return Results(
@@ -128,8 +131,10 @@ def _compare(
     sd = float(values.std(ddof=1))
     decisive = interval(values, ERROR / family)
     assert decisive is not None
-    shared = shared_variance(np.stack([spread[champion.name, seed] - spread[rival.name, seed] for seed in seeds]))
-    p = p_value(mean, sd**2 / len(seeds), shared, len(seeds) - 1)
+    p = None
+    if spread:
+        shared = shared_variance(np.stack([spread[champion.name, seed] - spread[rival.name, seed] for seed in seeds]))
+        p = p_value(mean, sd**2 / len(seeds), shared, len(seeds) - 1)
     return Comparison(
         arm=rival.name,
         seeds=seeds,
@@ -138,7 +143,7 @@ def _compare(
         nominal=interval(values),
         family=decisive,
         p=p,
-        p_family=min(1.0, family * p),
+        p_family=None if p is None else min(1.0, family * p),
         detectable=detectable(sd, len(seeds), family),
         finding=finding_of(decisive),
     )

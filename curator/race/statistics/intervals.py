@@ -1,6 +1,7 @@
 """Intervals over few seeds, the difference they could detect, and the p-value over seeds and documents."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 
 import numpy as np
@@ -31,9 +32,14 @@ def interval(values: npt.ArrayLike, error: float = ERROR) -> Interval | None:
 
 def detectable(sd: float, seeds: int, comparisons: int = 1) -> float:
     """The true difference found with 80 % power by ``comparisons`` corrected intervals over ``seeds`` differences."""
+    return _shift(seeds, comparisons) * sd / sqrt(seeds)
+
+
+@cache
+def _shift(seeds: int, comparisons: int) -> float:
+    """The same in standard errors."""
     critical = float(t.isf(ERROR / comparisons / 2, seeds - 1))
-    shift = brentq(lambda nc: nct.cdf(critical, seeds - 1, nc) - (1 - POWER), 0, 2 * critical + 10)
-    return float(shift) * sd / sqrt(seeds)
+    return float(brentq(lambda nc: nct.cdf(critical, seeds - 1, nc) - (1 - POWER), 0, 2 * critical + 10))
 
 
 def p_value(mean: float, seeds: float, documents: float, freedom: int) -> float:
