@@ -18,6 +18,7 @@ The record goes to ``benchmarks/records/verdicts.json``. The tests ask the same 
 
 import argparse
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +91,27 @@ def favouring_documents(rng: np.random.Generator, seeds: int, races: int) -> Row
 def planting(seeds: int, races: int = 60, each: int = 40) -> tuple[float, float, float]:
     """What the mix must gain in log-odds to be better by the effect that is detectable; that effect; sd of differences.
 
-    From large races of two arms: the mean difference and its spread over seeds, for gains of which the right one is
-    found in between. The spread depends on the gain, too.
+    The spread depends on the gain, too: the right one is found between those of the pilot.
     """
-    rng = np.random.default_rng(99)
-    gains = np.linspace(0, 6, 17)
-    means, spreads = np.zeros(len(gains)), np.zeros(len(gains))
-    for place, gain in enumerate(gains):
-        differences = np.array([_differences(rng, each, float(gain)) for _ in range(races)])
-        means[place], spreads[place] = differences.mean(), np.sqrt(differences.var(axis=1, ddof=1).mean())
+    gains, means, spreads = pilot(races, each)
     one = detectable(1.0, seeds, len(ARMS) - 1)  # of a spread of one point
     lacking = means - one * spreads
     last = int(np.flatnonzero(lacking > 0)[0])
     share = lacking[last - 1] / (lacking[last - 1] - lacking[last])
     gain, sd = (side[last - 1] + share * (side[last] - side[last - 1]) for side in (gains, spreads))
     return float(gain), float(one * sd), float(sd)
+
+
+@cache
+def pilot(races: int, each: int) -> tuple[Floats, Floats, Floats]:
+    """For some gains, in log-odds, the mean difference of two arms and its spread over seeds, in points."""
+    rng = np.random.default_rng(99)
+    gains = np.linspace(0, 6, 17)
+    means, spreads = np.zeros(len(gains)), np.zeros(len(gains))
+    for place, gain in enumerate(gains):
+        differences = np.array([_differences(rng, each, float(gain)) for _ in range(races)])
+        means[place], spreads[place] = differences.mean(), np.sqrt(differences.var(axis=1, ddof=1).mean())
+    return gains, means, spreads
 
 
 def _differences(rng: np.random.Generator, seeds: int, gain: float) -> Floats:
