@@ -1,12 +1,15 @@
 """What the verbs of the front door return: what was added, and a finished race."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curator.errors import UnknownNameError, UsageError
 from curator.files import read_json, write_text
+
+if TYPE_CHECKING:
+    from curator.race.statistics import SideBySide
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,43 @@ class Added:
         if self.renamed:
             lines.append("  renamed, because the name is curator's: " + ", ".join(f"{n} → {n}_" for n in self.renamed))
         return "\n".join(lines)
+
+
+class Compared:
+    """Two races side by side: ``found`` has the figures."""
+
+    def __init__(self, found: "SideBySide") -> None:
+        self.found = found
+
+    def __repr__(self) -> str:
+        return "\n".join(self.told())
+
+    def told(self) -> list[str]:
+        """How they were compared, and what was found of each arm, in sentences."""
+        from curator.race.statistics import told
+
+        return told(self.found)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per arm of both, the second race minus the first."""
+        from curator.report import side_by_side_rows
+
+        rows: list[dict[str, Any]] = side_by_side_rows(self.found)
+        return rows
+
+    def settings(self) -> list[dict[str, Any]]:
+        """What differs in the recipes: ``name, first, second``."""
+        return [asdict(one) for one in self.found.settings]
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained .html file. Returns its path."""
+        from curator.report import side_by_side
+
+        path = Path(path)
+        if path.suffix != ".html":
+            raise UsageError(f"{path}: two races side by side are written as .html")
+        write_text(path, side_by_side(self.found))
+        return path
 
 
 class Race:

@@ -19,12 +19,13 @@ from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora, Progress
 from curator.documents import Columns, Origin, whole
 from curator.errors import UnknownNameError, UsageError
+from curator.files import read_json
 from curator.functions import FUNCTIONS, search
 from curator.mix import Mix, StoredMix, Workshop, combine, listed, make
 from curator.nearest import Tools
 from curator.recipe import Recipe
 from curator.relation import Relation
-from curator.results import Added, Race
+from curator.results import Added, Compared, Race
 from curator.session import Session
 from curator.statements import Ran, Statements
 from curator.vectors import Encoder, Texts, Vectors
@@ -311,6 +312,28 @@ class Workspace:
         raced = run_curves if recipe_.points() else run
         raced(recipe_, self._workshop(recipe_, data), directory, command=command, smoke=smoke, progress=self._progress)
         return Race.opened(directory)
+
+    def compare(self, first: str | Path, second: str | Path) -> Compared:
+        """Two finished races side by side, the second minus the first: their recipes, and the arms that both have.
+
+        Each is a name in this workspace, or the path of a ``record.json``. Raises UsageError for races that cannot be
+        compared: of other kinds, metrics or labels, or without a common arm.
+        """
+        from curator.race.statistics import side_by_side
+
+        return Compared(side_by_side(self._record(first), self._record(second)))
+
+    def _record(self, race: str | Path) -> dict[str, Any]:
+        path = Path(race)
+        if path.suffix != ".json":
+            return Race(self.root / "races" / str(race)).record
+        try:
+            record = read_json(path)
+        except FileNotFoundError:
+            raise UsageError(f"{path}: there is no such file; give the record.json of a race, or its name") from None
+        if not isinstance(record, dict) or record.get("kind") != "race":
+            raise UsageError(f"{path}: this is no record of a race; one is in the folder of a race, as record.json")
+        return record
 
     def races(self) -> list[str]:
         """Names of the finished races."""

@@ -346,6 +346,7 @@ def test_order_is_verdict_first_and_settings_last(page: str, recorded: dict[str,
         "decontamination",
         "affected",
         "labels",
+        "groups",
         "settings",
     ]
     assert page.index(said) < page.index('id="arms"')
@@ -408,7 +409,9 @@ def test_every_number_of_the_comparisons_is_that_of_the_statistics(page: str, re
         assert nominal == pytest.approx([c.nominal.low, c.nominal.high], abs=0.051)
         assert c.p is not None
         assert cells[5] == ("< 0.001" if c.p < 0.001 else f"{c.p:.3f}")
-        assert float(cells[7]) == pytest.approx(c.detectable, abs=0.051)
+        permuted = statistics.permuted(recorded, results)[c.arm]
+        assert cells[7] == ("< 0.001" if permuted < 0.001 else f"{permuted:.3f}")
+        assert float(cells[8]) == pytest.approx(c.detectable, abs=0.051)
 
 
 def test_table_is_the_same_figures_unrounded(recorded: dict[str, Any]) -> None:
@@ -620,7 +623,7 @@ def test_smoke_is_in_the_title_and_the_verdict() -> None:
 def test_a_race_without_a_mix() -> None:
     page = html(small(mix=None))
     ids = [a["id"] for tag, a in Reader(page).seen if tag == "section"]
-    assert ids == ["arms", "labels", "settings"]
+    assert ids == ["arms", "labels", "groups", "settings"]
     assert "#funnel" not in page
     assert "The mix:" not in markdown(small(mix=None))
 

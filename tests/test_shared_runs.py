@@ -65,6 +65,19 @@ def test_the_runs_are_those_of_every_pair(candidates, held_out, ngram, min_words
         assert run in runs(candidates[int(row["id"][1:])].split(), len(run))
 
 
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, TEXTS, st.integers(1, 4))
+def test_with_every_there_is_a_row_for_each_pair_with_a_run_in_common(candidates, held_out, ngram):
+    got = found(candidates, held_out, ngram=ngram, min_words=1, every=True)
+    alone = {
+        row for j, other in enumerate(held_out)
+        for row in by_every_pair(candidates, [""] * j + [other], ngram, 1)
+    }  # fmt: skip
+    assert [row["id"] for row in got] == sorted(row["id"] for row in got)
+    assert {(row["id"], row["partner_id"], row["shared"], row["share"]) for row in got} == alone
+    assert len(got) == len(alone)
+
+
 def test_many_candidates_are_taken_in_blocks(monkeypatch):
     monkeypatch.setattr(sys.modules["curator.functions.shared_runs"], "BLOCK", 7)
     rng = np.random.default_rng(0)

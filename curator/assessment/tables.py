@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from curator.assessment.assess import Assessment, OutOfDomain, Scores
-from curator.assessment.groups import SMALL
 from curator.assessment.reliability import Error, Reliability
 from curator.assessment.resampling import Figure
 from curator.markdown import table
+from curator.race.statistics import SMALL
 
 Cell = str | int | float | None
 

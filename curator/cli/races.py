@@ -16,13 +16,15 @@ from curator.cli.terminal import (
     print_json,
     print_report,
     print_rows,
+    print_side_by_side,
     print_table,
     print_verdict,
     write_out,
 )  # fmt: skip
-from curator.errors import CuratorWarning
+from curator.errors import CuratorWarning, UsageError
 from curator.recipe import Recipe
 from curator.results import Curves
+from curator.workspace import Workspace
 
 
 @app.command()
@@ -120,16 +122,29 @@ def tune(
 
 @app.command()
 def race(
-    recipe: Annotated[str, typer.Argument(help="A recipe's .toml, or the name of a finished race.")],
+    recipe: Annotated[str | None, typer.Argument(help="A recipe's .toml, or the name of a finished race.")] = None,
     data: Data = None,
     seeds: Annotated[int | None, typer.Option(help="Fewer seeds than the recipe's make it a smoke test.")] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Seconds on the vectors in the place of fine-tuning.")] = False,
     report: Annotated[Path | None, typer.Option(help="Where to write the report (.html or .md).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Two finished races side by side: names, or paths of record.json."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="With --compare: where to write the two side by side.")] = None,
     as_json: Json = False,
 ) -> None:
     """Race a mix against baselines at equal budget, and report whether it was worth it."""
+    if (recipe is None) == (compare is None):
+        raise UsageError("curator race takes a recipe (or a finished race), or --compare A B, and not both")
+    if html and not compare:
+        raise UsageError("--html is where --compare is written; the report of a race goes where --report says")
     with open_workspace() as ws:
+        if compare:
+            _compare(ws, compare, html, as_json)
+            return
+        assert recipe is not None
         if dry_run:
             asked = Recipe.load(recipe).by_probe() if probe else recipe
             print_report(ws.estimate_recipe(asked, data=data, race=True), as_json)
@@ -154,3 +169,13 @@ def race(
             write_out(json.dumps({"rows": finished.table(), "report": report_}) + "\n")
             return
         print_verdict(finished.table(), finished.verdict, path, finished.tasks())
+
+
+def _compare(ws: Workspace, races: tuple[str, str], html: Path | None, as_json: bool) -> None:
+    found = ws.compare(*races)
+    path = found.report(html) if html else None
+    if as_json:
+        report = {"told": found.told(), "settings": found.settings(), "path": path and str(path)}
+        write_out(json.dumps({"rows": found.table(), "report": report}) + "\n")
+        return
+    print_side_by_side(found.table(), found.settings(), found.told(), path)

@@ -1,5 +1,6 @@
 """What the command line shows: tables, results as JSON, warnings, progress bars."""
 
+import json
 import math
 import re
 from decimal import Decimal
@@ -212,6 +213,39 @@ def _padded(cells: list[str]) -> list[str]:
     """Cells of one width."""
     width = max(map(cell_len, cells))
     return [cell + " " * (width - cell_len(cell)) for cell in cells]
+
+
+def print_side_by_side(
+    rows: list[dict[str, Any]], settings: list[dict[str, Any]], told: list[str], path: Path | None
+) -> None:  # fmt: skip
+    """Two races: what differs in their recipes, a row for each arm of both, and what was found. Scores in points."""
+    if settings:
+        differing = Table("setting", "first", "second", box=None, header_style="bold", pad_edge=False)
+        for one in settings:
+            differing.add_row(one["name"], *(Text(_short(one[side])) for side in ("first", "second")))
+        out.print(differing)
+        out.print()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("arm", "first", "second", "second − first", "p", "permuted", "the second is"):
+        table.add_column(name, justify="left" if name in ("arm", "the second is") else "right", no_wrap=True)
+    for row in rows:
+        difference = (_points(row["difference"], "+"), _range(row["low"], row["high"], "+"))
+        chances = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("p", "permuted"))
+        table.add_row(
+            row["arm"], _points(row["first"]), _points(row["second"]), " ".join(filter(None, difference)), *chances,
+            row["verdict"],
+        )  # fmt: skip
+    out.print(table)
+    out.print()
+    for line in told:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    if path:
+        out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _short(value: Any) -> str:
+    text = "–" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def print_verdict(

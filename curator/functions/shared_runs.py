@@ -22,7 +22,9 @@ BLOCK = 16_384  # candidates looked at together
 Rows = npt.NDArray[np.int64]
 
 
-def shared_runs(candidates: Relation, held_out: Relation, *, ngram: int = NGRAM, min_words: int = FEWEST) -> pa.Table:
+def shared_runs(
+    candidates: Relation, held_out: Relation, *, ngram: int = NGRAM, min_words: int = FEWEST, every: bool = False
+) -> pa.Table:  # fmt: skip
     """The candidates that hold a run of ``ngram`` words of a held-out document, and which document that is.
 
     The n-gram overlap by which GPT-3 was checked against its test sets (Brown et al. 2020, appendix C: 13 words),
@@ -33,8 +35,9 @@ def shared_runs(candidates: Relation, held_out: Relation, *, ngram: int = NGRAM,
     Returns ``corpus`` (where the relation has it), ``id``, ``partner_corpus`` (likewise), ``partner_id``, ``shared``
     (how many different runs of the partner the candidate holds), ``share`` (of the partner's runs) and ``run`` (the
     first of them), a row for each candidate that holds any, in their order. The partner is the held-out document of
-    the greatest share; of equal ones the first in their relation. Time is linear in the words of both sides and in the
-    pairs of a candidate and a held-out document with a run in common.
+    the greatest share; of equal ones the first in their relation. With ``every`` there is a row for each held-out
+    document that shares a run, in this order. Time is linear in the words of both sides and in the pairs of a candidate
+    and a held-out document with a run in common.
 
     Raises QueryError for a length below 1, or a relation without ``id`` or a ``text`` of strings.
     """
@@ -43,7 +46,8 @@ def shared_runs(candidates: Relation, held_out: Relation, *, ngram: int = NGRAM,
     texts, wanted = check_texts("shared_runs", candidates), check_texts("shared_runs", held_out)
     keys, partner_keys = _keys(candidates), _keys(held_out)
     runs = _Runs.of(wanted, ngram, min_words)
-    parts = [runs.found_in(texts[start : start + BLOCK], start) for start in range(0, max(len(texts), 1), BLOCK)]
+    starts = range(0, max(len(texts), 1), BLOCK)
+    parts = [runs.found_in(texts[start : start + BLOCK], start, every=every) for start in starts]
     found = pl.concat(parts)
     partners = partner_keys[found["partner"].to_numpy()].rename(lambda name: f"partner_{name}")
     frame = [keys[found["row"].to_numpy()], partners, found.select("shared", "share", "run")]
@@ -88,8 +92,11 @@ class _Runs:
                 runs += len(frame)
         return cls(words, ids, of_length, sizes)
 
-    def found_in(self, texts: pl.Series, first: int) -> pl.DataFrame:
-        """``row`` (numbered from ``first``), ``partner, shared, share, run`` of the texts that hold a run."""
+    def found_in(self, texts: pl.Series, first: int, *, every: bool) -> pl.DataFrame:
+        """``row`` (numbered from ``first``), ``partner, shared, share, run`` of the texts that hold a run.
+
+        The best partner of each, or ``every`` one.
+        """
         tokens, lengths = tokenised(texts, WORDS)
         ids = _numbered(tokens, self.words)
         owner = np.repeat(np.arange(first, first + len(lengths)), lengths)
@@ -107,7 +114,7 @@ class _Runs:
         )
         sizes = pl.Series(self.sizes[pairs["partner"].to_numpy()], dtype=pl.Int64)
         best = pairs.with_columns(share=pl.col("shared") / sizes).sort("row", -pl.col("share"), "partner")
-        best = best.unique("row", keep="first", maintain_order=True)
+        best = best if every else best.unique("row", keep="first", maintain_order=True)
         spoken = [" ".join(tokens[at : at + n]) for at, n in best.select("at", "length").iter_rows()]
         return best.select("row", "partner", "shared", "share", pl.Series("run", spoken, pl.String))
 

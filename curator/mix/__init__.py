@@ -35,7 +35,7 @@ from curator.mix.stored import FILES, seal, store
 from curator.mix.strata import label_groups
 from curator.mix.summary import summarise, told
 from curator.mix.tags import TAGS, retag, tags_of
-from curator.mix.task import EarlierTask, Task, evaluation_truth, prepare
+from curator.mix.task import EarlierTask, Task, evaluation_columns, evaluation_truth, prepare, training_file
 from curator.mix.unchanged import unchanged
 from curator.mix.union import StoredMix
 from curator.recipe import Recipe
@@ -47,8 +47,9 @@ from curator.vectors import Encoder
 
 __all__ = [
     "CHANGED", "CURRENT", "FILES", "LOCK", "TAGS", "Built", "EarlierTask", "Mix", "Replayed", "StoredEncoder",
-    "StoredMix", "Task", "Verification", "Workshop", "build", "combine", "digest", "evaluation_truth", "listed",
-    "lock_of", "make", "prepare", "replayed", "seal", "steps", "summarise", "told", "tried", "version",
+    "StoredMix", "Task", "Verification", "Workshop", "build", "combine", "digest", "evaluation_columns",
+    "evaluation_truth", "listed", "lock_of", "make", "prepare", "replayed", "seal", "steps", "summarise", "told",
+    "training_file", "tried", "version",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 Versions = Mapping[tuple[str, str], str]
 
 DEV_SHARE = 0.2  # of the shots, per label
+UNGROUPED = ("label", "corpus", "embedding", "n_tokens")  # no columns that test documents can be grouped by
 FEWEST_SHOTS_FOR_DEV = 8  # below this a dev set would cost more than it tells
 
 
@@ -306,6 +307,39 @@ def evaluation_truth(recipe: Recipe, corpora: Corpora, task: Task, session: Sess
         labels = [label if label is None else tuple(label) for label in labels]
     known = dict(zip(relation.frame["id"].to_list(), labels, strict=True))
     return [known[name] for name in ids]
+
+
+def evaluation_columns(
+    recipe: Recipe, corpora: Corpora, task: Task, session: Session, ids: Sequence[str], columns: Sequence[str]
+) -> pl.DataFrame:
+    """Columns of test documents as their file has them, a row for each of ``ids``; their labels are none of them.
+
+    Raises RecipeError for a column that the file does not have.
+    """
+    role, source = ("test", recipe.task.test) if recipe.task.test else ("target", recipe.task.target)
+    finder = _Finder(
+        recipe, corpora, session, recipe.folder, {(use.role, use.name): use.corpus.version for use in task.used}
+    )
+    relation, _ = finder._documents(role, role, f"{_stem(recipe)}_{role}", source)
+    known = [name for name in relation.columns if name not in UNGROUPED]
+    if missing := next((name for name in columns if name not in known), None):
+        raise RecipeError(
+            f"[race] groups: the test set has no column {missing!r} beside its label; it has: {', '.join(known)}"
+        )
+    wanted = pl.DataFrame({"id": ids}, schema={"id": pl.String})
+    return wanted.join(
+        relation.select(dict.fromkeys(["id", *columns])), on="id", how="left", maintain_order="left"
+    ).select(columns)
+
+
+def training_file(recipe: Recipe, corpora: Corpora, task: Task, session: Session) -> Relation:
+    """``corpus, id, text`` of every target document with a label: what the shots and dev of any seed are drawn from."""
+    versions = {(use.role, use.name): use.corpus.version for use in task.used}
+    finder = _Finder(recipe, corpora, session, recipe.folder, versions)
+    everything, _ = finder.labelled("target", f"{_stem(recipe)}_target", recipe.task.target)
+    whole = everything if recipe.task.test is not None else _test_of(recipe, finder, everything)[0]
+    whole = whole.take(np.flatnonzero(whole.frame["label"].is_not_null().to_numpy()))
+    return _unit(whole.with_frame(whole.frame.select("corpus", "id", "text")))
 
 
 def tested_texts(recipe: Recipe, corpora: Corpora, session: Session, versions: Versions) -> set[str]:

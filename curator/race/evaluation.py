@@ -7,6 +7,8 @@ from typing import Any
 
 from curator.errors import DataError
 from curator.mix import Task, Workshop, evaluation_truth
+from curator.race.contamination import contaminated
+from curator.race.grouping import groupings
 from curator.recipe import Kind
 
 
@@ -19,6 +21,8 @@ class Evaluation:
     truth: list[Any]  # by the task's kind names, tuples of them, or numbers
     of: int
     earlier: tuple["Evaluation", ...] = ()
+    groups: tuple[dict[str, Any], ...] = ()  # as a record has them
+    contaminated: tuple[int, ...] | None = None  # positions of those that may have been learnt; None: not looked for
 
     def told(self, labels: Sequence[str], kind: Kind) -> dict[str, Any]:
         """As a record has it, the truth as numbers among ``labels``, lists of these, or values."""
@@ -27,13 +31,20 @@ class Evaluation:
             "of": self.of,
             "ids": self.ids,
             "truth": _recorded(self.truth, labels, kind),
+            **({"groups": list(self.groups)} if self.groups else {}),
+            **({"contaminated": list(self.contaminated)} if self.contaminated is not None else {}),
         }
 
 
 def drawn(task: Task, workshop: Workshop, number: int | None) -> Evaluation:
-    """At most ``number`` evaluation documents, by a hash of their ids, with their labels, of each task."""
+    """At most ``number`` evaluation documents, by a hash of their ids, with their labels, of each task.
+
+    Of the race's own, also the groups they are in and which of them an arm may have learnt.
+    """
     earlier = tuple(_drawn(one.task, workshop, number) for one in task.earlier)
-    return replace(_drawn(task, workshop, number), earlier=earlier)
+    own = _drawn(task, workshop, number)
+    groups, copies = groupings(task, workshop, own.ids), contaminated(task, workshop, own.ids)
+    return replace(own, earlier=earlier, groups=groups, contaminated=copies)
 
 
 def _drawn(task: Task, workshop: Workshop, number: int | None) -> Evaluation:

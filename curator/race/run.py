@@ -1,7 +1,7 @@
 """Runs a race: every arm at every seed, with the same steps and evaluation ids, into a record.
 
 A finished run is a file of its own, so a race that was stopped goes on where it was. The record holds raw
-predictions; scores, intervals and the verdict are derived from it (statistics.py) whenever they are shown.
+predictions; scores, intervals and the verdict are derived from it (statistics/) whenever they are shown.
 """
 
 import hashlib

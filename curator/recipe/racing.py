@@ -48,6 +48,7 @@ class Race(Settings):
     probe_first: bool = True  # before fine-tuning, where a probe can race the arms: seconds, and the report compares
     # What the mix is raced without, each of them for itself, to see what it is worth.
     ablate: tuple[Literal["stages", "sources"], ...] = Field(default=(), exclude_if=lambda parts: not parts)
+    groups: list[str] | None = None  # columns of the test set whose groups are scored, too; None: label and source
     by: Literal["fine-tuning", "probe"] = "fine-tuning"  # probe: softmax regression on the vectors, in seconds
 
     @field_validator("shots", "budgets")
@@ -56,6 +57,13 @@ class Race(Settings):
         if len(set(points)) != len(points):
             raise ValueError(f"{list(points)} has a number twice")
         return tuple(sorted(points))
+
+    @field_validator("groups")
+    @classmethod
+    def _different(cls, groups: list[str] | None) -> list[str] | None:
+        if groups is not None and len(set(groups)) != len(groups):
+            raise ValueError("a column is named twice")
+        return groups
 
     @field_validator("arms")
     @classmethod

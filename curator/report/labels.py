@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.race.scores import of_values
+from curator.race.statistics import fifths as places
 from curator.race.statistics import finished, kind_of, own_labels, truth_of
 
 
@@ -102,7 +103,7 @@ def fifths(record: dict[str, Any], arm: str) -> list[Fifth]:
     if not runs:
         return []
     predicted = np.stack(list(runs.values()))
-    place = np.searchsorted(np.unique(np.quantile(truth, [0.2, 0.4, 0.6, 0.8])), truth, side="right")
+    place = places(truth)
     found = []
     for number in np.unique(place):
         own = place == number

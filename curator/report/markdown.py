@@ -9,6 +9,7 @@ from curator.race.statistics import METRICS, Results, analyse, points, verdict
 from curator.report import ablation, foretold
 from curator.report.checks import problems
 from curator.report.figures import between, commit, count, duration, moment, share, spread, title
+from curator.report.part_sections import CLEAN_HEAD, clean_rows, said_of_copies
 from curator.report.tasks import HEAD as TASKS
 from curator.report.tasks import READING, tasks
 from curator.report.tasks import told as replayed
@@ -25,6 +26,7 @@ def markdown(record: dict[str, Any]) -> str:
         _arms(results),
         *_ablation(results),
         *_foretold(record),
+        *_contaminated(results),
         _uses(record, results),
         *_tasks(record),
         *_failures(record),
@@ -57,6 +59,14 @@ def _ablation(results: Results) -> list[str]:
 def _foretold(record: dict[str, Any]) -> list[str]:
     lines = [escape(f"{line}.") for line in foretold.said(record)]
     return [" ".join(lines), table(list(foretold.HEAD), foretold.rows(record), text=(0,))] if lines else []
+
+
+def _contaminated(results: Results) -> list[str]:
+    """The figures without the evaluation documents that an arm may have learnt, where there are any."""
+    if not results.contaminated:
+        return []
+    rows = clean_rows(results)
+    return [said_of_copies(results), table(list(CLEAN_HEAD), rows, text=(0, 5, 6)) if rows else ""]
 
 
 def _uses(record: dict[str, Any], results: Results) -> str:

@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from curator.race.statistics import analyse
-from curator.report import ablation, foretold, mix_sections, race_sections, settings
+from curator.report import ablation, foretold, mix_sections, part_sections, race_sections, settings
 from curator.report import curves as curve_parts
 from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
@@ -15,6 +15,7 @@ PARTS = {
     "arms": "Arms",
     "ablation": "What each part earned",
     "probe": "Probe",
+    "contaminated": "Contaminated",
     "uses": "Uses",
     "tasks": "Tasks",
     "composition": "Composition",
@@ -24,6 +25,7 @@ PARTS = {
     "decontamination": "Decontamination",
     "affected": "Whom they drop",
     "labels": "Labels",
+    "groups": "Groups",
     "errors": "Errors",
     "settings": "Settings",
 }
@@ -36,6 +38,7 @@ def html(record: dict[str, Any]) -> str:
         race_sections.arms(record, results),
         ablation.section_of(results),
         foretold.section_of(record),
+        part_sections.contaminated(results),
         race_sections.served(record, results),
         race_sections.earlier(record),
         mix_sections.composition(mix) if mix else None,
@@ -45,6 +48,7 @@ def html(record: dict[str, Any]) -> str:
         mix_sections.decontamination(mix) if mix else None,
         mix_sections.affected(mix) if mix else None,
         race_sections.labels(record, results),
+        part_sections.groups(record, results),
         settings.everything(record, results),
     ]
     parts = [part for part in sections if part is not None]
@@ -60,16 +64,16 @@ def html(record: dict[str, Any]) -> str:
             f"curator {record['environment']['curator']} · {moment(record['started'])} · {commit(record)}",
         ),
     )
-    return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head(title(record)), body, lang='en')}\n"
 
 
 def curves(record: dict[str, Any], races: list[dict[str, Any]]) -> str:
     """The report of learning curves, self-contained; ``races`` are the records of their points."""
-    page = tag("html", _head(title(record)), tag("body", *curve_parts.body(record, races)), lang="en")
+    page = tag("html", head(title(record)), tag("body", *curve_parts.body(record, races)), lang="en")
     return f"<!doctype html>\n{page}\n"
 
 
-def _head(title: str) -> Markup:
+def head(title: str) -> Markup:
     style = files("curator.report").joinpath("style.css").read_text("utf8")
     metas = (
         '<meta charset="utf-8">',

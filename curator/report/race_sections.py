@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curator.race.statistics import METRICS, Comparison, Results, kind_of, points, verdict
+from curator.race.statistics import METRICS, Comparison, Results, kind_of, permuted, points, verdict
 from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
@@ -43,7 +43,7 @@ def arms(record: dict[str, Any], results: Results) -> Markup:
         _failures(record),
         tag("div", *charted, class_="figures"),
         _verdict_table(results),
-        _comparison_table(results),
+        _comparison_table(results, permuted(record, results)),
         tag("p", _reading(results), class_="note"),
     ]
     described = [(arm.name, arm.description) for arm in results.arms if arm.description]
@@ -164,8 +164,8 @@ def _verdict_table(results: Results) -> Markup:
     return table("Verdict: scores and differences in points", columns, rows, classes, name="verdict")
 
 
-def _comparison_table(results: Results) -> Markup | None:
-    compared = [comparison for comparison in results.comparisons if comparison.family]
+def _comparison_table(results: Results, by_permutation: dict[str, float]) -> Markup | None:
+    compared = [comparison for comparison in results.comparisons if comparison.seeds]
     if not compared:
         return None
     columns = [
@@ -176,6 +176,7 @@ def _comparison_table(results: Results) -> Markup | None:
         Column("95 %, family-wise", True),
         Column("p", True),
         Column("p, corrected", True),
+        Column("permuted", True),
         Column("Detectable", True),
     ]
     rows = [
@@ -187,6 +188,7 @@ def _comparison_table(results: Results) -> Markup | None:
             between(c.family),
             _p(c.p),
             _p(c.p_family),
+            _p(by_permutation.get(c.arm)),
             _detectable(c),
         ]
         for c in compared
@@ -205,13 +207,17 @@ def _p(value: float | None) -> str:
 def _reading(results: Results) -> str:
     """How the two tables are to be read, in words."""
     family = sum(comparison.family is not None for comparison in results.comparisons)
+    permuted_ = (
+        "Permuted is a p-value, corrected, about these very models on other documents: how often the arms would differ "
+        "as much if what they predict of each document were swapped by the toss of a coin."
+    )
     if not family:
-        return "Intervals need at least 2 seeds."
+        return f"Intervals need at least 2 seeds. {permuted_}"
     return (
         f"Intervals are t-intervals over seeds. The family-wise ones hold for all {family} comparisons together "
         "(Bonferroni) and alone decide the verdict. They speak of these evaluation documents; p speaks of others too: "
         "it adds the variance found by resampling the documents. Detectable is the true difference that such a race "
-        "would find 4 times in 5, if the spread over seeds is as estimated."
+        "would find 4 times in 5, if the spread over seeds is as estimated. " + permuted_
     )
 
 

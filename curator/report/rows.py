@@ -7,10 +7,11 @@ from curator.race.statistics import Results, analyse
 
 def table(record: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per arm, champion first: ``arm, seeds, documents, mean, low, high, difference, difference_low,
-    difference_high, verdict``.
+    difference_high, verdict, mean_clean``.
 
     ``low`` and ``high`` bound the arm's 95 % t-interval, the difference is champion − arm with its family-wise one.
-    Figures in points, unrounded, None where there is none; ``documents`` is the mean over runs. Raises DataError.
+    ``mean_clean`` is the mean without the contaminated evaluation documents, None where there are none. Figures in
+    points, unrounded, None where there is none; ``documents`` is the mean over runs. Raises DataError.
     """
     return rows(analyse(record))
 
@@ -18,6 +19,7 @@ def table(record: dict[str, Any]) -> list[dict[str, Any]]:
 def rows(results: Results) -> list[dict[str, Any]]:
     """The rows of an analysis already made."""
     compared = {comparison.arm: comparison for comparison in results.comparisons}
+    clean = {arm.name: arm.mean for arm in results.clean.arms} if results.clean else {}
     out = []
     for arm in results.arms:
         comparison = compared.get(arm.name)
@@ -34,6 +36,7 @@ def rows(results: Results) -> list[dict[str, Any]]:
                 "difference_low": family.low if family else None,
                 "difference_high": family.high if family else None,
                 "verdict": comparison.finding if comparison else None,
+                "mean_clean": clean.get(arm.name),
             }
         )
     return out
