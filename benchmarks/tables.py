@@ -898,6 +898,33 @@ def labelling(record: Row) -> str:
     return "\n".join([*lines, "", _made(record), ""])
 
 
+def verdicts(record: Row) -> str:
+    """How often simulated races say what they should not, and find what they promise to find."""
+    asked = {
+        "none": ("no arm differs", "the verdict tells an arm from the mix", "at most 5 %"),
+        "planted": ("the mix is better by the detectable effect", "it is found better", "80 %"),
+        "documents": (
+            "documents favour arms, none in the long run",
+            "an interval finds a difference",
+            "(not promised)",
+        ),
+    }
+    lines = ["| truth | seeds | races | asked | in, 95 % interval | promised |", "|---|---:|---:|---|---:|---:|"]
+
+    def told(row: Row, number: int) -> str:
+        exact = stats.binomtest(number, row["races"]).proportion_ci()
+        return f"{number / row['races']:.1%} ({exact.low:.1%} to {exact.high:.1%})"
+
+    for what, (truth, question, promised) in asked.items():
+        for row in (row for row in record["rows"] if row["what"] == what):
+            effect = f", {row['effect']:.1f} points" if what == "planted" else ""
+            first = f"| {truth}{effect} | {row['seeds']} | {row['races']:,} "
+            lines.append(f"{first}| {question} | {told(row, row['found'])} | {promised} |")
+            if what == "documents":
+                lines.append(f"{first}| a corrected p is at most 0.05 | {told(row, row['by_p'])} | about 5 % |")
+    return "\n".join([*lines, "", _made(record), ""])
+
+
 def _made(record: Row) -> str:
     """Where, by which command and from which commit a record was made."""
     where = f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
@@ -912,7 +939,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
     "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
     "search": search, "uses": uses,
-    "labelling": labelling, "replay": replay, "contrastive": contrastive,
+    "labelling": labelling, "replay": replay, "contrastive": contrastive, "verdicts": verdicts,
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

@@ -222,8 +222,8 @@ def test_what_was_chosen_is_kept_by_id_and_not_chosen_again(ws, folder, monkeypa
     assert [path.stem for path in kept] == [f"{arm}-seed{seed}" for arm in ("dsir", "knn") for seed in (0, 1)]
     texts = {row["text"] for row in map(json.loads, (folder / "shop.jsonl").read_text().splitlines())}
     assert not [text for path in kept for text in texts if text in path.read_text()]
-    built, build = [], choosing.build
-    monkeypatch.setattr(choosing, "build", lambda *of: built.append(of[0].seed) or build(*of))
+    built, tried = [], choosing.tried
+    monkeypatch.setattr(choosing, "tried", lambda *of: built.append(of[0].seed) or tried(*of))
     assert ws.race(recipe).record["runs"] == first.record["runs"]
     assert built == []
     kept[1].write_text(kept[1].read_text().replace('"shop"', '"mail"', 1))

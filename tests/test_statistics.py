@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from curator.errors import DataError
 from curator.race import statistics
-from curator.race.statistics import scoring
+from curator.race.statistics import intervals, scoring
 
 
 def record(truth: list[int], arms: dict[str, dict[int, list[int] | None]], **changes: Any) -> dict[str, Any]:
@@ -341,6 +341,17 @@ def detectable_by_hand(seeds: int, comparisons: int) -> float:
 def test_the_detectable_effect_is_that_of_simulated_t_tests(seeds: int, comparisons: int) -> None:
     expected = detectable_by_hand(seeds, comparisons)
     assert statistics.detectable(2.5, seeds, comparisons) == pytest.approx(2.5 * expected, rel=0.02)
+
+
+@pytest.mark.parametrize("documents", [0.1, 0.3])
+def test_corrected_p_values_are_not_too_sure_where_few_seeds_lie_close_together(documents: float) -> None:
+    """By Satterthwaite's degrees alone, 17 to 22 races of 100 would have one false finding among 7 comparisons."""
+    rng = np.random.default_rng(5)
+    means, spreads = rng.normal(0, (1 + documents) ** 0.5, 1500), rng.chisquare(2, 1500) / 2
+    values = [intervals.p_value(*one, documents, 2) for one in zip(means, spreads, strict=True)]
+    assert 7 * np.mean(np.array(values) < 0.05 / 7) < 0.10
+    of_seeds = intervals.p_value(2.0, 1.5, 0.0, 2)  # without documents it is the t-test of seeds alone
+    assert of_seeds == pytest.approx(2 * t.sf(2.0 / 1.5**0.5, 2))
 
 
 def test_p_values_hold_for_other_documents_where_intervals_over_seeds_do_not() -> None:

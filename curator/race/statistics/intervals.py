@@ -43,12 +43,17 @@ def _shift(seeds: int, comparisons: int) -> float:
 
 
 def p_value(mean: float, seeds: float, documents: float, freedom: int) -> float:
-    """Two-sided, from the variances of ``mean`` over seeds (with ``freedom`` degrees) and over documents."""
+    """Two-sided, from the variances of ``mean`` over seeds (with ``freedom`` degrees) and over documents.
+
+    By Satterthwaite's degrees of freedom, and never less than with these documents alone: where few seeds lie close
+    together by chance, the degrees would explode.
+    """
     total = seeds + documents
     if total <= 0 or seeds <= 0:  # runs that do not differ by seed: only the documents speak, as a normal variable
         freedom, seeds, total = 10**9, 1.0, max(total, 1e-18)
         return float(2 * t.sf(abs(mean) / sqrt(total), freedom))
-    return float(2 * t.sf(abs(mean) / sqrt(total), freedom * (total / seeds) ** 2))
+    both = 2 * t.sf(abs(mean) / sqrt(total), freedom * (total / seeds) ** 2)
+    return float(max(both, 2 * t.sf(abs(mean) / sqrt(seeds), freedom)))
 
 
 def shared_variance(differences: Floats) -> float:
