@@ -28,6 +28,7 @@ from curator.mix.grouped import KEY, by_cluster, by_stage, by_target, compared
 from curator.mix.listing import listed
 from curator.mix.lock import CHANGED, digest, inputs, lock
 from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
+from curator.mix.look import look
 from curator.mix.members import members
 from curator.mix.rebuilding import StoredEncoder, rebuilt
 from curator.mix.replay import Replayed, replayed, with_earlier
@@ -192,6 +193,10 @@ class Mix:
         """The funnel, the composition, score distributions and examples, as plain values."""
         summary: dict[str, Any] = read_json(self._directory / "summary.json")
         return summary
+
+    def look(self, task: Task) -> dict[str, Any]:
+        """What a report shows of its documents, and of those of its ``task``: see ``curator.mix.look``."""
+        return look(self._directory, self.lock, task)
 
     def explain(self, document: str) -> Explanation:
         """Why a document (``corpus:id``, or its id where one corpus has it) is in the mix or is not."""

@@ -31,6 +31,7 @@ from curator.models.fitting import fit, served, wanted_pairs
 from curator.race.arms import Arm, base_of, choose, choose_of, described
 from curator.race.environment import commit, environment
 from curator.race.evaluation import Evaluation, drawn
+from curator.race.looking import looked
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
@@ -108,7 +109,8 @@ def _course(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
         mix = _mix(recipe, workshop, task)
         if task.earlier:
             replays.append(replayed(task, workshop.corpora, workshop.session))
-        summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
+        if summary is None and isinstance(mix, Mix):
+            summary = looked(mix, task, directory)
         for arm in recipe.race.arms:
             what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 

@@ -179,7 +179,7 @@ def _mixes(root: Path) -> Found:
 
 def _races(root: Path) -> Found:
     for home in folders(root / "races"):
-        files = [*home.glob("record.json"), *sorted(home.glob("runs/[!.]*.json"))]
+        files = [*home.glob("record.json"), *home.glob("look.json"), *sorted(home.glob("runs/[!.]*.json"))]
         yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
 
 

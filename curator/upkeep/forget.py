@@ -333,7 +333,7 @@ def _is(keys: Keys, corpus: str, key: str) -> pl.Expr:
 
 
 def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
-    """Remove it from the record of a race, and the report, which is made from that."""
+    """Remove it from the record of a race, and the report and the look, which are made again."""
     record = home / "record.json"
     if not is_written(record):
         return
@@ -343,9 +343,10 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
     held_out += [(f"{one['mix']['mix']}-test", one["evaluation"]) for one in values.get("replay", {}).get("tasks", ())]
     for corpus, told in held_out:
         told["ids"] = [FORGOTTEN_REASON if key in ids and (corpus, key) in keys else key for key in told["ids"]]
-    if values["mix"]:
+    if values["mix"] and "examples" in values["mix"]:  # of an older record
         values["mix"]["examples"] = [one for one in values["mix"]["examples"] if not _tells(one, keys, texts)]
     remove(home / "report.html")
+    remove(home / "look.json")
     write_sealed(record, values)
 
 
