@@ -49,7 +49,7 @@ def _components(vectors: Floats) -> Floats:
     from sklearn import decomposition  # it takes a second
 
     size = min(COMPONENTS, vectors.shape[1], max(len(vectors) - 1, 0))
-    if size < 1:
+    if size < 1 or (vectors == vectors[0]).all():
         return np.zeros((len(vectors), 2), np.float32)
     found = decomposition.PCA(size, svd_solver="covariance_eigh").fit_transform(vectors)
     return np.hstack([found, np.zeros((len(found), max(2 - size, 0)), found.dtype)])
@@ -88,8 +88,11 @@ def _nearest(points: Floats) -> npt.NDArray[np.int64]:
 
 
 def _unit_square(places: Floats) -> Floats:
+    """The longer side lies, as screens do."""
     if not len(places):
         return places
+    sides = np.ptp(places, axis=0)
+    places = places if sides[0] >= sides[1] else places[:, ::-1]
     low, high = places.min(axis=0), places.max(axis=0)
     scale = float((high - low).max()) or 1.0
     scaled: Floats = 0.5 + (places - (low + high) / 2) / scale

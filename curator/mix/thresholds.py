@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-STEPS = 100  # between the least and the greatest score, at least; fewer than ten times as many
+STEPS = 100  # between the least and the greatest score, at least, and ten times as many at most
 BINS = 48
 
 # How a score can decide: what is kept, for a threshold t.
@@ -73,8 +73,9 @@ def _values(scores: npt.NDArray[np.float64], limit: float) -> tuple[npt.NDArray[
     low, high = min(float(scores[0]), limit), max(float(scores[-1]), limit)
     decimals = max(math.ceil(math.log10(STEPS / (high - low))), 0)
     unit = 10**decimals
-    step = max((math.ceil(high * unit) - math.floor(low * unit)) // (10 * STEPS), 1)
-    whole = np.arange(math.floor(low * unit), math.ceil(high * unit) + step, step)
+    first, last = math.floor(low * unit), math.ceil(high * unit)
+    step = max(math.ceil((last - first) / (10 * STEPS)), 1)
+    whole = np.arange(first, last + step, step)
     return np.unique(np.append(whole / unit, limit)), decimals
 
 

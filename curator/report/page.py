@@ -8,7 +8,7 @@ from typing import Any
 
 from curator.race.statistics import analyse
 from curator.report import documents_section, map_section, mix_sections, race_sections, settings, value_sections
-from curator.report.elements import Markup, join, json_block, tag
+from curator.report.elements import Markup, join, tag
 from curator.report.figures import commit, moment, title
 from curator.report.material import Material, Part, of_mix
 
@@ -55,7 +55,6 @@ def html(record: dict[str, Any], look: dict[str, Any] | None = None) -> str:
             class_="page",
         ),
         tag("footer", f"curator {record['environment']['curator']} · {moment(record['started'])} · {commit(record)}"),
-        json_block("look", look) if look else None,
         tag("script", Markup(_script())),
     )
     return f"<!doctype html>\n{tag('html', _head(title(record)), body, lang='en')}\n"

@@ -166,7 +166,7 @@ function filterTable(form, table, output) {
     });
     output.textContent = `${whole(rows.filter((row) => !row.hidden).length)} of ${whole(rows.length)} rows`;
   };
-  form.addEventListener("input", filter);
+  for (const happened of ["input", "change"]) form.addEventListener(happened, filter);
   form.addEventListener("reset", () => setTimeout(filter));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.reset();

@@ -297,11 +297,11 @@ class _Mender:
                 remove(home)
 
     def races(self, paths: list[Path]) -> None:
-        """A run is trained again when its race is; a record stays for a person to look at."""
+        """A run is trained again when its race is, and a look made again; a record stays for a person to look at."""
         for path in paths:
-            if path.parent.name == "runs":
+            if path.parent.name == "runs" or path.name == "look.json":
                 remove(path)
-                self._did(path, "removed; curator race, with its recipe, trains it again")
+                self._did(path, "removed; curator race, with its recipe, makes it again")
 
     # What they share
 
