@@ -40,7 +40,9 @@ def ledger_of(scores, keep, limit, stage="relevance", **columns):
 
 
 @pytest.mark.parametrize("relation", SIDES)
-@pytest.mark.parametrize(("low", "high", "limit"), [(-0.2, 0.9, 0.35), (0.5, 0.5004, 0.5002), (3, 4_000, 120), (-9, -8, -8.5)])
+@pytest.mark.parametrize(
+    ("low", "high", "limit"), [(-0.2, 0.9, 0.35), (0.5, 0.5004, 0.5002), (3, 4_000, 120), (-9, -8, -8.5)]
+)
 def test_counts_at_each_value_are_those_of_the_ledger(relation, low, high, limit):
     rng = np.random.default_rng(3)
     scores = np.concatenate([rng.uniform(low, high, 400), [limit, limit, low, high]])
@@ -127,7 +129,12 @@ def test_every_kind_is_on_the_map_with_its_reason_and_test_documents_have_no_lab
         assert point["stage"] == row["stage"]
         assert point["why"].startswith(f"{row['stage']} {point['kind']} it")
     counts = {kind: sum(point["kind"] == kind for point in points) for kind in ("target", "kept", "dropped", "test")}
-    assert counts == {"target": 12, "kept": int(ledger["keep"].sum()), "dropped": 90 - int(ledger["keep"].sum()), "test": 20}
+    assert counts == {
+        "target": 12,
+        "kept": int(ledger["keep"].sum()),
+        "dropped": 90 - int(ledger["keep"].sum()),
+        "test": 20,
+    }
     assert {point["label"] for point in points if point["kind"] == "test"} == {None}
 
 

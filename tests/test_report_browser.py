@@ -86,7 +86,10 @@ def points_of(page):
 
 
 def test_the_pointer_reads_the_document_under_it(page, race):
-    ledger = {f"{row['corpus']}:{row['id']}": row for row in race[0].sql("SELECT * FROM ledger('looked') WHERE deciding").to_dicts()}
+    ledger = {
+        f"{row['corpus']}:{row['id']}": row
+        for row in race[0].sql("SELECT * FROM ledger('looked') WHERE deciding").to_dicts()
+    }
     data = points_of(page)
     groups, points = data["groups"], data["points"]
     svg = one(page, "#map-plot svg")
@@ -200,9 +203,7 @@ def test_dark_mode_reaches_the_page_its_charts_and_its_controls(page):
         found["dots"] = one(page, "#map-plot .dots.kept").value_of_css_property("fill")
         found["bars"] = one(page, ".movable .bars.kept").value_of_css_property("fill")
         found["button"] = one(page, ".movable button").value_of_css_property("background-color")
-        found["vega"] = page.execute_script(
-            "return getComputedStyle(document.querySelector('#arms svg text')).fill"
-        )
+        found["vega"] = page.execute_script("return getComputedStyle(document.querySelector('#arms svg text')).fill")
         return found
 
     light = colours()
@@ -239,7 +240,18 @@ def test_every_control_has_a_name_and_a_focus_that_shows(page):
     for node in tree:
         if not node["ignored"]:
             roles.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
-    for role in ("slider", "checkbox", "combobox", "searchbox", "button", "link", "image", "table", "region", "application"):
+    for role in (
+        "slider",
+        "checkbox",
+        "combobox",
+        "searchbox",
+        "button",
+        "link",
+        "image",
+        "table",
+        "region",
+        "application",
+    ):
         assert roles[role], role
         assert all(roles[role]), role
     for role in ("banner", "navigation", "main", "contentinfo"):

@@ -139,7 +139,7 @@ def _outside(
 
 def _inside(row: Row, parameters: Mapping[str, Any]) -> Row:
     kind = "kept" if row["keep"] else "dropped"
-    told = {"kind": kind, "stage": row["stage"], "corpus": row["corpus"], "id": row["id"], "label": _label(row)}
+    told = {"kind": kind, "stage": row["stage"], "corpus": row["corpus"], "id": row["id"], "label": label_of(row)}
     return told | {"why": reason(row, parameters)} | _beginning(row["text"], TEXT)
 
 
@@ -158,11 +158,11 @@ def _table(decided: pl.DataFrame, parameters: Mapping[str, Any]) -> dict[str, An
 def _row(row: Row, parameters: Mapping[str, Any]) -> Row:
     names = (*KEY, "source", "keep", "stage", "rule", "score", "threshold", "partner_corpus", "partner_id")
     partner = None if row["partner_text"] is None else _beginning(row["partner_text"], PARTNER)
-    told = {name: row[name] for name in names} | {"label": _label(row), "why": reason(row, parameters)}
+    told = {name: row[name] for name in names} | {"label": label_of(row), "why": reason(row, parameters)}
     return told | {"partner": partner} | _beginning(row["text"], TEXT)
 
 
-def _label(row: Row) -> str | None:
+def label_of(row: Row) -> str | None:
     """As the stages left it, else the document's own, if it is none of the task's."""
     label = next((row[name] for name in ("label", "own_label", "source_label") if row[name] is not None), None)
     return told_label(label)
