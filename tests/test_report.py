@@ -620,6 +620,7 @@ def test_markdown_table_is_that_of_the_statistics(recorded: dict[str, Any]) -> N
     assert cells[7] == "better"
     assert lines[start + 7] == ""
     assert "\n**The mix is better than " in text
+    assert "\ntarget-only and full are outside the budget of documents.\n" in text
 
 
 def test_smoke_is_in_the_title_and_the_verdict() -> None:

@@ -23,7 +23,7 @@ FORMAT = 1
 ON_MAP = {"target": 300, "kept": 500, "dropped": 800, "test": 400}  # documents, at most
 FEW = 15  # of those that a stage dropped are on the map, if there are so many, be it beyond the 800
 IN_TABLE = 25  # documents of each stage and verdict
-TEXT, PARTNER = 280, 160  # characters shown of a text
+TEXT, PARTNER = 280, 160  # characters shown of a text, about
 KEY = ["corpus", "id"]
 
 Row = dict[str, Any]
@@ -169,4 +169,9 @@ def label_of(row: Row) -> str | None:
 
 
 def _beginning(text: str, length: int) -> Row:
-    return {"text": text[:length], "cut": max(len(text) - length, 0)}
+    """As much of a text as is shown, to the end of a word where there are spaces; a few characters more are no cut."""
+    if len(text) <= 1.2 * length:
+        return {"text": text, "cut": 0}
+    space = text.rfind(" ", length // 2, length)
+    end = length if space < 0 else space
+    return {"text": text[:end], "cut": len(text) - end}

@@ -22,6 +22,7 @@ def markdown(record: dict[str, Any]) -> str:
         escape(record["description"]),
         f"**{escape(verdict(results))}**",
         _arms(results),
+        _outside(results),
         _uses(record, results),
         *_tasks(record),
         *_failures(record),
@@ -44,6 +45,14 @@ def _arms(results: Results) -> str:
             row += [points(comparison.difference, sign=True), between(comparison.family), comparison.finding]
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows, text=(0, 7))
+
+
+def _outside(results: Results) -> str:
+    """Which arms had another number of documents, so that the table is not read as if they had not."""
+    names = [arm.name for arm in results.arms if not arm.selecting]
+    if not names:
+        return ""
+    return escape(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} outside the budget of documents.")
 
 
 def _uses(record: dict[str, Any], results: Results) -> str:
