@@ -282,7 +282,8 @@ def _from_mixes(root: Path, name: str, key: str, texts: set[str]) -> tuple[set[s
         chosen |= {called} if in_mix else set()
         seen |= {called} if in_mix or in_pool or example else set()
         trained |= {recipe} if in_mix or example else set()
-        _from_race(root / "races" / recipe, keys, texts)
+        for race in (recipe, f"{recipe}-probe"):
+            _from_race(root / "races" / race, keys, texts)
     while later := {recipe for recipe, mix in replaying if re.sub(r"-seed\d+$", "", mix) in trained} - trained:
         trained |= later  # its model was trained on what the other's was
     return chosen, seen, trained
@@ -334,6 +335,8 @@ def _is(keys: Keys, corpus: str, key: str) -> pl.Expr:
 
 def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
     """Remove it from the record of a race, and the report and the look, which are made again."""
+    remove(home / "report.html")
+    remove(home / "look.json")
     record = home / "record.json"
     if not is_written(record):
         return
@@ -345,8 +348,6 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
         told["ids"] = [FORGOTTEN_REASON if key in ids and (corpus, key) in keys else key for key in told["ids"]]
     if values["mix"] and "examples" in values["mix"]:  # of an older record
         values["mix"]["examples"] = [one for one in values["mix"]["examples"] if not _tells(one, keys, texts)]
-    remove(home / "report.html")
-    remove(home / "look.json")
     write_sealed(record, values)
 
 
