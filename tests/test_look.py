@@ -12,6 +12,7 @@ from conftest import ToyEncoder
 from looked import HOSTILE, raced
 
 from curator import Workspace
+from curator.mix.look import without_personal_data
 from curator.mix.projection import MOST, project
 from curator.mix.thresholds import thresholds
 from curator.report import html
@@ -172,6 +173,13 @@ def test_the_record_holds_no_text_and_the_look_does(race):
     assert "look.json" in older
     assert 'id="map-plot"' not in older
     assert 'id="documents-table"' not in older
+
+
+def test_what_a_stage_took_out_of_the_pool_is_not_shown_of_target_and_test():
+    frame = pl.DataFrame({"corpus": ["test"], "id": ["a"], "text": ["write to jane.roe@example.org today"], "n": [1]})
+    settings = {"pii_2": {"kinds": "email", "regions": "US"}, "quality": {"min_words": 3}}
+    assert without_personal_data(frame, settings)["text"].to_list() == ["write to <EMAIL> today"]
+    assert without_personal_data(frame, {"quality": {}}).equals(frame)
 
 
 def test_a_damaged_look_is_found_and_not_shown(race, tmp_path):

@@ -33,7 +33,8 @@ def project(vectors: Floats, seed: int = 0) -> Projection:
 
     By t-SNE (van der Maaten & Hinton 2008) from the first two principal components, which keeps a third of the nearest
     neighbours of sentences where the components alone keep a twentieth (0.37 against 0.05 of 1,800 texts of news and
-    searches, 0.30 against 0.04 of reviews and tweets, 384 dimensions), in five seconds on one core. More than ``MOST`` documents are left at the components. One thread: several would add up in another order.
+    searches, 0.30 against 0.04 of reviews and tweets, 384 dimensions), in five seconds on one core. More than ``MOST``
+    documents are left at the components. One thread: several would add up in another order.
     """
     n = len(vectors)
     with threadpool_limits(1):
