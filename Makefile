@@ -9,7 +9,7 @@ EXTRA ?= cpu
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test torture check format clean
+.PHONY: demo test torture check format screenshots clean
 
 demo: $(READY)
 	$(BIN)/curator demo
@@ -29,6 +29,10 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The pictures of the README. Needs chromium and chromedriver.
+screenshots: $(READY)
+	$(BIN)/python docs/screenshots.py
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

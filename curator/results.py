@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curator.errors import UnknownNameError, UsageError
-from curator.files import read_json, write_text
+from curator.files import is_sealed, read_json, write_text
 
 if TYPE_CHECKING:
     from curator.race.statistics import SideBySide
@@ -112,14 +112,25 @@ class Race:
         return rows
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the report: one self-contained .html file, or .md for markdown. Returns its path."""
+        """Write the report: one self-contained .html file, or .md for markdown. Returns its path.
+
+        The .html shows texts of the corpora, from ``look.json`` beside the record, where that is.
+        """
         from curator import report
 
         path = Path(path or self.directory / "report.html")
         if path.suffix not in (".html", ".md"):
             raise UsageError(f"{path}: a report is written as .html or .md")
-        write_text(path, report.html(self.record) if path.suffix == ".html" else report.markdown(self.record))
+        write_text(path, self._page() if path.suffix == ".html" else report.markdown(self.record))
         return path
+
+    def _page(self) -> str:
+        from curator import report
+        from curator.race.looking import LOOK
+
+        place = self.directory / LOOK
+        page: str = report.html(self.record, read_json(place) if is_sealed(place) else None)
+        return page
 
 
 class Curves(Race):

@@ -26,7 +26,7 @@ def test_the_wheel_carries_sql_and_sample_corpora(tmp_path):
         for path in (ROOT / "curator" / "demo").rglob("*")
         if path.suffix in (".jsonl", ".toml", ".md")
     }
-    wanted |= {"curator/py.typed", "curator/report/style.css"}
+    wanted |= {"curator/py.typed", "curator/report/style.css", "curator/report/report.js"}
     assert len(wanted) > 20
     assert wanted <= names
     assert not [name for name in names if name.startswith("tests")]

@@ -79,6 +79,9 @@ def test_it_is_corrected_for_the_number_of_arms_and_needs_one_seed_alone():
 def test_arms_of_equal_predictions_cannot_be_told_apart():
     truth, ours, _ = sample("single", np.random.default_rng(6), 30, 3)
     assert swapped(record([0], {}), truth, ours, ours) == 1
+    other = ours.copy()
+    other[:, 0] = 1 - other[:, 0]  # on one document alone: a swap of it changes nothing but the sign
+    assert swapped(record([0], {}), truth, ours, other) == 1
 
 
 def test_without_a_difference_p_is_uniform():

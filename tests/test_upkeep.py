@@ -608,6 +608,9 @@ def test_an_example_of_the_task_is_forgotten_and_its_models_are_named(ws):
     (ws.root / "races" / "small").mkdir(parents=True)
     (ws.root / "races" / "small" / "record.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     (ws.root / "races" / "small" / "report.html").write_text(text)
+    (ws.root / "races" / "small" / "look.json").write_text(text)
+    shutil.copytree(ws.root / "races" / "small", ws.root / "races" / "small-probe")
+    (ws.root / "races" / "small-probe" / "record.json").unlink()  # as a race that was stopped leaves it
     [told] = ws.forget(f"small_target:{key}")
     assert told.models == ("models/small",)
     assert told.mixes == ()

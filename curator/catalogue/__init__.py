@@ -10,7 +10,7 @@
     vectors/<encoder key>/                 shards of vectors by hash of the text (see vectors/store.py)
     indexes/<name>/<version>/              what is derived from a version: where its vectors are, approximate indexes
     mixes/<name>/                          mix.parquet, ledger.parquet, summary.json and lock.json, written last
-    races/<name>/                          record.json and one file per finished run
+    races/<name>/                          record.json, look.json (texts for its report), one file per finished run
     models/<name>/                         fine-tuned models in the hub's format
     tunings/<name>/                        one file per arm with the trials of a search (see tuning/)
     trials/                                what probes of ratios said (see trials.py); lost with it is time alone

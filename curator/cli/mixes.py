@@ -1,5 +1,9 @@
 """Commands of mixes: make, explain, compare and take them elsewhere; and what the workspace holds."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +12,10 @@ import typer
 
 from curator.cli.app import Data, Json, app, open_workspace
 from curator.cli.terminal import err, out, print_json, print_report, print_rows, print_table
+from curator.errors import CuratorError, MissingExtraError
 from curator.mix import Mix, told
+
+PLACES = ("--text", "text", "--x", "x", "--y", "y", "--disable-projection")  # what embedding-atlas is told
 
 
 @app.command()
@@ -137,6 +144,26 @@ def export(
         written = ws.mix(mix_name).export(path)
         beside = f"{written.name}.lock.json" if written.is_file() else f"its card, {written.name}/README.md"
         out.print(f"{written} and {beside}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def atlas(
+    mix_name: Annotated[str, typer.Argument(metavar="MIX")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The .parquet file; else MIX.atlas.parquet, here.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where the browser finds it.")] = 5055,
+) -> None:
+    """Write the documents of a mix with their places on a map, and open them in embedding-atlas."""
+    path = output or Path(f"{mix_name}.atlas.parquet")
+    with open_workspace() as ws:
+        out.print(ws.mix(mix_name).atlas(path), markup=False, highlight=False, soft_wrap=True)
+    program = shutil.which("embedding-atlas", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        raise MissingExtraError("embedding-atlas", "atlas", f"{path} is written; opening it")
+    opened = subprocess.run([program, str(path), *PLACES, "--port", str(port)], check=False)  # noqa: S603
+    if opened.returncode:
+        raise CuratorError(f"{path} is written, but embedding-atlas ended with {opened.returncode}; it said why above")
 
 
 @app.command()

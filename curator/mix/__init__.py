@@ -17,6 +17,7 @@ from curator.documents import kept_labels, texts_of
 from curator.errors import UnknownNameError, UsageError, VerificationError
 from curator.files import announced, read_json, sweep, write_sealed
 from curator.mix.affected import affected
+from curator.mix.atlas import write_atlas
 from curator.mix.build import Built, Step, build, steps
 from curator.mix.card import card
 from curator.mix.combine import recipe_of, task_of
@@ -28,9 +29,10 @@ from curator.mix.grouped import KEY, by_cluster, by_stage, by_target, compared
 from curator.mix.listing import listed
 from curator.mix.lock import CHANGED, digest, inputs, lock
 from curator.mix.locked import CURRENT, LOCK, corpora_of, licences, lock_of, version
+from curator.mix.look import look
 from curator.mix.members import members
 from curator.mix.rebuilding import StoredEncoder, rebuilt
-from curator.mix.replay import Replayed, replayed, with_earlier
+from curator.mix.replay import Replayed, of_lock, replayed, with_earlier
 from curator.mix.stored import FILES, seal, store
 from curator.mix.strata import label_groups
 from curator.mix.summary import summarise, told
@@ -200,6 +202,25 @@ class Mix:
         """The funnel, the composition, score distributions and examples, as plain values."""
         summary: dict[str, Any] = read_json(self._directory / "summary.json")
         return summary
+
+    def look(self, task: Task) -> dict[str, Any]:
+        """What a report shows of its documents, and of those of its ``task``: see ``curator.mix.look``."""
+        return look(self._directory, self.lock, task)
+
+    def atlas(self, path: str | Path) -> str:
+        """Write its pool and target for embedding-atlas, as Parquet; see ``curator.mix.atlas``. Returns what it says.
+
+        Raises UsageError for another ending than .parquet, WorkspaceError when vectors it was made with are gone.
+        """
+        path = Path(path)
+        if path.suffix != ".parquet":
+            raise UsageError(f"{path}: embedding-atlas is written .parquet")
+        corpora = self._workshop.corpora  # the target may not have been embedded yet, if no stage looked at it
+        if corpora.encoder_key() != self.lock["encoder"]:
+            stored = StoredEncoder(self.lock["encoder"], corpora.catalogue.root)
+            corpora = Corpora(corpora.catalogue, lambda: stored)
+        task = of_lock(self.lock, corpora, self._workshop.session)
+        return write_atlas(path, self._directory, self.lock, task)
 
     def explain(self, document: str) -> Explanation:
         """Why a document (``corpus:id``, or its id where one corpus has it) is in the mix or is not."""

@@ -30,6 +30,7 @@ from curator.race.choosing import Chooser, file_name
 from curator.race.environment import commit, environment, weights
 from curator.race.evaluation import Evaluation, drawn
 from curator.race.foretelling import probe_of, told
+from curator.race.looking import looked
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import predicted, recorded, rehearsal_of
@@ -107,7 +108,8 @@ def _course(
         mix = _mix(recipe, workshop, task)
         if task.earlier:
             replays.append(replayed(task, workshop.corpora, workshop.session))
-        summary = summary or (mix.summary() if isinstance(mix, Mix) else None)
+        if summary is None and isinstance(mix, Mix):
+            summary = looked(mix, task, kept)
         for arm in recipe.arms:
             what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 

@@ -4,6 +4,7 @@ from curator.race.statistics import METRICS, Comparison, Results, points
 from curator.recipe import WITHOUT_SOURCE, WITHOUT_STAGE
 from curator.report.elements import Column, Markup, section, table, tag
 from curator.report.figures import between
+from curator.report.material import Material
 
 HEAD = ("Without", "Stage or source", "Score without", "Mix − without", "95 % interval", "95 % family-wise", "Said")
 PARTS = {WITHOUT_STAGE: "stage", WITHOUT_SOURCE: "source"}
@@ -26,9 +27,9 @@ def rows(results: Results) -> list[list[str]]:
     return [_row(*found, one, means[one.arm]) for one in results.comparisons if (found := _part(one.arm))]
 
 
-def section_of(results: Results) -> Markup | None:
+def section_of(material: Material) -> Markup | None:
     """The part of the page; None without an ablation."""
-    found = rows(results)
+    found, results = rows(material.results), material.results
     if not found:
         return None
     columns = [Column(name, 1 < number < 6) for number, name in enumerate(HEAD)]

@@ -1,9 +1,11 @@
 """Building blocks of the page. Whatever is not ``Markup`` is escaped, so text from a record cannot become HTML."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from typing import Any
 
 
 class Markup(str):
@@ -44,25 +46,43 @@ def table(
     rows: Iterable[Sequence[object]],
     classes: Sequence[str | None] = (),
     name: str | None = None,
+    data: Sequence[Mapping[str, str]] = (),
+    class_: str = "",
 ) -> Markup:
-    """A table in a frame that scrolls sideways; each row's first cell is its header. ``classes``: one per row."""
+    """A table in a frame that scrolls sideways; each row's first cell is its header.
+
+    ``classes`` and ``data`` (``data-`` attributes) are one per row, ``class_`` is the frame's.
+    """
     body = []
     for i, row in enumerate(rows):
         cells = [
             tag("th", cell, scope="row") if k == 0 else tag("td", cell, class_="number" if column.number else None)
             for k, (column, cell) in enumerate(zip(columns, row, strict=True))
         ]
-        body.append(tag("tr", *cells, class_=classes[i] if classes else None))
+        own = {f"data_{key}": value for key, value in data[i].items()} if data else {}
+        body.append(tag("tr", *cells, class_=classes[i] if classes else None, **own))
     inside = tag("table", tag("caption", caption), tag("thead", *_heads(columns)), tag("tbody", *body), id=name)
-    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return tag("div", inside, class_=f"scroll {class_}".strip(), tabindex="0", role="region", aria_label=caption)
+
+
+def json_block(name: str, values: Any) -> Markup:
+    r"""Values for the page's script, as JSON that no parser of HTML takes for anything else.
+
+    ``<``, ``>`` and ``&`` are written as ``\u003c`` and so on, so that no text can end the element; and so are U+2028
+    and U+2029, which some readers of scripts take for the ends of lines.
+    """
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(f'<script type="application/json" id="{escape(name)}">{text}</script>')
 
 
 def figure(chart: Markup, caption: str) -> Markup:
     return tag("figure", chart, tag("figcaption", caption))
 
 
-def details(summary: str, *children: object) -> Markup:
-    return tag("details", tag("summary", summary), *children)
+def details(summary: str, *children: object, class_: str | None = None) -> Markup:
+    return tag("details", tag("summary", summary), *children, class_=class_)
 
 
 def facts(pairs: Iterable[tuple[str, object]], class_: str | None = None) -> Markup:

@@ -5,6 +5,7 @@ from typing import Any
 from curator.race.foretold import FEWEST, Foretold, foretold
 from curator.race.statistics import METRICS, points
 from curator.report.elements import Column, Markup, section, table, tag
+from curator.report.material import Material
 
 HEAD = ("Arm", "By the probe", "Fine-tuned", "Place by the probe", "Place fine-tuned")
 
@@ -31,9 +32,9 @@ def rows(record: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def section_of(record: dict[str, Any]) -> Markup | None:
+def section_of(material: Material) -> Markup | None:
     """The part of the page; None where no probe came first."""
-    lines = said(record)
+    record, lines = material.record, said(material.record)
     if not lines:
         return None
     columns = [Column(name, number > 0) for number, name in enumerate(HEAD)]

@@ -24,6 +24,7 @@ def markdown(record: dict[str, Any]) -> str:
         escape(record["description"]),
         f"**{escape(verdict(results))}**",
         _arms(results),
+        _outside(results),
         *_ablation(results),
         *_foretold(record),
         *_contaminated(results),
@@ -67,6 +68,14 @@ def _contaminated(results: Results) -> list[str]:
         return []
     rows = clean_rows(results)
     return [said_of_copies(results), table(list(CLEAN_HEAD), rows, text=(0, 5, 6)) if rows else ""]
+
+
+def _outside(results: Results) -> str:
+    """Which arms had another number of documents, so that the table is not read as if they had not."""
+    names = [arm.name for arm in results.arms if not arm.selecting]
+    if not names:
+        return ""
+    return escape(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} outside the budget of documents.")
 
 
 def _uses(record: dict[str, Any], results: Results) -> str:

@@ -21,8 +21,15 @@ from curator.report.elements import (
     tag,
 )
 from curator.report.figures import count, duration, moment, number, share
+from curator.report.material import Material
+from curator.report.threshold_charts import movable
 
 COLUMNS = 8  # labels, up to which the composition has a column each
+MOVING = (
+    "Where a threshold alone decides, it can be moved: how many the stage would keep is counted in the whole ledger. "
+    "Nothing is run again: what the stage holds against other documents stays as it was found, and later stages do not "
+    "follow. Blue is kept, grey is dropped."
+)
 EXCERPT = 420  # characters of an example shown before the rest is folded away
 
 
@@ -54,17 +61,28 @@ def composition(mix: dict[str, Any]) -> Markup:
     return section("composition", "What the mix is made of", lead, chart, _composition_table(rows))
 
 
-def distributions(mix: dict[str, Any]) -> Markup | None:
-    """A histogram for each stage that scores."""
-    drawn = [row for row in mix["distributions"] if row["bins"]]
-    if not drawn:
+def distributions(material: Material) -> Markup | None:
+    """A histogram for each stage that scores; where the look says what other thresholds keep, one that can be moved."""
+    if material.mix is None:
         return None
-    figures = []
-    for row in drawn:
-        threshold = "" if row["threshold"] is None else f", threshold {number(row['threshold'])} (dashed)"
-        figures.append(figure(charts.distribution(row), f"{row['stage']}{threshold}"))
-    tables = details("The figures behind the charts", *(_bins(row) for row in drawn))
-    return section("scores", "Scores at each stage", tag("div", *figures, class_="figures"), tables)
+    drawn = [row for row in material.mix["distributions"] if row["bins"]]
+    moving = {row["stage"]: row for row in (material.look or {}).get("thresholds", ())}
+    stages = list(dict.fromkeys([*(row["stage"] for row in drawn), *moving]))
+    if not stages:
+        return None
+    still = {row["stage"]: row for row in drawn}
+    figures = [
+        movable(moving[stage], place) if stage in moving else _still(still[stage]) for place, stage in enumerate(stages)
+    ]
+    said = tag("p", MOVING, class_="note") if moving else None
+    bins = [_bins(row) for row in drawn]
+    tables = details("The figures behind the charts", *bins, class_="unprinted") if bins else None
+    return section("scores", "Scores at each stage", said, tag("div", *figures, class_="figures"), tables)
+
+
+def _still(row: dict[str, Any]) -> Markup:
+    threshold = "" if row["threshold"] is None else f", threshold {number(row['threshold'])} (dashed)"
+    return tag("figure", tag("figcaption", tag("b", row["stage"]), threshold), charts.distribution(row))
 
 
 def funnel(mix: dict[str, Any]) -> Markup:
@@ -85,14 +103,14 @@ def funnel(mix: dict[str, Any]) -> Markup:
 
 def examples(mix: dict[str, Any]) -> Markup | None:
     """Documents kept and dropped, with what decided."""
-    if not mix["examples"]:
+    if not mix.get("examples"):  # newer records hold no text
         return None
     groups = []
     for keep, title in ((True, "Kept"), (False, "Dropped")):
         cards = [_example(example) for example in mix["examples"] if example["keep"] is keep]
         if cards:
             groups.append(tag("div", tag("h3", f"{title} ", muted(count(len(cards)))), *cards, class_="cards"))
-    return section("examples", "Examples and their reasons", tag("div", *groups, class_="examples"))
+    return section("documents", "Examples and their reasons", tag("div", *groups, class_="examples"))
 
 
 def decontamination(mix: dict[str, Any]) -> Markup:

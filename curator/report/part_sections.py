@@ -5,14 +5,16 @@ from typing import Any
 from curator.race.statistics import METRICS, SMALL, Group, Grouped, Results, grouped, kind_of, points
 from curator.report.elements import Column, Markup, chip, details, muted, section, table, tag
 from curator.report.figures import between, count
+from curator.report.material import Material
 
 FIRST_ASKED = ("random-balanced", "target-only")  # the rival whose differences are shown without a click
 
 CLEAN_HEAD = ("Arm", "All", "Without", "Champion − arm, all", "Without", "Verdict, all", "Without")
 
 
-def contaminated(results: Results) -> Markup | None:
+def contaminated(material: Material) -> Markup | None:
     """Scores and verdicts without the evaluation documents an arm may have learnt; None where none were looked for."""
+    results = material.results
     if results.contaminated is None:
         return None
     columns = [Column(name, 0 < place < 5) for place, name in enumerate(CLEAN_HEAD)]
@@ -55,8 +57,9 @@ def clean_rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def groups(record: dict[str, Any], results: Results) -> Markup | None:
+def groups(material: Material) -> Markup | None:
     """Scores by group, the gaps and the champion against a rival; None where no arm finished a run."""
+    record, results = material.record, material.results
     if results.champion is None or not results.arms[0].seeds:
         return None
     columns = [column for column in grouped(record, results) if column.groups]

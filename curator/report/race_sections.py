@@ -7,10 +7,10 @@ from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
 from curator.report.labels import LabelScore, confusion, per_label
+from curator.report.material import Material
 from curator.report.tasks import HEAD as TASKS
 from curator.report.tasks import READING, tasks, told
 from curator.report.uses import HEAD, uses
-from curator.report.value_sections import errors_of
 
 MATRIX = 12  # labels, up to which a confusion matrix is readable
 CONFUSIONS = 15  # rows of the list that replaces it
@@ -29,8 +29,9 @@ def outcome(record: dict[str, Any], results: Results) -> Markup:
     )
 
 
-def arms(record: dict[str, Any], results: Results) -> Markup:
+def arms(material: Material) -> Markup:
     """Scores and comparisons, as charts and as the verdict table."""
+    record, results = material.record, material.results
     charted = [
         figure(charts.scores(results), "Mean and 95 % interval of each arm over seeds; a stroke is one seed.")
         if any(arm.scores for arm in results.arms)
@@ -50,9 +51,9 @@ def arms(record: dict[str, Any], results: Results) -> Markup:
     return section("arms", "Arms", *parts, facts(described, class_="described") if described else None)
 
 
-def served(record: dict[str, Any], results: Results) -> Markup | None:
+def served(material: Material) -> Markup | None:
     """What documents served as that have no label of the task; None where there are none."""
-    rows = [one.row() for one in uses(record, results)]
+    rows = [one.row() for one in uses(material.record, material.results)]
     if not rows:
         return None
     columns = [Column(name, name in ("Documents", "Arm − target-only", "95 % interval")) for name in HEAD]
@@ -65,8 +66,9 @@ def served(record: dict[str, Any], results: Results) -> Markup | None:
     )
 
 
-def earlier(record: dict[str, Any]) -> Markup | None:
+def earlier(material: Material) -> Markup | None:
     """What became of the tasks that the model was trained on before; None where nothing is replayed."""
+    record = material.record
     rows = tasks(record)
     if not rows:
         return None
@@ -80,14 +82,15 @@ def earlier(record: dict[str, Any]) -> Markup | None:
     )
 
 
-def labels(record: dict[str, Any], results: Results) -> Markup | None:
-    """Per-label scores and confusions of the champion; None if it finished no run.
+def labels(material: Material) -> Markup | None:
+    """Per-label scores and confusions of the champion; None if it finished no run, and where labels are numbers.
 
-    Where documents have several labels there are no confusions, and where labels are numbers errors take the place.
+    Where documents have several labels there are no confusions.
     """
+    record, results = material.record, material.results
     name = results.champion
     if kind_of(record) == "regression":
-        return errors_of(record, results)
+        return None
     scored = per_label(record, name) if name else []
     if name is None or not scored:
         return None

@@ -7,11 +7,12 @@ from curator.race.statistics import METRICS, Results, kind_of, points
 from curator.recipe import METRICS as BY_KIND
 from curator.report.elements import Column, Markup, details, facts, muted, section, table, tag
 from curator.report.figures import commit, count, duration, moment, number, plain
+from curator.report.material import Material
 
 
-def everything(record: dict[str, Any], results: Results) -> Markup:
+def everything(material: Material) -> Markup:
     """What is needed to run the race again, and every run as it was."""
-    mix = record["mix"]
+    record, results, mix = material.record, material.results, material.mix
     return section(
         "settings",
         "Settings, versions and times",

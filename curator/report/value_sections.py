@@ -4,19 +4,24 @@ from typing import Any
 
 import numpy as np
 
-from curator.race.statistics import Results, points
+from curator.race.statistics import Results, kind_of, points
 from curator.report import charts
 from curator.report.elements import Column, Markup, figure, section, table, tag
 from curator.report.figures import count, number
 from curator.report.labels import errors, fifths, scattered
+from curator.report.material import Material
 
 POINTS = 500  # documents in the scatter plot, at most
 
 
-def errors_of(record: dict[str, Any], results: Results) -> Markup | None:
-    """Predictions of the champion against the truth, errors of each arm; None if the champion finished no run."""
+def errors_of(material: Material) -> Markup | None:
+    """Predictions of the champion against the truth, errors of each arm; None if it finished no run.
+
+    None, too, where labels are no numbers.
+    """
+    record, results = material.record, material.results
     name = results.champion
-    if name is None or not results.arms[0].seeds:
+    if kind_of(record) != "regression" or name is None or not results.arms[0].seeds:
         return None
     runs = f"mean of {len(results.arms[0].seeds)} runs"
     return section("errors", "Errors", _scatter(record, name, runs), _by_arm(record, results), _by_fifth(record, name))

@@ -183,7 +183,7 @@ def _races(root: Path) -> Found:
         kept = [
             path for part in ("runs", "selections", "probe/runs") for path in sorted(home.glob(f"{part}/[!.]*.json"))
         ]
-        files = [*home.glob("record.json"), *kept]
+        files = [*home.glob("record.json"), *home.glob("look.json"), *kept]
         yield from ((path, RACE) for path in files if not is_sealed(path) and not is_older(path))
 
 

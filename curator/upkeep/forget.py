@@ -344,7 +344,9 @@ def _races_of(root: Path, recipe: str) -> list[Path]:
 
 
 def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
-    """Remove it from the record of a race, with the report, which is made from that, and what its arms chose."""
+    """Remove it from the record of a race, and the report, the look and what its arms chose, which are made again."""
+    remove(home / "report.html")
+    remove(home / "look.json")
     remove(home / "selections")
     record = home / "record.json"
     if not is_written(record):
@@ -357,9 +359,8 @@ def _from_race(home: Path, keys: Keys, texts: set[str]) -> None:
     held_out += [(f"{one['mix']['mix']}-test", one["evaluation"]) for one in values.get("replay", {}).get("tasks", ())]
     for corpus, told in held_out:
         told["ids"] = [FORGOTTEN_REASON if key in ids and (corpus, key) in keys else key for key in told["ids"]]
-    if values["mix"]:
+    if values["mix"] and "examples" in values["mix"]:  # of an older record
         values["mix"]["examples"] = [one for one in values["mix"]["examples"] if not _tells(one, keys, texts)]
-    remove(home / "report.html")
     write_sealed(record, values)
 
 

@@ -297,9 +297,13 @@ class _Mender:
                 remove(home)
 
     def races(self, paths: list[Path]) -> None:
-        """A run is trained again when its race is, a selection made again; a record stays for a person to look at."""
+        """A run is trained again when its race is, a selection or look made; a record stays for a person to look at."""
         for path in paths:
-            again = {"runs": "trains", "selections": "chooses"}.get(path.parent.name)
+            again = (
+                "makes"
+                if path.name == "look.json"
+                else {"runs": "trains", "selections": "chooses"}.get(path.parent.name)
+            )
             if again:
                 remove(path)
                 self._did(path, f"removed; curator race, with its recipe, {again} it again")

@@ -47,9 +47,12 @@ def permuted(record: dict[str, Any], results: Results, tosses: int | None = None
 def swapped(
     record: dict[str, Any], truth: Values, ours: Values, theirs: Values, *, tosses: int | None = None
 ) -> float:  # fmt: skip
-    """The two-sided p-value of two arms by (seeds, documents, …) predictions; 1 where no prediction differs."""
+    """The two-sided p-value of two arms by (seeds, documents, …) predictions.
+
+    It is 1 where they differ on no document, and on one alone, as a swap of that gives the same difference.
+    """
     differ = np.flatnonzero((ours != theirs).reshape(len(ours), len(truth), -1).any(axis=(0, 2)))
-    if not len(differ):
+    if len(differ) < 2:
         return 1.0
     of_ranks = record["metric"] == "spearman"
     scores = (_by_ranks if of_ranks else _by_sums)(record, truth, ours, theirs, differ)
