@@ -363,3 +363,32 @@ def test_p_values_hold_for_other_documents_where_intervals_over_seeds_do_not() -
         intervals += result.finding != "indistinguishable"
     assert intervals / 300 > 0.1  # documents favour an arm by chance: certain for these, wrong in general
     assert 0.01 <= significant / 300 <= 0.07
+
+
+def test_rivals_parts_and_controls_are_families_of_their_own():
+    arms = {"mix": [60, 64, 62], "random": [50, 57, 53], "full": [61, 63, 62]}
+    parts = {"without-stage:relevance": [52, 51, 55], "without-source:tweets": [60, 65, 60], "farthest": [60, 63, 62]}
+    plain, whole = statistics.analyse(hundred(arms)), statistics.analyse(hundred({**arms, **parts}))
+    assert whole.comparisons[:2] == plain.comparisons
+    by_name = {one.arm: one for one in whole.comparisons}
+    for name, family in (("random", 2), ("without-stage:relevance", 2), ("without-source:tweets", 2), ("farthest", 1)):
+        values = np.array(arms["mix"]) - np.array((arms | parts)[name])
+        half = t.isf(0.05 / family / 2, 2) * values.std(ddof=1) / np.sqrt(3)
+        assert by_name[name].family is not None
+        assert by_name[name].family.low == pytest.approx(values.mean() - half)
+        assert by_name[name].p_family == pytest.approx(min(1, family * by_name[name].p))
+
+
+def test_the_verdict_is_about_rivals_and_says_so_of_a_control_that_is_as_good():
+    arms = {"mix": [60, 64, 62], "random": [50, 54, 52], "without-stage:relevance": [50, 53, 52]}
+    said = statistics.verdict(
+        statistics.analyse(hundred({**arms, "farthest": [60, 63, 62], "random-vectors": [9, 7, 8]}))
+    )
+    assert said.startswith("The mix is better than random by 10.0 points of accuracy (")
+    assert said.endswith("; it is no better than the control farthest.")
+    assert "without-stage" not in said
+    assert "random-vectors" not in said
+    alone = statistics.verdict(
+        statistics.analyse(hundred({name: arms[name] for name in ("mix", "without-stage:relevance")}))
+    )
+    assert "better than without-stage:relevance by" in alone

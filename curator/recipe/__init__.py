@@ -16,8 +16,10 @@ from curator.recipe.racing import (
     WITHOUT_STAGE,
     ZERO_SHOT,
     Race,
+    Role,
     Tune,
     base_of,
+    role_of,
     use_of,
 )
 from curator.recipe.recipe import Point, Recipe
@@ -45,6 +47,7 @@ __all__ = [
     "Pool",
     "Race",
     "Recipe",
+    "Role",
     "Source",
     "StageUse",
     "Teacher",
@@ -52,5 +55,6 @@ __all__ = [
     "Tune",
     "base_of",
     "numbered",
+    "role_of",
     "use_of",
 ]

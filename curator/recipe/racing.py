@@ -19,6 +19,7 @@ WITHOUT_STAGE = "without-stage:"  # before the name of a stage that an arm does 
 WITHOUT_SOURCE = "without-source:"  # before that of a source of the pool
 AS = "-as-"  # between an arm and what its documents serve as there
 WITHOUT_REPLAY = "-without-replay"  # behind an arm: the same, but that no document of the earlier task is replayed
+Role = Literal["rival", "part", "control"]
 _FROM_POOL = ("random", "random-balanced", "full", *BASELINES, "mix")
 METRICS: dict[Kind, tuple[str, ...]] = {  # of a race; the first is the usual one
     "single": ("macro_f1", "accuracy"),
@@ -35,6 +36,13 @@ def base_of(arm: str) -> str:
 def use_of(arm: str) -> str:
     """What an arm's documents serve as by its name; nothing where that does not say."""
     return "" if ":" in arm else arm.partition(AS)[2]
+
+
+def role_of(arm: str) -> Role:
+    """What it is compared with the mix for: to be beaten, to show what a part is worth, or to show nothing."""
+    if arm.startswith((WITHOUT_STAGE, WITHOUT_SOURCE)):
+        return "part"
+    return "control" if base_of(arm) in CONTROLS else "rival"
 
 
 class Race(Settings):

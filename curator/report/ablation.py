@@ -16,7 +16,7 @@ SAID = {
 }
 READING = (
     "Each row is the recipe's stages without that one, or its pool without that source, drawn down at random to as "
-    "many documents as the mix has. The family-wise interval, corrected for all comparisons of the race, decides. "
+    "many documents as the mix has. The family-wise interval, corrected for the number of parts, decides. "
     "Parts that do the same work hide each other: without either of them nothing is lost."
 )
 

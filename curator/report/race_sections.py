@@ -1,8 +1,12 @@
 """The parts of the page about the race: its outcome, its arms, scores by label."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from curator.race.statistics import METRICS, Comparison, Results, kind_of, permuted, points, verdict
+from curator.race.statistics.wording import listed
+from curator.recipe import Role, role_of
 from curator.report import charts
 from curator.report.elements import Column, Markup, chip, facts, figure, muted, section, table, tag
 from curator.report.figures import between, count, duration, moment, share, spread, title
@@ -12,6 +16,7 @@ from curator.report.tasks import HEAD as TASKS
 from curator.report.tasks import READING, tasks, told
 from curator.report.uses import HEAD, uses
 
+COMPARED: Mapping[Role, str] = {"rival": "comparisons", "part": "parts", "control": "controls"}
 MATRIX = 12  # labels, up to which a confusion matrix is readable
 CONFUSIONS = 15  # rows of the list that replaces it
 
@@ -209,16 +214,17 @@ def _p(value: float | None) -> str:
 
 def _reading(results: Results) -> str:
     """How the two tables are to be read, in words."""
-    family = sum(comparison.family is not None for comparison in results.comparisons)
+    families = Counter(role_of(comparison.arm) for comparison in results.comparisons if comparison.family)
     permuted_ = (
         "Permuted is a p-value, corrected, about these very models on other documents: how often the arms would differ "
         "as much if what they predict of each document were swapped by the toss of a coin."
     )
-    if not family:
+    if not families:
         return f"Intervals need at least 2 seeds. {permuted_}"
+    together = listed([f"all {number} {COMPARED[role]} together" for role, number in families.items()])
     return (
-        f"Intervals are t-intervals over seeds. The family-wise ones hold for all {family} comparisons together "
-        "(Bonferroni) and alone decide the verdict. They speak of these evaluation documents; p speaks of others too: "
+        f"Intervals are t-intervals over seeds. The family-wise ones hold for {together} "
+        "(Bonferroni) and alone decide. They speak of these evaluation documents; p speaks of others too: "
         "it adds the variance found by resampling the documents. Detectable is the true difference that such a race "
         "would find 4 times in 5, if the spread over seeds is as estimated. " + permuted_
     )

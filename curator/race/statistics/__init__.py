@@ -3,7 +3,9 @@
 **Intervals** are t-intervals over seeds. An arm is compared with the *champion* (the arm ``mix``, else the first
 selecting arm) by the differences of runs that share a seed. With m such comparisons the family-wise interval is
 Bonferroni's, 1 − 0.05/m each, and it alone decides: *better* or *worse* when it excludes zero, *indistinguishable*
-otherwise. Bonferroni rather than Holm because Holm's steps give tests but no simultaneous intervals.
+otherwise. Bonferroni rather than Holm because Holm's steps give tests but no simultaneous intervals. Rivals, ablations
+and controls answer different questions, so each are a family of their own: to ask for controls makes no rival harder to
+beat.
 
 Three answers stand beside each other, and they are answers to three questions:
 

@@ -1,5 +1,6 @@
 """The scores of a race by arm, and the champion against every other."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from curator.race.statistics.checks import check
 from curator.race.statistics.intervals import ERROR, Interval, detectable, interval, p_value, shared_variance
 from curator.race.statistics.records import Floats, Values, finished, without
 from curator.race.statistics.scoring import resampled, score_of
+from curator.recipe import role_of
 
 Finding = Literal["better", "worse", "indistinguishable", "undecided"]
 RESAMPLES = 1000
@@ -83,9 +85,11 @@ def _analysed(record: dict[str, Any], resamples: int) -> Results:
     if champion and runs[champion]:
         rivals = [arm for arm in arms if arm.name != champion and arm.seeds]
         shared = {rival.name: tuple(sorted({*arms[0].seeds} & {*rival.seeds})) for rival in rivals}
-        family = sum(len(seeds) > 1 for seeds in shared.values())
-        spread = resampled(record, runs, resamples) if family and resamples else {}
-        comparisons = tuple(_compare(arms[0], rival, shared[rival.name], family, spread) for rival in rivals)
+        families = Counter(role_of(name) for name, seeds in shared.items() if len(seeds) > 1)
+        spread = resampled(record, runs, resamples) if families and resamples else {}
+        comparisons = tuple(
+            _compare(arms[0], rival, shared[rival.name], families[role_of(rival.name)], spread) for rival in rivals
+        )
     failed = sum(run["error"] is not None for run in record["runs"])
     return Results(
         record["metric"], record["smoke"], champion, arms, comparisons, len(record["runs"]), failed, None, None

@@ -7,6 +7,7 @@ no form of distribution, and knows nothing of what other seeds would have done. 
 or goes through all tosses where there are no more than it would draw.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from scipy.stats import permutation_test, rankdata
 from curator.race.statistics.comparison import Results
 from curator.race.statistics.records import Floats, Values, finished, kind_of, own_labels, truth_of
 from curator.race.statistics.scoring import from_counts
+from curator.recipe import role_of
 
 TOSSES = 999
 TOSSES_OF_RANKS = 499  # ranks are sorted anew after each toss
@@ -28,19 +30,22 @@ Scores = Callable[[Tosses], tuple[Floats, Floats]]
 
 
 def permuted(record: dict[str, Any], results: Results, tosses: int | None = None) -> dict[str, float]:
-    """The p-value of each arm against the champion, two-sided, × the number of them, at most 1.
+    """The p-value of each arm against the champion, two-sided, × the number of those of its role, at most 1.
 
     Of those that share a finished seed with it, one being enough.
     """
     shared = [comparison for comparison in results.comparisons if comparison.seeds]
     if results.champion is None or not shared:
         return {}
+    families = Counter(role_of(comparison.arm) for comparison in shared)
     ours, truth = finished(record, results.champion), truth_of(record)
     found = {}
     for comparison in shared:
         theirs = finished(record, comparison.arm)
         sides = (np.stack([side[seed] for seed in comparison.seeds]) for side in (ours, theirs))
-        found[comparison.arm] = min(1.0, len(shared) * swapped(record, truth, *sides, tosses=tosses))
+        found[comparison.arm] = min(
+            1.0, families[role_of(comparison.arm)] * swapped(record, truth, *sides, tosses=tosses)
+        )
     return found
 
 

@@ -2,7 +2,8 @@
 
 Up to ``FEW`` comparisons each is told with its figures. Of more, those that a reader asks for first are: the random
 balanced choice, the target alone and the strongest rival; the others are named or counted under their finding, and
-their figures are in the table.
+their figures are in the table. Ablations are not in it: they say what a part is worth, not whether the mix is. A
+control is, where the mix is no better than it.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from curator.race.statistics.comparison import Comparison, Finding, Results
 from curator.race.statistics.intervals import ERROR
 from curator.race.statistics.scoring import METRICS
 from curator.race.statistics.wording import listed, points
+from curator.recipe import role_of
 
 FEW = 4
 FIRST_ASKED = ("random-balanced", "target-only")
@@ -36,9 +38,10 @@ def verdict(results: Results) -> str:
             said.append(f"{link} {_others(others, alone=not said)}")
         if said:
             words.append(f"is {finding} {listed(said)}")
-    left = [comparison.arm for comparison in results.comparisons if not comparison.family]
+    left = [comparison.arm for comparison in results.comparisons if not comparison.family and _is_rival(comparison)]
     lone = f"; {_named(left)} shared fewer than 2 seeds with it, so nothing is said of that" if left else ""
-    sentence = f"{smoke}{subject} {'; it '.join(words)}{lone}{_without_copies(results)}{failures}."
+    after = f"{lone}{_controls(results)}{_without_copies(results)}{failures}"
+    sentence = f"{smoke}{subject} {'; it '.join(words)}{after}."
     return "The" + sentence[3:] if sentence.startswith("the mix ") else sentence
 
 
@@ -72,7 +75,23 @@ class _Told:
 
 
 def _decided(results: Results) -> list[Comparison]:
-    return [comparison for comparison in results.comparisons if comparison.family]
+    """The comparisons that the sentence is about: with rivals, or with whatever there is where there are none."""
+    known = [comparison for comparison in results.comparisons if comparison.family]
+    return [comparison for comparison in known if _is_rival(comparison)] or known
+
+
+def _is_rival(comparison: Comparison) -> bool:
+    return role_of(comparison.arm) == "rival"
+
+
+def _controls(results: Results) -> str:
+    """Controls that the mix is no better than, beside rivals: what it is worth may not be what it was chosen by."""
+    if not any(_is_rival(comparison) and comparison.family for comparison in results.comparisons):
+        return ""
+    known = [item for item in results.comparisons if role_of(item.arm) == "control" and item.family]
+    equal = [item.arm for item in known if item.finding != "better"]
+    which = "control" if len(equal) == 1 else "controls"
+    return f"; it is no better than the {which} {listed(equal)}" if equal else ""
 
 
 def _is_doubted(item: Comparison) -> bool:
@@ -110,7 +129,8 @@ def _without_copies(results: Results) -> str:
     if results.clean is None:
         return ""
     before = {item.arm: item.finding for item in results.comparisons}
-    changed = [item for item in results.clean.comparisons if item.finding != before[item.arm]]
+    rivals = filter(_is_rival, results.clean.comparisons)
+    changed = [item for item in rivals if item.finding != before[item.arm]]
     said = [
         f"{finding} {link} {_named([item.arm for item in changed if item.finding == finding])}"
         for finding, link in FINDINGS
@@ -136,7 +156,7 @@ def _undecided(results: Results) -> str:
     if not results.comparisons:
         return f"There is nothing to compare: {results.champion} is the only arm with a finished run"
     name, metric = results.champion, METRICS[results.metric]
-    known = [item for item in results.comparisons if item.difference is not None]
+    known = [item for item in results.comparisons if item.difference is not None and _is_rival(item)]
     shown = _told_whole(results, known) if known else set()
     said = [_by_how_much(item) for item in known if item.arm in shown]
     rest = f" ({len(known) - len(said)} other arms are in the table)" if len(said) < len(known) else ""
