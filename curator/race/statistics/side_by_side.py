@@ -19,7 +19,7 @@ from curator.race.statistics.checks import check
 from curator.race.statistics.comparison import RESAMPLES, ArmScore, Finding, finding_of, scored
 from curator.race.statistics.intervals import ERROR, Interval, interval, p_value, shared_variance
 from curator.race.statistics.permutation import swapped
-from curator.race.statistics.records import Values, finished, kind_of, own_labels, truth_of
+from curator.race.statistics.records import finished, kind_of, own_labels, truth_of
 from curator.race.statistics.scoring import METRICS, resampled
 from curator.race.statistics.wording import listed
 
@@ -163,7 +163,7 @@ def _unpaired(first: Record, second: Record) -> str | None:
 
 
 def _settings(first: Any, second: Any, name: str = "") -> Iterator[Setting]:
-    """What differs in two recipes, in the order of the first; lists are compared whole, stages one by one."""
+    """What differs in two recipes, in the order of the first; lists, such as that of the stages, are compared whole."""
     if isinstance(first, dict) and isinstance(second, dict):
         for key in dict.fromkeys([*first, *second]):
             yield from _settings(first.get(key), second.get(key), f"{name}.{key}" if name else str(key))
@@ -187,28 +187,29 @@ def _arms(first: Record, second: Record, shared: list[str], same: bool, resample
         if same
         else []
     )
+    widest = max((first, second), key=lambda record: len(record["labels"]))  # a race with a replay has more
     for name in shared:
         one, other = scores[0][name], scores[1][name]
         if len(pairs[name]) > 1:
-            runs = tuple(np.stack([side[name][seed] for seed in pairs[name]]) for side in sides)
+            runs = [np.stack([side[name][seed] for seed in pairs[name]]) for side in sides]
             drawn = np.stack([spread[1][name, seed] - spread[0][name, seed] for seed in pairs[name]])
-            yield _paired(first, one, other, pairs[name], family, drawn, runs)
+            by_swaps = swapped(widest, truth_of(first), runs[1], runs[0])
+            yield _paired(one, other, pairs[name], family, documents=shared_variance(drawn), by_swaps=by_swaps)
         else:
             yield _welch(one, other, family)
 
 
 def _paired(
-    record: Record, one: ArmScore, other: ArmScore, seeds: list[int], family: int, drawn: Any,
-    runs: tuple[Values, ...],
+    one: ArmScore, other: ArmScore, seeds: list[int], family: int, *, documents: float, by_swaps: float
 ) -> SharedArm:  # fmt: skip
+    """Of runs that share a seed; ``documents`` is the variance that others bring, ``by_swaps`` the permutation's p."""
     by_seed = [dict(zip(side.seeds, side.scores, strict=True)) for side in (one, other)]
     values = np.array([by_seed[1][seed] - by_seed[0][seed] for seed in seeds])
     decisive = interval(values, ERROR / family)
     assert decisive is not None  # of two seeds or more
     mean, count = float(values.mean()), len(values)
-    p = p_value(mean, float(values.var(ddof=1)) / count, shared_variance(drawn), count - 1)
-    permuted = swapped(record, truth_of(record), runs[1], runs[0])
-    p, permuted = (min(1.0, family * value) for value in (p, permuted))
+    over_seeds = p_value(mean, float(values.var(ddof=1)) / count, documents, count - 1)
+    p, permuted = (min(1.0, family * value) for value in (over_seeds, by_swaps))
     return SharedArm(one, other, True, tuple(seeds), mean, decisive, p, permuted, finding_of(decisive))
 
 
