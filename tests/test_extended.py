@@ -12,6 +12,7 @@ from curator import Workspace, stages
 from curator.errors import CuratorWarning, QueryError, RecipeError, VerificationError
 from curator.mix import told
 from curator.mix.unchanged import _equal_columns
+from curator.race.arms import Arm
 from curator.race.run import _selection
 from curator.relation import Relation
 from curator.report.settings import _selection as shown
@@ -344,12 +345,12 @@ def test_documents_are_the_same_if_every_column_is(before, now, same):
 def test_a_race_says_how_many_verdicts_its_seconds_leave_out(ws, folder):
     one, extend = grown(folder, ws)
     two = extend()
-    alone, extended = _selection("mix", one, 99.0), _selection("mix", two, 99.0)
+    alone, extended = (_selection(Arm("mix", of.frame(), None), of, 99.0) for of in (one, two))
     assert alone == {
         "selection_seconds": pytest.approx(sum(r["seconds"] for r in one.summary()["funnel"])),
         "reused_verdicts": 0,
     }
     assert extended["reused_verdicts"] == sum(row["taken"] for row in two.summary()["reused"]["stages"]) > 100
-    assert _selection("random", two, 1.5) == {"selection_seconds": 1.5, "reused_verdicts": 0}
+    assert _selection(Arm("random", two.frame(), None), two, 1.5) == {"selection_seconds": 1.5, "reused_verdicts": 0}
     assert shown({"selection_seconds": 1.5, "reused_verdicts": 1234}) == "1.5 s and 1,234 verdicts reused"
     assert shown({"selection_seconds": 1.5}) == "1.5 s"  # a record from before

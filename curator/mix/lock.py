@@ -44,6 +44,12 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of what computes a mix or a race, of those installed."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Asked once: each package's metadata is read from disk, and every run of a race wants all of them."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
