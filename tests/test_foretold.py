@@ -11,6 +11,7 @@ from curator import Workspace
 from curator.errors import DataError
 from curator.models import fitting
 from curator.race import environment, probing
+from curator.race import run as running
 from curator.race.foretold import foretold
 from curator.race.statistics import check
 from curator.report import html, markdown
@@ -102,8 +103,15 @@ def test_a_probe_that_contradicts_its_race_is_refused(change, told):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """The arms that were probed, and how many were fine-tuned, while they are as ever."""
-    done, fine_tune, learnt = {"probed": [], "trained": 0}, fitting.fine_tune, probing._learnt
+    """The arms that were probed, how many were fine-tuned, and how often what to measure on was drawn."""
+    done, fine_tune, learnt = {"probed": [], "trained": 0, "drawn": 0}, fitting.fine_tune, probing._learnt
+    drawn = running.drawn
+
+    def counted_draw(*of):
+        done["drawn"] += 1
+        return drawn(*of)
+
+    monkeypatch.setattr(running, "drawn", counted_draw)
 
     def trained(*settings, **rest):
         done["trained"] += 1
@@ -122,7 +130,7 @@ def test_the_probe_races_first_and_only_what_was_not_finished_is_repeated(tmp_pa
     probe = raced.record["probe"]
     assert probe["arms"] == ["target-only", "knn", "mix"]
     assert [one["arm"] for one in probe["left_out"]] == ["mix-as-text", "zero-shot"]
-    assert (counted["probed"], counted["trained"]) == (["target-only", "knn", "mix"] * 2, 8)
+    assert counted == {"probed": ["target-only", "knn", "mix"] * 2, "trained": 8, "drawn": 1}
     alone = ws.race(race.model_copy(update={"race": race.race.model_copy(update={"arms": probe["arms"]})}), probe=True)
     assert [run["predictions"] for run in alone.record["runs"]] == [run["predictions"] for run in probe["runs"]]
     assert alone.record["evaluation"] == raced.record["evaluation"]
@@ -130,11 +138,11 @@ def test_the_probe_races_first_and_only_what_was_not_finished_is_repeated(tmp_pa
         assert "over 3 arms" in text
         assert "Not raced by the probe: mix-as-text" in text
 
-    counted |= {"probed": [], "trained": 0}
+    counted |= {"probed": [], "trained": 0, "drawn": 0}
     (raced.directory / "probe" / "runs" / "knn-seed1.json").unlink()
     (raced.directory / "runs" / "mix-seed0.json").unlink()
     again = ws.race(race).record
-    assert counted == {"probed": ["knn"], "trained": 1}
+    assert counted == {"probed": ["knn"], "trained": 1, "drawn": 1}
     assert [run["predictions"] for run in again["runs"]] == [run["predictions"] for run in raced.record["runs"]]
     damaged = raced.directory / "probe" / "runs" / "knn-seed0.json"
     damaged.write_text(damaged.read_text().replace('"seed": 0', '"seed": 1'))
@@ -148,7 +156,7 @@ def test_there_is_no_probe_where_none_is_wanted_or_can_be(tmp_path, toy, recipe,
     train = recipe.train.model_copy(update=changes.get("train", {}))
     raced = Workspace(tmp_path / "work", encoder=toy).race(recipe.model_copy(update={"race": race, "train": train}))
     assert "probe" not in raced.record
-    assert counted == {"probed": [], "trained": 4}
+    assert counted == {"probed": [], "trained": 4, "drawn": 1}
 
 
 # The commit of a hub model

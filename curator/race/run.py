@@ -90,15 +90,19 @@ class _Course:
 
 
 def _course(
-    recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path
+    recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path,
+    evaluation: Evaluation | None = None,
 ) -> _Course:  # fmt: skip
-    """Every arm at every seed. Runs are in ``directory``, and what stages chose is ``kept``."""
+    """Every arm at every seed, measured on ``evaluation`` where that was drawn before.
+
+    Runs are in ``directory``, and what stages chose is ``kept``.
+    """
     runs: list[dict[str, Any]] = []
     by_probe = recipe.race.by == "probe"
     steps = 1 if by_probe else recipe.train.steps
     total = recipe.race.seeds * len(recipe.arms) * steps
     first = workshop.prepare(recipe, 0)
-    evaluation = drawn(first, workshop, recipe.race.evaluation)
+    evaluation = evaluation or drawn(first, workshop, recipe.race.evaluation)
     before = earlier_model(recipe.train, first)
     replays: list[Replayed] = []
     summary: dict[str, Any] | None = None
@@ -133,7 +137,8 @@ def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progr
     started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
     first = probe_of(recipe)
     probe = first and _course(first, workshop, directory / PROBE, progress, kept=directory)
-    course = _course(recipe, workshop, directory, progress, kept=directory)
+    evaluation = probe.evaluation if probe else None
+    course = _course(recipe, workshop, directory, progress, kept=directory, evaluation=evaluation)
     evaluation = course.evaluation
     return {
         "format": 1,
