@@ -1,4 +1,4 @@
-"""What does ``label_noise`` find of wrong labels that were planted, beside cleanlab, and what does it take by size?
+"""What do ``label_noise`` and ``label_quality`` find of planted wrong labels, beside cleanlab, and what do they take?
 
     python benchmarks/label_noise.py --data DIR --rivals PYTHON [--cache DIR] [--sizes N …] [--out FILE]
 
@@ -6,7 +6,7 @@
 of the set, drawn evenly. Recall is the share of these that are dropped, precision the share of what is dropped that
 they are; a set has wrong labels of its own, which count against it. cleanlab (PYTHON is that of an environment with it)
 gets probabilities of logistic regression on the same vectors, five-fold, and finds errors by its default. k and
-min_share were chosen on sst2, trec and hwu64.
+min_share of ``label_noise`` were chosen on sst2, trec and hwu64; ``label_quality`` has no setting that was.
 
 ``cost``: seconds for so many documents of the sentiment sets together, labels as they are. The record goes to
 ``benchmarks/records/label_noise.json``.
@@ -43,6 +43,7 @@ TASKS = (
 )  # fmt: skip
 MOST = 10_000
 RATES = (0.1, 0.2)
+STAGES = ("label_noise", "label_quality")
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
         every = pl.concat([labelled(path) for path in paths]).sample(fraction=1, seed=0, shuffle=True)
         many = every.filter(pl.col("label").is_in(["positive", "negative", "neutral"])).head(max(arguments.sizes))
         vectors = embedded(ws, "sentiment", many)
-        record["cost"] = [cost(many.head(size), vectors[:size]) for size in arguments.sizes]
+        record["cost"] = [cost(stage, many.head(size), vectors[:size]) for stage in STAGES for size in arguments.sizes]
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf8")
 
 
@@ -105,18 +106,19 @@ def planted(documents: pl.DataFrame, vectors: npt.NDArray[np.float32], rate: flo
     np.save(folder / "probabilities.npy", cross_val_predict(model, vectors, labels, cv=5, method="predict_proba"))
     answer = subprocess.run([python, str(HERE / "cleanlab_rival.py"), str(folder)], check=True, capture_output=True)
     return {
-        "ours": judged(dropped(frame, vectors), wrong),
+        **{stage: judged(dropped(stage, frame, vectors), wrong) for stage in STAGES},
         "cleanlab": judged(np.load(folder / "found.npy"), wrong),
         **json.loads(answer.stdout),
     }
 
 
-def dropped(frame: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> Rows:
-    """The rows that the stage drops, with its defaults and an empty target."""
+def dropped(name: str, frame: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> Rows:
+    """The rows that a stage drops, with its defaults and an empty target."""
     ids = [f"{i:06}" for i in range(len(frame))]
-    keyed = frame.select(pl.lit("pool").alias("corpus"), pl.Series("id", ids), "text", "label")
+    pool = pl.lit("pool")
+    keyed = frame.select(pool.alias("corpus"), pl.Series("id", ids), "text", "label", pool.alias("source"))
     candidates = Relation(keyed, Vectors.of(vectors, unit=True))
-    stage = Stage.load("label_noise", HERE)
+    stage = Stage.load(name, HERE)
     relations = {"candidates": candidates, "target": candidates.take([])}
     rows: Rows = np.flatnonzero(~run(stage, stage.bind({}, 0), relations, Session()).frame["keep"].to_numpy())
     return rows
@@ -127,10 +129,10 @@ def judged(found: Rows, wrong: npt.NDArray[np.bool_]) -> Row:
     return {"recall": hits / int(wrong.sum()), "precision": hits / max(1, len(found)), "dropped": len(found)}
 
 
-def cost(frame: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> Row:
+def cost(stage: str, frame: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> Row:
     started = time.perf_counter()
-    found = dropped(frame, vectors)
-    row = {"documents": len(frame), "seconds": time.perf_counter() - started, "dropped": len(found)}
+    found = dropped(stage, frame, vectors)
+    row = {"stage": stage, "documents": len(frame), "seconds": time.perf_counter() - started, "dropped": len(found)}
     print(row, flush=True)
     return row
 

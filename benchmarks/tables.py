@@ -533,16 +533,20 @@ def relevance(record: Row) -> str:
 
 
 def label_noise(record: Row) -> str:
-    lines = [
-        "| set | documents | wrong labels | recall | precision | recall, cleanlab | precision, cleanlab |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    who = ("label_noise", "label_quality", "cleanlab")
+    told = " | ".join(f"recall, {one} | precision, {one}" for one in who)
+    lines = [f"| set | documents | wrong labels | {told} |", "|---|---:|---:" + "|---:" * 2 * len(who) + "|"]
     for row in record["planted"]:
-        cells = [f"{row[who][what]:.1%}" for who in ("ours", "cleanlab") for what in ("recall", "precision")]
+        cells = [f"{row[one][what]:.1%}" for one in who for what in ("recall", "precision")]
         lines.append(f"| {row['task']} | {row['documents']:,} | {row['rate']:.0%} | {' | '.join(cells)} |")
-    costs = ", ".join(f"{row['documents']:,} in {row['seconds']:,.0f} s" for row in record["cost"])
-    told = f"cleanlab {record['planted'][0]['version']}. Cost: {costs} ({record['cost'][-1]['dropped']:,} dropped)."
-    return "\n".join([*lines, "", told, "", _made(record), ""])
+    costs = {}
+    for row in record["cost"]:
+        costs.setdefault(row["stage"], []).append(f"{row['documents']:,} in {row['seconds']:,.0f} s")
+    dropped = {row["stage"]: row["dropped"] for row in record["cost"]}  # of the most
+    cost = "; ".join(f"`{one}`: {', '.join(own)} ({dropped[one]:,} dropped)" for one, own in costs.items())
+    return "\n".join(
+        [*lines, "", f"cleanlab {record['planted'][0]['version']}. Cost of {cost}.", "", _made(record), ""]
+    )
 
 
 def filters(record: Row) -> str:

@@ -225,6 +225,7 @@ VARIED = {
     "language": {"keep": "af"},
     "cluster_importance": {"budget": 20, "order": "sampled"},
     "label_noise": {"k": 9, "min_share": 1.0},
+    "label_quality": {"folds": 3},
     "pii": {"action": "drop"},
     "bm25": {"budget": 20},
     "blocklist": {"terms": "word word word word, b"},

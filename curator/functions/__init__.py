@@ -21,6 +21,7 @@ from curator.functions.influence import influence
 from curator.functions.k_center import k_center
 from curator.functions.kl_reduction import kl_reduction
 from curator.functions.knn_shapley import knn_shapley
+from curator.functions.label_quality import label_quality
 from curator.functions.languages import languages
 from curator.functions.leaders import leaders
 from curator.functions.listed_terms import listed_terms
@@ -59,6 +60,7 @@ FUNCTIONS: tuple[Function, ...] = (
     k_center,
     kl_reduction,
     knn_shapley,
+    label_quality,
     languages,
     leaders,
     listed_terms,
@@ -82,7 +84,7 @@ FUNCTIONS: tuple[Function, ...] = (
 __all__ = [
     "FUNCTIONS", "bm25", "bm25_relevance", "centroids", "classified", "clusters", "coverage",
     "decontamination_coverage", "domain_classifier", "dpp", "dsir", "exact_duplicates", "facility_location", "hybrid",
-    "influence", "k_center", "kl_reduction", "knn_shapley", "languages", "leaders", "listed_terms", "masked",
-    "mentions", "mixture", "mmr", "near_duplicates", "pairs_within", "pii", "round_robin", "search", "shared_runs",
-    "source_value", "tree", "trust", "tsds", "vendi_score",
+    "influence", "k_center", "kl_reduction", "knn_shapley", "label_quality", "languages", "leaders", "listed_terms",
+    "masked", "mentions", "mixture", "mmr", "near_duplicates", "pairs_within", "pii", "round_robin", "search",
+    "shared_runs", "source_value", "tree", "trust", "tsds", "vendi_score",
 ]  # fmt: skip

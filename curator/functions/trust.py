@@ -6,13 +6,12 @@ import pyarrow as pa
 from scipy.stats import t
 
 from curator import neighbours
+from curator.functions._agreement import reliability
 from curator.functions._documents import check_encoder, labelled
 from curator.functions._labelled import source_of
 from curator.functions._results import check_whole_number
 from curator.functions._shrunk import shrunk
-from curator.probe import Floats
 from curator.relation import Relation
-from curator.vectors import Rows
 
 BLOCK = 65_536  # candidates whose neighbours are held at once
 
@@ -57,39 +56,13 @@ def trust(target: Relation, candidates: Relation, *, k: int = 5) -> pa.Table:
     rows = []
     for source in every:
         own = np.flatnonzero(sources.eq_missing(pl.Series([source], dtype=pl.String)).to_numpy())
-        rows.append((source, len(own), *_reliability(votes[own], labels[own], nearest[own])))
+        rows.append((source, len(own), *reliability(votes[own], labels[own], nearest[own])))
     names_of = ("source", "documents", "agreement", "chance", "reliability", "standard_error", "groups")
     schema = dict.fromkeys(names_of, pl.Float64) | {"source": pl.String, "documents": pl.Int64}
     table: pa.Table = _shrunk(pl.DataFrame(rows, schema=schema, orient="row")).to_arrow(
         compat_level=pl.CompatLevel.newest()
     )
     return table
-
-
-def _reliability(votes: Floats, labels: Rows, nearest: Rows) -> tuple[float | None, ...]:
-    """Agreement, chance, reliability, its standard error and the groups that it is from, of one source's documents.
-
-    None for what is not known.
-
-    ``votes``: (n, labels), the shares of a document's neighbours.
-    """
-    n = len(labels)
-    if not n:
-        return None, None, None, None, None
-    agreement = votes[np.arange(n), labels]
-    shares = np.bincount(labels, minlength=votes.shape[1]) / n
-    chance = float(shares @ votes.mean(axis=0))
-    if shares.max() == 1 or np.ptp(votes, axis=0).max() == 0:
-        return float(agreement.mean()), chance, None, None, None
-    reliability = (agreement.mean() - chance) / (1 - chance)
-    # Each document's part in it: its agreement, less that of its label and of its neighbours with the others.
-    expected = (votes @ shares + votes.mean(axis=0)[labels]) - 2 * chance
-    parts = agreement - agreement.mean() - (1 - reliability) * expected
-    _, group = np.unique(nearest, return_inverse=True)
-    sums = np.bincount(group, parts)
-    m = len(sums)
-    error = float(np.sqrt(m / (m - 1) * (sums**2).sum()) / n / (1 - chance)) if m > 1 else None
-    return float(agreement.mean()), chance, float(reliability), error, float(m)
 
 
 def _shrunk(found: pl.DataFrame) -> pl.DataFrame:

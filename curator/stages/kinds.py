@@ -25,6 +25,7 @@ COMPARES = {
     "knn_shapley": ALWAYS,
     "knowledge": "same_label",
     "label_noise": ALWAYS,
+    "label_quality": ALWAYS,
     "mmr": "balanced",
     "pairing": "same_label",
     "ratio": "by",
