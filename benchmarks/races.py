@@ -40,7 +40,8 @@ DEVELOPED = ("airline", "scicite", "intents")
 TUNED = ("airline", "scicite", "agnews")
 POOLS = ("clean", "real")
 SHOTS = (4, 16, 64)
-BUDGET, MOST, EVALUATED = 1_500, 2_000, 1_000
+BUDGET, EVALUATED = 1_500, 1_000
+RELATED = 4_000  # documents of a clean pool, at most: as many of each of its sources
 IRRELEVANT = 0.8  # of a real pool
 HELD_OUT = 1 / 3  # of the training documents, to choose by
 ARMS = (
@@ -50,20 +51,22 @@ TUNED_ARMS = ("target-only", "random-balanced", "dsir", "mix")
 SMALL = ("target-only", "random-balanced", "mix")
 BALANCED: Row = {"use": "ratio", "budget": BUDGET, "by": "label", "temperature": math.inf}
 AT_RANDOM = BALANCED | {"order": "random"}
-PAIRED: Row = {"use": "pairing", "k": 100}
+RELEVANT: Row = {"use": "relevance", "min_score": -1.0}
+QUALITY: Row = {"use": "label_quality"}
+BY_SCORE: Row = BALANCED  # of the stage before: the highest first
 CANDIDATES: dict[str, list[Row]] = {
-    "pairing": [PAIRED, BALANCED],
     "label_noise": [{"use": "label_noise"}, AT_RANDOM],
     "trust": [{"use": "trust"}, AT_RANDOM],
-    "trust_weights": [{"use": "trust", "action": "weight"}, AT_RANDOM],
-    "trust_noise": [{"use": "trust"}, {"use": "label_noise"}, AT_RANDOM],
-    "trust_noise_pairing": [{"use": "trust"}, {"use": "label_noise"}, PAIRED, BALANCED],
-    "weights_noise_pairing": [{"use": "trust", "action": "weight"}, {"use": "label_noise"}, PAIRED, BALANCED],
-    "value_noise": [{"use": "source_value"}, {"use": "label_noise"}, AT_RANDOM],
-    "value_noise_pairing": [{"use": "source_value"}, {"use": "label_noise"}, PAIRED, BALANCED],
-    "shapley": [{"use": "knn_shapley", "on": "both", "min_value": -1.0}, BALANCED],
-    "trust_shapley": [{"use": "trust"}, {"use": "knn_shapley", "on": "both", "min_value": -1.0}, BALANCED],
-    "trust_dpp": [{"use": "trust"}, {"use": "label_noise"}, {"use": "dpp", "budget": BUDGET, "theta": 3.0}],
+    "source_value": [{"use": "source_value"}, AT_RANDOM],
+    "shapley": [{"use": "knn_shapley", "on": "both", "min_value": -1.0}, BY_SCORE],
+    "relevance": [RELEVANT, BY_SCORE],
+    "pairing": [{"use": "pairing", "k": 1_000}, BY_SCORE],
+    "quality": [QUALITY, AT_RANDOM],
+    "quality_plain": [QUALITY, BY_SCORE],
+    "quality_relevance": [QUALITY, RELEVANT, BY_SCORE],
+    "quality_pairing": [QUALITY, {"use": "pairing", "k": 1_000}, BY_SCORE],
+    "quality_value": [QUALITY, {"use": "source_value"}, AT_RANDOM],
+    "quality_trust": [QUALITY, {"use": "trust", "action": "weight"}, AT_RANDOM],
 }
 
 
@@ -159,13 +162,13 @@ def recipe(task: str, kind: str, shots: int, given: argparse.Namespace) -> Row:
 
 def scaled(task: pools.Task, data: Path) -> pools.Task:
     """The task with so much irrelevant text that a real pool is ``IRRELEVANT`` of it."""
-    task = dataclasses.replace(task, most=MOST)
+    most = RELATED // len(task.sources)
     labels = sorted(task.labels or pools.read(data, task.target)["label"].unique())
     related = sum(
-        len(pools.related(pools.read(data, file), mapping, labels, MOST)) for file, mapping in task.sources.items()
+        len(pools.related(pools.read(data, file), mapping, labels, most)) for file, mapping in task.sources.items()
     )
     each = math.ceil(IRRELEVANT / (1 - IRRELEVANT) * (related + pools.LEAKED) / len(task.bulk))
-    return dataclasses.replace(task, bulk_each=each)
+    return dataclasses.replace(task, most=most, bulk_each=each)
 
 
 def written(path: Path, values: Row) -> None:
