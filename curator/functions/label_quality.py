@@ -34,9 +34,9 @@ def label_quality(
 
     ``self_confidence`` is the probability of a document's own label. A label is *confident* for a document where its
     probability is at least what it is in the mean over the documents of the source that have it: confident learning
-    (Northcutt, Jiang and Chuang, JAIR 2021), so a label that is hard to tell has a lower bar. ``other`` is the likeliest
-    confident label that is likelier than a document's own, ``other_confidence`` its probability; NULL where there is
-    none.
+    (Northcutt, Jiang and Chuang, JAIR 2021), so a label that is hard to tell has a lower bar. ``other`` is the
+    likeliest confident label that is likelier than a document's own, ``other_confidence`` its probability; NULL where
+    there is none.
 
     ``reliability`` is Cohen's κ (1960) of the source's labels and the likeliest ones: 0 where texts do not tell the
     labels, as where labels were dealt out at random; ``low`` and ``high`` are its 95 % interval, by Student's t over
