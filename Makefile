@@ -9,7 +9,7 @@ EXTRA ?= cpu
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test torture check format screenshots clean
+.PHONY: demo test torture check format race-small screenshots clean
 
 demo: $(READY)
 	$(BIN)/curator demo
@@ -30,6 +30,11 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A race of the default recipe in minutes: make race-small DATA=folder, of the public sets that benchmarks/README.md names.
+race-small: $(READY)
+	test -n "$(DATA)" || { echo "make race-small DATA=folder: name the folder of the public sets" >&2; exit 2; }
+	$(BIN)/python benchmarks/races.py --data "$(DATA)" --work race-small --small
+
 # The pictures of the README. Needs chromium and chromedriver.
 screenshots: $(READY)
 	$(BIN)/python docs/screenshots.py
@@ -42,4 +47,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo-work
+	rm -rf .venv demo-work race-small

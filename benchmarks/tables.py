@@ -13,6 +13,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import numpy as np
+import race_tables
 from scipy import stats
 from uses import added
 
@@ -59,6 +60,9 @@ def table(name: str) -> str:
     """A table, of the record of its name."""
     if name == "races":
         return races()
+    if name in ("worth", "worth_tuned"):
+        found = race_tables.races("*")
+        return race_tables.worth([one for one in found if one["name"].endswith("-bert") == (name == "worth_tuned")])
     if name.startswith(tuple(key.replace("-", "_") for key in PARTS)):
         return example(name)
     made, path = TABLES[name], HERE / "records" / f"{name}.json"
@@ -942,8 +946,9 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "label_noise": label_noise, "filters": filters, "sensitive": sensitive, "leaks": leaks,
     "semantic_duplicates": semantic_duplicates, "compositions": compositions, "scale": scale,
     "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
-    "search": search, "uses": uses,
+    "search": search, "uses": uses, "uses_families": uses,
     "labelling": labelling, "replay": replay, "contrastive": contrastive, "verdicts": verdicts,
+    "choice": lambda record: race_tables.choice(record) + "\n" + _made(record) + "\n",
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {
     "support_desk": support_desk,

@@ -44,7 +44,8 @@ def label_quality(
 
     Returns a row per candidate: ``corpus`` (where the relation has it), ``id``, ``source`` and these. NULL without a
     label or a direction, where no other text of its source has its label, and the reliability where a source has one
-    label. The result does not depend on the order of the rows. Time is linear in the candidates.
+    label. The result does not depend on the order of the rows. Time is linear in the candidates;
+    memory is that of a number for each document of the largest source and each label.
 
     Raises QueryError for relations without vectors, labels or sources, or parameters out of range.
     """
