@@ -43,6 +43,7 @@ TASKS = (
 )  # fmt: skip
 MOST = 10_000
 RATES = (0.1, 0.2)
+SHORT = 300  # characters: how long a text is costs the encoder time, and the stages none
 STAGES = ("label_noise", "label_quality")
 
 
@@ -71,7 +72,8 @@ def main() -> None:
                 print(row, flush=True)
         paths = sorted((arguments.data / "sentiment").glob("*.parquet"))
         every = pl.concat([labelled(path) for path in paths]).sample(fraction=1, seed=0, shuffle=True)
-        many = every.filter(pl.col("label").is_in(["positive", "negative", "neutral"])).head(max(arguments.sizes))
+        short = every.filter(pl.col("text").str.len_chars() <= SHORT)
+        many = short.filter(pl.col("label").is_in(["positive", "negative", "neutral"])).head(max(arguments.sizes))
         vectors = embedded(ws, "sentiment", many)
         record["cost"] = [cost(stage, many.head(size), vectors[:size]) for stage in STAGES for size in arguments.sizes]
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf8")
