@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "records" / "races")
     given = parser.parse_args()
+    given.work = given.work.resolve()  # recipes name files from where they are themselves
     if given.choose:
         choose(given)
         return
