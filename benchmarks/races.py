@@ -131,8 +131,10 @@ def choose(given: argparse.Namespace) -> None:
 
 def raced(values: Row, given: argparse.Namespace) -> Row:
     """The record of a race."""
+    what = [f"--{name}" for name in ("choose", "bert", "small") if getattr(given, name)]
+    command = " ".join(["python benchmarks/races.py --data DIR --work DIR", *what])
     workspace = Workspace(given.work / "workspace")
-    record: Row = workspace.race(Recipe.parse(values, folder=given.work)).record
+    record: Row = workspace.race(Recipe.parse(values, folder=given.work), command=command).record
     result = analyse(record)
     failed = {run["arm"]: run["error"] for run in record["runs"] if run["error"]}
     means = {arm.name: round(arm.mean, 1) for arm in result.arms if arm.mean is not None}
@@ -143,7 +145,8 @@ def raced(values: Row, given: argparse.Namespace) -> Row:
 def recipe(task: str, kind: str, shots: int, given: argparse.Namespace) -> Row:
     """The values of a race's recipe; the files of its pool are made where they are not there yet."""
     part = "chosen" if given.choose else "tested"
-    folder = given.work / "pools" / part / kind / task
+    within = Path("pools") / part / kind / task  # a record names no folder of this machine
+    folder = given.work / within
     if not (folder / "target.parquet").exists():
         about = scaled(pools.TASKS[task], given.data)
         pools.prepare(task, about, given.data, folder, clean=kind == "clean", held_out=HELD_OUT if given.choose else 0)
@@ -153,8 +156,8 @@ def recipe(task: str, kind: str, shots: int, given: argparse.Namespace) -> Row:
     return {
         "name": f"{task}-{kind}-{shots}" + "-bert" * given.bert + "-small" * given.small,
         "description": f"{task}, {shots} examples a label, {kind} pool",
-        "task": {**{role: str(folder / f"{role}.parquet") for role in ("target", "test")}, "shots": shots},
-        "pool": {name: {"path": str(folder / f"{name}.parquet")} for name in names},
+        "task": {**{role: str(within / f"{role}.parquet") for role in ("target", "test")}, "shots": shots},
+        "pool": {name: {"path": str(within / f"{name}.parquet")} for name in names},
         "stage": [] if given.choose else tomllib.loads(DEFAULT.read_text("utf8"))["stage"],
         "train": {"steps": 40 if given.small else 200, "max_length": 64},
         "race": race | ({} if given.bert or given.small else {"by": "probe"}),
