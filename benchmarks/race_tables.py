@@ -102,7 +102,14 @@ def _of_kind(records: list[Row], kind: str) -> list[str]:
     lines.append(f"| mix minus arm, 95 % over tasks | all | | {' | '.join(_told(own) for own in over.values())} |")
     counts = [f"{number[1]} / {number[0]} / {number[-1]}" for number in found.values()]
     lines.append(f"| mix better / not told apart / worse | all | | {' | '.join(counts)} |")
+    times = [points(mean(_selection_seconds(records, arm))) for arm in ("mix", *arms)]
+    lines.append(f"| selection, seconds | all | {' | '.join(times)} |")
     return lines
+
+
+def _selection_seconds(records: list[Row], arm: str) -> list[float]:
+    """What choosing the documents of an arm took in each run."""
+    return [run["selection_seconds"] for record in records for run in record["runs"] if run["arm"] == arm]
 
 
 def _sure(bounds: Interval | None) -> int:

@@ -43,11 +43,12 @@ def keep(folder: Path) -> None:
 
 
 def bare(record: Row) -> Row:
-    """A race's record without corpus texts and learning curves."""
+    """A race's record without corpus texts, learning curves and dev scores of single labels."""
     record.pop("seal", None)  # it is of all that the record had
     record["mix"]["examples"] = []
     for run in record["runs"]:
         run.pop("history", None)
+        (run["dev"] or {}).pop("per_label", None)
     return record
 
 
