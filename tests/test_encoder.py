@@ -24,8 +24,9 @@ from curator import encoder, hardware, recipe
 from curator.encoder import attention, identity, loading, packed, remembered, sentence
 from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
-from curator.vectors import VectorStore
+from curator.vectors import Encoding, VectorStore
 from curator.vectors import store as stores
+from curator.vectors.shards import Shard
 
 WORDS = [
     *("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy"),
@@ -248,6 +249,12 @@ def test_many_lists_give_the_bytes_of_each(tiny, long_texts):
     assert list(model.encode_all([])) == []
 
 
+def place(store, encoder, progress=None):
+    """Encode all texts that a store lacks."""
+    lacking = store.lacking([((), TEXTS, np.arange(len(TEXTS)))], store.index())
+    list(Encoding(encoder, store.directory, lambda _: TEXTS, progress).run(lacking))
+
+
 def test_shards_are_the_same_bytes_with_and_without_what_runs_ahead(tiny, tmp_path, remembering, monkeypatch):
     monkeypatch.setattr(stores, "SHARD_ROWS", 7)
     model = load(tiny)
@@ -260,7 +267,7 @@ def test_shards_are_the_same_bytes_with_and_without_what_runs_ahead(tiny, tmp_pa
 
     for name, one in {"plain": Plain(), "ahead": Ahead(), "model": model, "remembered": remembering(tiny)}.items():
         store = VectorStore(tmp_path / name)
-        store.place(TEXTS, np.arange(len(TEXTS)), one, store.index())
+        place(store, one)
     shards = [{path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("plain", "ahead", "model")]
     assert len(shards[0]) == 12
     assert shards[0] == shards[1] == shards[2]
@@ -321,12 +328,12 @@ def test_an_interrupted_run_leaves_no_thread_and_whole_shards_only(tiny, tmp_pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:  # the traceback keeps every frame: nothing is closed by chance
-        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index(), interrupted)
+        place(store, load(tiny), interrupted)
     assert not running_ahead(), caught
     assert len(list(tmp_path.iterdir())) == 3
-    monkeypatch.setattr(VectorStore, "_write", lambda *_: interrupted(9))
+    monkeypatch.setattr(Shard, "write", lambda *_: interrupted(9))
     with pytest.raises(KeyboardInterrupt) as caught:
-        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index())
+        place(store, load(tiny))
     assert not running_ahead(), caught
 
 

@@ -57,6 +57,10 @@ class RememberedEncoder:
     def __repr__(self) -> str:
         return f"RememberedEncoder({self._settings.model!r}, {self._memory})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to load the same: what is known of it goes along, so that it is no other."""
+        return {**vars(self), "_known": self._known, "_encoder": None}
+
     @property
     def key(self) -> str:
         return self._known.key
