@@ -52,7 +52,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.child:
         what, engine, folder = given.child
-        print(json.dumps({"encode": encode, "join": join}[what](engine, Path(folder), given)))
+        print(json.dumps({"encode": encode, "join": join}[what](engine, Path(folder))))
         return
     sizes = f"--texts {given.texts} --left {given.left} --right {given.right} --rounds {given.rounds}"
     record = circumstances(f"python benchmarks/engines.py --data DIR {sizes}", ("faiss-cpu", "ray", "torch"))
@@ -100,7 +100,7 @@ def directions(rng: np.random.Generator, rows: int) -> Any:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def encode(engine: str, folder: Path, given: argparse.Namespace) -> Row:
+def encode(engine: str, folder: Path) -> Row:
     """Embed a corpus."""
     settings = settings_of(engine)
     with tempfile.TemporaryDirectory(dir=folder) as root:
@@ -117,7 +117,7 @@ def encode(engine: str, folder: Path, given: argparse.Namespace) -> Row:
     return told(settings, ready - started, done - ready, digest) | {"tokens": ws.last_report["tokens"]}
 
 
-def join(engine: str, folder: Path, given: argparse.Namespace) -> Row:
+def join(engine: str, folder: Path) -> Row:
     """Find neighbours."""
     settings = settings_of(engine)
     arrays = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("right-*.npy"))]

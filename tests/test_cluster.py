@@ -1,8 +1,10 @@
 """Work on the workers of a Ray cluster of three nodes: the same as here, whatever dies."""
 
+import itertools
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,7 +135,7 @@ def rows(tmp_path):
     made[1500:1520] = made[:20]
     made /= np.linalg.norm(made, axis=1, keepdims=True)
     ends = [0, 700, 1100, 2000]
-    for number, (start, stop) in enumerate(zip(ends, ends[1:], strict=False)):
+    for number, (start, stop) in enumerate(itertools.pairwise(ends)):
         np.save(tmp_path / f"{number}.npy", made[start:stop])
     arrays = [np.load(tmp_path / f"{number}.npy", mmap_mode="r") for number in range(3)]
     counts = np.diff(ends)
@@ -273,6 +275,20 @@ def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts):
     assert here.frame().equals(there.frame())
     assert here.ledger().drop("seconds", strict=False).equals(there.ledger().drop("seconds", strict=False))
     assert here.version == there.version
+
+
+@pytest.mark.skipif("CURATOR_DATA" not in os.environ, reason="CURATOR_DATA names the folder of the public sets")
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_the_same_mix(tmp_path, settings, path, monkeypatch):
+    monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 22)
+    data = os.environ["CURATOR_DATA"]
+    here = Workspace(tmp_path / "here").mix(path, data=data)
+    for name in ("corpora", "vectors"):  # made by either, they are the same bytes; see above
+        shutil.copytree(tmp_path / "here" / name, tmp_path / "there" / name)
+    shutil.copy(tmp_path / "here" / "curator.json", tmp_path / "there")
+    there = Workspace(tmp_path / "there", engine=settings).mix(path, data=data)
+    assert here.frame().equals(there.frame())
+    assert here.ledger().equals(there.ledger())
 
 
 def test_a_recipe_says_where(tmp_path, cluster):
