@@ -173,7 +173,7 @@ class Corpora:
                 index = store.index()  # others may have written
                 lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
                 started, before = time.perf_counter(), index.tokens
-                work = Encoding(self.encoder, store.directory, texts_of, progress)
+                work = Encoding(self.encoder, store.directory.absolute(), texts_of, progress)
                 for keys in self.engine.map(work, lacking):
                     store.written(keys, index)
                     if self.engine.workers:
@@ -323,7 +323,7 @@ def _windows(corpus: Corpus, wanted: Rows, but: Container[int] = ()) -> Iterator
     for start, stop, shards in corpus.windows():
         rows = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
         if len(rows) and start not in but:
-            window = tuple(str(corpus.directory / name) for name in shards)
+            window = tuple(str((corpus.directory / name).absolute()) for name in shards)
             yield window, texts_of(window), rows
 
 

@@ -310,3 +310,54 @@ def test_what_workers_warn_of_reaches_the_person(tmp_path, settings, monkeypatch
         warnings.simplefilter("always", CuratorWarning)
         ws.embed("texts")
     assert any("1 of 2 texts" in str(one.message) for one in caught)
+
+
+def test_a_workspace_may_be_named_from_where_one_is(tmp_path, texts, here, settings, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ws = Workspace("there", engine=settings)
+    ws.add("texts", "texts.parquet")
+    ws.embed("texts")
+    assert shards(tmp_path / "there") == here
+
+
+# A race
+
+
+def raced(root, tmp_path, arms, **where):
+    """A small race of BERT on sentences that tell their label."""
+    words = {"good": "fine lovely great", "bad": "poor awful broken"}
+    rows = [(f"{words[label]} card {i} {label}", label) for label in words for i in range(40)]
+    frame = pl.DataFrame(rows, schema=["text", "label"], orient="row")
+    for name, part in {"target": frame[::4], "test": frame[1::4], "pool": frame[2::2]}.items():
+        part.with_columns(pl.col("text") + f" {name}").write_parquet(tmp_path / f"{name}.parquet")
+    values = {
+        "name": "small",
+        "pool": {"pool": {"path": "pool.parquet"}},
+        "stage": [{"use": "ratio", "budget": 12, "by": "label"}],
+        "train": {"steps": 3, "batch_size": 4, "max_length": 16},
+        "race": {"arms": arms, "seeds": 2},
+    }
+    ws = Workspace(root, **where)
+    return ws.race(Recipe.parse(values, folder=tmp_path)), root / "races" / "small"
+
+
+def scored(record):
+    """What every run came to, without the time it took."""
+    timed = {"seconds", "selection_seconds"}
+    return [{name: value for name, value in run.items() if name not in timed} for run in record["runs"]]
+
+
+def test_a_race_is_the_same_and_what_fails_is_told(tmp_path, settings, monkeypatch):
+    arms = ["zero-shot", "target-only", "random", "mix"]
+    here, _ = raced(tmp_path / "here", tmp_path, arms)
+    there, folder = raced(tmp_path / "there", tmp_path, arms, engine=settings)
+    assert scored(there.record) == scored(here.record)
+    assert not any(run["error"] for run in there.record["runs"])
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        path.name for path in (tmp_path / "here" / "races" / "small" / "model").iterdir()
+    }
+    assert not list(folder.glob("runs/*.safetensors"))
+    for path in folder.glob("runs/random-*.json"):
+        path.unlink()
+    again, _ = raced(tmp_path / "there", tmp_path, arms, engine=settings)
+    assert scored(again.record) == scored(here.record)

@@ -5,6 +5,7 @@ loaded once in each. A part is given out when a worker is free and no part is mo
 memory does not grow with the number of parts. Files of the workspace must be under the same paths everywhere.
 """
 
+import itertools
 import logging
 import resource
 import traceback
@@ -90,8 +91,12 @@ class Cluster:
 
         Raises WorkError after all others are done where some parts could not be.
         """
+        parts = iter(parts)
+        first = next(parts, _NONE)
+        if first is _NONE:
+            return
         shared = [ray.put(work)]  # in a list it is fetched once by each worker rather than with every part
-        coming, again = enumerate(parts), deque[_Run]()
+        coming, again = enumerate(itertools.chain([first], parts)), deque[_Run]()
         running: dict[Any, tuple[Any, _Run]] = {}
         done: dict[int, Any] = {}
         aside: list[tuple[str, str]] = []
@@ -197,7 +202,7 @@ class Cluster:
         return told
 
 
-_ASIDE = object()
+_ASIDE, _NONE = object(), object()
 
 
 @ray.remote(max_restarts=0)
