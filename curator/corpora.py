@@ -174,9 +174,10 @@ class Corpora:
                 lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
                 started, before = time.perf_counter(), index.tokens
                 work = Encoding(self.encoder, store.directory.absolute(), texts_of, progress)
-                for keys in self.engine.map(work, lacking):
+                engine = self.engine if len(lacking) > 1 else HERE  # a shard alone is not worth a journey
+                for keys in engine.map(work, lacking):
                     store.written(keys, index)
-                    if self.engine.workers:
+                    if engine.workers:
                         progress(len(keys), int(keys["n_tokens"].sum()))
                 _log_rates(missing, index.tokens - before, time.perf_counter() - started)
         new = (store.places(texts, own, index) for _, texts, own in _windows(corpus, wanted, but=earlier))

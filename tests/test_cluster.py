@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from conftest import ToyEncoder
 
 from curator import Recipe, Workspace, engines, neighbours
 from curator.engines import HERE
@@ -209,7 +210,7 @@ def shards(root):
 def here(tmp_path, texts, monkeypatch):
     """What the vectors of the texts are when they are made here, in shards of 16."""
     monkeypatch.setattr(stores, "SHARD_ROWS", 16)
-    ws = Workspace(tmp_path / "here")
+    ws = Workspace(tmp_path / "here", encoder=ToyEncoder())
     ws.add("texts", texts)
     ws.embed("texts")
     return shards(tmp_path / "here")
@@ -217,7 +218,7 @@ def here(tmp_path, texts, monkeypatch):
 
 def test_shards_are_the_bytes_of_those_made_here(tmp_path, texts, here, settings):
     told = []
-    ws = Workspace(tmp_path / "there", engine=settings, progress=lambda *step: told.append(step))
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings, progress=lambda *step: told.append(step))
     ws.add("texts", texts)
     ws.embed("texts")
     assert shards(tmp_path / "there") == here
@@ -233,7 +234,8 @@ def test_a_node_that_is_lost_changes_nothing_but_time(tmp_path, texts, here, set
             lost.append(done)
             cluster.remove_node(node, allow_graceful=False)
 
-    ws = Workspace(tmp_path / "there", engine=settings.model_copy(update={"workers": 4}), progress=progress)
+    more = settings.model_copy(update={"workers": 4})
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=more, progress=progress)
     ws.add("texts", texts)
     ws.embed("texts")
     assert lost
@@ -243,6 +245,7 @@ def test_a_node_that_is_lost_changes_nothing_but_time(tmp_path, texts, here, set
 def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path, texts, here, settings):
     code = f"""
 import os, signal
+from conftest import ToyEncoder
 from curator import Workspace
 from curator.recipe import Engine
 from curator.vectors import store
@@ -250,7 +253,8 @@ store.SHARD_ROWS = 16
 def progress(what, done, total, tokens=0):
     if what == "embedding texts" and done > 60:
         os.kill(os.getpid(), signal.SIGKILL)
-ws = Workspace({str(tmp_path / "there")!r}, engine=Engine.model_validate({settings.model_dump()!r}), progress=progress)
+engine = Engine.model_validate({settings.model_dump()!r})
+ws = Workspace({str(tmp_path / "there")!r}, encoder=ToyEncoder(), engine=engine, progress=progress)
 ws.add("texts", {str(texts)!r})
 ws.embed("texts")
 """
@@ -259,22 +263,26 @@ ws.embed("texts")
     assert killed.returncode == -signal.SIGKILL
     left = shards(tmp_path / "there")
     assert 0 < sum(name.endswith(".json") for name in left) < 17
-    Workspace(tmp_path / "there", engine=settings).embed("texts")
+    Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings).embed("texts")
     assert {name: sha_ for name, sha_ in shards(tmp_path / "there").items() if not name.endswith(".part")} == here
 
 
-def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts):
+def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
     from curator.demo import docstrings, recipe
+
+    monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 14)  # some searches here, some there
+    monkeypatch.setattr(stores, "SHARD_ROWS", 64)
 
     def made(name, **where):
         ws = Workspace(tmp_path / name, **where)
-        ws.add("docstrings", docstrings(limit=400))
+        ws.add("docstrings", docstrings(limit=200))
         return ws.mix(recipe())
 
     here, there = made("here"), made("there", engine=settings)
     assert here.frame().equals(there.frame())
     assert here.ledger().drop("seconds", strict=False).equals(there.ledger().drop("seconds", strict=False))
     assert here.version == there.version
+    assert shards(tmp_path / "here") == shards(tmp_path / "there")
 
 
 @pytest.mark.skipif("CURATOR_DATA" not in os.environ, reason="CURATOR_DATA names the folder of the public sets")
@@ -304,7 +312,7 @@ def test_a_recipe_says_where(tmp_path, cluster):
 
 def test_what_workers_warn_of_reaches_the_person(tmp_path, settings, monkeypatch):
     monkeypatch.setattr(stores, "SHARD_ROWS", 16)
-    ws = Workspace(tmp_path / "there", engine=settings)
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings)
     ws.add("texts", pl.DataFrame({"text": ["so long " * 400, "short"]}))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CuratorWarning)
@@ -314,7 +322,7 @@ def test_what_workers_warn_of_reaches_the_person(tmp_path, settings, monkeypatch
 
 def test_a_workspace_may_be_named_from_where_one_is(tmp_path, texts, here, settings, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ws = Workspace("there", engine=settings)
+    ws = Workspace("there", encoder=ToyEncoder(), engine=settings)
     ws.add("texts", "texts.parquet")
     ws.embed("texts")
     assert shards(tmp_path / "there") == here
@@ -332,7 +340,8 @@ def raced(root, tmp_path, arms, **where):
         part.with_columns(pl.col("text") + f" {name}").write_parquet(tmp_path / f"{name}.parquet")
     values = {
         "name": "small",
-        "pool": {"pool": {"path": "pool.parquet"}},
+        "task": {"target": "target.parquet", "test": "test.parquet", "shots": 4},
+        "pool": {"sayings": {"path": "pool.parquet"}},
         "stage": [{"use": "ratio", "budget": 12, "by": "label"}],
         "train": {"steps": 3, "batch_size": 4, "max_length": 16},
         "race": {"arms": arms, "seeds": 2},

@@ -6,6 +6,7 @@
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -700,7 +701,7 @@ def test_weights_replaced_after_the_key_was_told_are_not_put_under_it(tiny, tmp_
     again = remembering(directory)
     assert again.key
     other_weights(directory)
-    with pytest.raises(UsageError, match="its files changed while it was in use; open the workspace again"):
+    with pytest.raises(UsageError, match="its files changed while it was in use, so open the workspace again"):
         again.encode(["dog"])
 
 
@@ -749,3 +750,16 @@ def test_a_hub_model_is_known_while_its_snapshot_is_the_one(tiny, offline, remem
     newer = remembering("someone/tiny")
     assert newer.key == load_uncached(recipe.Encoder(model="someone/tiny", revision=commits[1])).key != first
     assert remembering("someone/tiny", revision=commits[0]).key == first
+
+
+def test_encoders_that_come_from_another_process_share_what_they_load(tiny, remembering, monkeypatch):
+    first = remembering(tiny)
+    expected = first.encode(TEXTS).vectors
+    loads = []
+    monkeypatch.setattr(remembered, "load", lambda settings: loads.append(settings) or load(settings.model))
+    for _ in range(2):
+        again = pickle.loads(pickle.dumps(first))
+        assert again.key == first.key
+        np.testing.assert_array_equal(again.encode(TEXTS).vectors, expected)
+    assert len(loads) == 1
+    assert first.encode(TEXTS[:1]).vectors.shape[0] == 1
