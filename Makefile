@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/curator demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 # Every fault at every point: half an hour on two cores. `make test` has a few of each kind.
 torture: $(READY)

@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +16,14 @@ import polars as pl
 from curator import origins
 from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
-from curator.catalogue.corpus import checksums
+from curator.catalogue.corpus import checksums, texts_of
 from curator.documents import READER, Batch, Columns, Origin, asked, read
 from curator.encoder import RememberedEncoder
+from curator.engines import HERE, Engine
 from curator.errors import CuratorWarning, UsageError
 from curator.files import sweep
 from curator.relation import Documents, Relation
-from curator.vectors import Encoder, Places, Rows, Step, Vectors, VectorStore
+from curator.vectors import Encoder, Encoding, Places, Rows, Step, Vectors, VectorStore, Window
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +39,22 @@ class Progress(Protocol):
 class Corpora:
     """The corpora of a workspace, with the encoder that makes their vectors."""
 
-    def __init__(self, catalogue: Catalogue, encoder: Callable[[], Encoder], progress: Progress | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, encoder: Callable[[], Encoder], progress: Progress | None = None,
+        engine: Callable[[], Engine] = lambda: HERE,
+    ) -> None:  # fmt: skip
         self.catalogue = catalogue
+        self._engine = engine
         self._encoder = encoder
         self._progress = progress
         self._loaded: dict[tuple[str, str, str], Relation] = {}
         self._places: dict[tuple[str, str, str], Places] = {}
         self._queries: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
+
+    @property
+    def engine(self) -> Engine:
+        """Where texts are encoded and vectors compared; started when it is first needed."""
+        return self._engine()
 
     @property
     def encoder(self) -> Encoder:
@@ -120,7 +130,9 @@ class Corpora:
             return self.embed_query(text)
 
         if corpus.has_own_vectors:
-            return Relation(documents, corpus.own_vectors(), embed_query=embed_query, home=home, vectors_key="own")
+            return Relation(
+                documents, corpus.own_vectors(self.engine), embed_query=embed_query, home=home, vectors_key="own"
+            )
         return Relation(
             documents,
             load=partial(self._vectors, corpus),
@@ -146,7 +158,7 @@ class Corpora:
         """Where the vectors of a corpus's documents are, or of some; those that there are not yet are made.
 
         Where all are is kept beside the corpus's indexes, so that no text is read again. Texts are read window by
-        window, and what a window lacks is encoded, so that memory grows by some 40 bytes a document and no more.
+        window, and what a window lacks is encoded, so that memory grows by some 80 bytes a document and no more.
         """
         known = self._known_places(corpus)
         if known is not None:
@@ -154,14 +166,22 @@ class Corpora:
         wanted = np.arange(corpus.documents) if rows is None else np.sort(rows)
         earlier = self._earlier_places(corpus) if rows is None else {}
         store, index = self.store(), self.store().index()
-        missing = store.missing(_windows(corpus, wanted, but=earlier.keys()), index)
-        with self._encoding(corpus.name, missing) if missing else nullcontext() as progress:
-            index = store.index() if missing else index  # others may have written
-            started, before = time.perf_counter(), index.tokens
-            new = (store.place(*part, self.encoder, index, progress) for part in _windows(corpus, wanted, but=earlier))
-            parts = [earlier[start] if start in earlier else next(new) for start in _starts(corpus, wanted)]
-            if missing:
+        lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
+        missing = sum(len(part.rows) for part in lacking)
+        if lacking:
+            with self._encoding(corpus.name, missing) as progress:
+                index = store.index()  # others may have written
+                lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
+                started, before = time.perf_counter(), index.tokens
+                work = Encoding(self.encoder, store.directory.absolute(), texts_of, progress)
+                engine = self.engine if len(lacking) > 1 else HERE  # a shard alone is not worth a journey
+                for keys in engine.map(work, lacking):
+                    store.written(keys, index)
+                    if engine.workers:
+                        progress(len(keys), int(keys["n_tokens"].sum()))
                 _log_rates(missing, index.tokens - before, time.perf_counter() - started)
+        new = (store.places(texts, own, index) for _, texts, own in _windows(corpus, wanted, but=earlier))
+        parts = [earlier[start] if start in earlier else next(new) for start in _starts(corpus, wanted)]
         places = Places.concat(parts)
         if missing and (cut := int(places.entries["truncated"].sum())):
             warnings.warn(
@@ -194,7 +214,8 @@ class Corpora:
         known = self._known_places(corpus)
         if known is not None:
             return int(known.entries["truncated"].sum())
-        return self.store().truncated(_windows(corpus, np.arange(corpus.documents)), self.store().index())
+        windows = _windows(corpus, np.arange(corpus.documents))
+        return self.store().truncated(((texts, rows) for _, texts, rows in windows), self.store().index())
 
     @contextmanager
     def _encoding(self, what: str, new: int) -> Iterator[Step]:
@@ -216,7 +237,7 @@ class Corpora:
         """Vectors of some documents of a corpus."""
         if not len(rows):
             return Vectors.of(np.empty((0, self.encoder.dimension), np.float32), unit=True)
-        return self.store().vectors(self._places_of(corpus, rows))
+        return self.store().vectors(self._places_of(corpus, rows), self.engine)
 
     def _tokens(self, corpus: Corpus, rows: Rows) -> npt.NDArray[np.int32]:
         """Tokens of the whole texts of some documents of a corpus, as the encoder counted them."""
@@ -295,7 +316,7 @@ def _log_rates(texts: int, tokens: int, seconds: float) -> None:
     log.info("embedded %s texts of %s tokens in %.1f s: %s", f"{texts:,}", f"{tokens:,}", seconds, rates)
 
 
-def _windows(corpus: Corpus, wanted: Rows, but: Container[int] = ()) -> Iterator[tuple[pl.Series, Rows]]:
+def _windows(corpus: Corpus, wanted: Rows, but: Container[int] = ()) -> Iterator[tuple[Window, pl.Series, Rows]]:
     """Texts of a corpus, window by window, with which of them are among the rows wanted, which are in order.
 
     ``but``: first rows of windows that are left out.
@@ -303,7 +324,8 @@ def _windows(corpus: Corpus, wanted: Rows, but: Container[int] = ()) -> Iterator
     for start, stop, shards in corpus.windows():
         rows = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
         if len(rows) and start not in but:
-            yield corpus.texts(shards), rows
+            window = tuple(str((corpus.directory / name).absolute()) for name in shards)
+            yield window, texts_of(window), rows
 
 
 def _starts(corpus: Corpus, wanted: Rows) -> list[int]:

@@ -7,6 +7,7 @@ CuratorError
 │   └── UnknownNameError   … a corpus, mix, stage or document that does not exist; offers the nearest name
 ├── DataError              the input cannot be used as it is; nothing was written
 ├── WorkspaceError         the directory is damaged, locked, or of another format version
+├── WorkError              workers of a cluster could not do some parts of a work; all others are done
 ├── VerificationError      a mix could not be rebuilt as its lockfile says
 └── MissingExtraError      an optional package is needed; the message is the install line
 
@@ -16,7 +17,7 @@ Every message says what was wrong, with the offending value, and what to do abou
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class CuratorError(Exception):
@@ -56,6 +57,18 @@ class DataError(CuratorError):
 
 class WorkspaceError(CuratorError):
     """The workspace on disk is damaged, locked or of another format."""
+
+
+class WorkError(CuratorError):
+    """Parts of a work that could not be done, each with why; what all others gave is kept."""
+
+    def __init__(self, parts: Sequence[tuple[str, str]], attempts: int) -> None:
+        self.parts = tuple(parts)
+        told = [f"  {name}: {why}" for name, why in self.parts[:12]] + ["  …"] * (len(self.parts) > 12)
+        super().__init__(
+            "\n".join([f"set aside after {attempts} attempts each, and all else is done:", *told])
+            + "\nonce that is mended, the same command does what is left"
+        )
 
 
 class VerificationError(CuratorError):

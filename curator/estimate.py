@@ -18,7 +18,7 @@ SAMPLE = 96  # texts that are encoded to estimate the rest
 def embedding(corpora: Corpora, texts: Texts) -> dict[str, Any]:
     """Seconds, memory and disk to embed those of ``texts`` that have no vector yet."""
     store, characters = corpora.store(), sum(map(len, texts))
-    missing = store.missing([(texts, np.arange(len(texts)))], store.index())
+    missing = store.missing([((), texts, np.arange(len(texts)))], store.index())
     seconds, vector_bytes = 0.0, 0
     if missing:
         sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int).tolist()]

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator import encoder as encoders
-from curator import estimate, indexes, labelling, neighbours, recipe, upkeep
+from curator import engines, estimate, indexes, labelling, neighbours, recipe, upkeep
 from curator.calibration import Calibration, calibrate
 from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
@@ -40,9 +40,10 @@ class Workspace:
     """Opens a workspace directory, or creates it.
 
     ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
-    of one's own with ``key``, ``dimension`` and ``encode``. ``progress`` is called as (what, done, total), with
-    the tokens read as fourth while texts are embedded. In a
-    ``sandbox``, for SQL from someone else, no statement reads a file, reaches a network, writes, or changes a setting.
+    of one's own with ``key``, ``dimension`` and ``encode``. ``engine`` is where texts are encoded and vectors compared:
+    ``"local"``, ``"ray"``, or settings (``recipe.Engine``), which come before those of a recipe. ``progress`` is called
+    as (what, done, total), with the tokens read as fourth while texts are embedded. In a ``sandbox``, for SQL from
+    someone else, no statement reads a file, reaches a network, writes, or changes a setting.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Workspace:
         root: str | Path = ".curator",
         *,
         encoder: "recipe.Encoder | Encoder | str | None" = None,
+        engine: "recipe.Engine | str | None" = None,
         progress: Progress | None = None,
         sandbox: bool = False,
     ) -> None:
@@ -57,8 +59,9 @@ class Workspace:
         self.root = Path(root)
         self.catalogue = Catalogue(self.root)
         self._encoder = recipe.Encoder(model=encoder) if isinstance(encoder, str) else encoder
+        self._engine = recipe.Engine.of(engine) if isinstance(engine, str) else engine
         self._progress = progress
-        self._corpora = self._corpora_with(self._encoder)
+        self._corpora = self._corpora_with(self._encoder, None)
         self.last_report: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -474,7 +477,7 @@ class Workspace:
     def forget(self, *documents: str) -> list[upkeep.Forgotten]:
         """Remove documents (``corpus:id``) from every version, mix and store; says where else they may be."""
         forgotten = upkeep.forget(self.catalogue, documents)
-        self._corpora = self._corpora_with(self._encoder)  # which has rows and vectors in memory
+        self._corpora = self._corpora_with(self._encoder, None)  # which has rows and vectors in memory
         return forgotten
 
     # Estimates
@@ -497,13 +500,16 @@ class Workspace:
     def _workshop(self, recipe_: Recipe | None, data: str | Path | None = None) -> Workshop:
         own = self._encoder is not None and (recipe_ is None or "encoder" not in recipe_.model_fields_set)
         is_object = not (self._encoder is None or isinstance(self._encoder, recipe.Encoder))
-        corpora = self._corpora if own or is_object or recipe_ is None else self._corpora_with(recipe_.encoder)
+        corpora = self._corpora
+        if recipe_ is not None and (not (own or is_object) or "engine" in recipe_.model_fields_set):
+            corpora = self._corpora_with(self._encoder if own or is_object else recipe_.encoder, recipe_.engine)
         return Workshop(corpora, self.session, None if data is None else Path(data))
 
-    def _corpora_with(self, encoder: "recipe.Encoder | Encoder | None") -> Corpora:
+    def _corpora_with(self, encoder: "recipe.Encoder | Encoder | None", engine: recipe.Engine | None) -> Corpora:
         if encoder is None or isinstance(encoder, recipe.Encoder):
             encoder = encoders.RememberedEncoder(encoder or recipe.Encoder(), self.root / "vectors" / "encoders.json")
-        return Corpora(self.catalogue, lambda: encoder, self._progress)
+        where = self._engine or engine or recipe.Engine()
+        return Corpora(self.catalogue, lambda: encoder, self._progress, lambda: engines.started(where))
 
     def _statements(self) -> Statements:
         return Statements(

@@ -60,4 +60,4 @@ def test_every_document_has_one_fate_and_the_counts_add_up(mix):
 
 def test_only_documents_that_can_be_chosen_are_embedded(ws, mix):
     store, texts = ws._corpora.store(), ["Return the sum of two arrays.", "Open a file for reading."]
-    assert store.missing([(texts, np.arange(2))], store.index()) == 2
+    assert store.missing([((), texts, np.arange(2))], store.index()) == 2

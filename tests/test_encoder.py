@@ -6,6 +6,7 @@
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,9 @@ from curator import encoder, hardware, recipe
 from curator.encoder import attention, identity, loading, packed, remembered, sentence
 from curator.encoder.ahead import ahead
 from curator.errors import DataError, UsageError
-from curator.vectors import VectorStore
+from curator.vectors import Encoding, VectorStore
 from curator.vectors import store as stores
+from curator.vectors.shards import Shard
 
 WORDS = [
     *("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy"),
@@ -248,6 +250,12 @@ def test_many_lists_give_the_bytes_of_each(tiny, long_texts):
     assert list(model.encode_all([])) == []
 
 
+def place(store, encoder, progress=None):
+    """Encode all texts that a store lacks."""
+    lacking = store.lacking([((), TEXTS, np.arange(len(TEXTS)))], store.index())
+    list(Encoding(encoder, store.directory, lambda _: TEXTS, progress).run(lacking))
+
+
 def test_shards_are_the_same_bytes_with_and_without_what_runs_ahead(tiny, tmp_path, remembering, monkeypatch):
     monkeypatch.setattr(stores, "SHARD_ROWS", 7)
     model = load(tiny)
@@ -260,7 +268,7 @@ def test_shards_are_the_same_bytes_with_and_without_what_runs_ahead(tiny, tmp_pa
 
     for name, one in {"plain": Plain(), "ahead": Ahead(), "model": model, "remembered": remembering(tiny)}.items():
         store = VectorStore(tmp_path / name)
-        store.place(TEXTS, np.arange(len(TEXTS)), one, store.index())
+        place(store, one)
     shards = [{path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("plain", "ahead", "model")]
     assert len(shards[0]) == 12
     assert shards[0] == shards[1] == shards[2]
@@ -321,12 +329,12 @@ def test_an_interrupted_run_leaves_no_thread_and_whole_shards_only(tiny, tmp_pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:  # the traceback keeps every frame: nothing is closed by chance
-        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index(), interrupted)
+        place(store, load(tiny), interrupted)
     assert not running_ahead(), caught
     assert len(list(tmp_path.iterdir())) == 3
-    monkeypatch.setattr(VectorStore, "_write", lambda *_: interrupted(9))
+    monkeypatch.setattr(Shard, "write", lambda *_: interrupted(9))
     with pytest.raises(KeyboardInterrupt) as caught:
-        store.place(TEXTS, np.arange(len(TEXTS)), load(tiny), store.index())
+        place(store, load(tiny))
     assert not running_ahead(), caught
 
 
@@ -693,7 +701,7 @@ def test_weights_replaced_after_the_key_was_told_are_not_put_under_it(tiny, tmp_
     again = remembering(directory)
     assert again.key
     other_weights(directory)
-    with pytest.raises(UsageError, match="its files changed while it was in use; open the workspace again"):
+    with pytest.raises(UsageError, match="its files changed while it was in use, so open the workspace again"):
         again.encode(["dog"])
 
 
@@ -742,3 +750,16 @@ def test_a_hub_model_is_known_while_its_snapshot_is_the_one(tiny, offline, remem
     newer = remembering("someone/tiny")
     assert newer.key == load_uncached(recipe.Encoder(model="someone/tiny", revision=commits[1])).key != first
     assert remembering("someone/tiny", revision=commits[0]).key == first
+
+
+def test_encoders_that_come_from_another_process_share_what_they_load(tiny, remembering, monkeypatch):
+    first = remembering(tiny)
+    expected = first.encode(TEXTS).vectors
+    loads = []
+    monkeypatch.setattr(remembered, "load", lambda settings: loads.append(settings) or load(settings.model))
+    for _ in range(2):
+        again = pickle.loads(pickle.dumps(first))
+        assert again.key == first.key
+        np.testing.assert_array_equal(again.encode(TEXTS).vectors, expected)
+    assert len(loads) == 1
+    assert first.encode(TEXTS[:1]).vectors.shape[0] == 1

@@ -329,7 +329,7 @@ def test_what_nothing_refers_to_goes_and_the_rest_needs_no_encoding(ws, whole, t
     ws.embed("new")
     stored = ws._corpora.store().index()
     gone = {row["text"] for row in rows(500, 19)}
-    missing = ws._corpora.store().missing([(pl.Series(sorted(gone)), np.arange(19))], stored)
+    missing = ws._corpora.store().missing([((), pl.Series(sorted(gone)), np.arange(19))], stored)
     assert missing == 19
 
 

@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 
 import curator.vectors
+from curator.engines import HERE
 from curator.errors import WorkspaceError
 from curator.files import sha256, write_sealed
-from curator.vectors import Encoded, Freed, HashSet, Places, Vectors, VectorStore, hashes, text_hash
+from curator.vectors import Encoded, Encoding, Freed, HashSet, Places, Vectors, VectorStore, hashes, text_hash
 from curator.vectors import store as stores
 from curator.vectors.places import ENTRY
 
@@ -26,8 +27,13 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(stores, "SHARD_ROWS", 10)
 
 
-def place(store, texts, encoder, rows=None):
-    return store.place(texts, np.arange(len(texts)) if rows is None else rows, encoder, store.index())
+def place(store, texts, encoder, rows=None, index=None):
+    """Encode what a store lacks of some texts, as a corpus does, and say where all of them are."""
+    rows, index = np.arange(len(texts)) if rows is None else rows, index or store.index()
+    lacking = list(store.lacking([((), texts, rows)], index))
+    for keys in HERE.map(Encoding(encoder, store.directory, lambda _: texts), lacking):
+        store.written(keys, index)
+    return store.places(texts, rows, index)
 
 
 def embed(store, texts, encoder, rows=None):
@@ -35,7 +41,7 @@ def embed(store, texts, encoder, rows=None):
 
 
 def missing(store, texts):
-    return store.missing([(texts, np.arange(len(texts)))], store.index())
+    return store.missing([((), texts, np.arange(len(texts)))], store.index())
 
 
 def test_vectors_come_back_in_the_order_asked(tmp_path, toy):
@@ -52,7 +58,9 @@ def test_a_text_is_encoded_once(tmp_path, toy):
     assert missing(store, [*TEXTS, "new", "new"]) == 1
     embed(store, ["new", *TEXTS], toy)
     assert toy.seen == [*TEXTS, "new"]
-    assert store.missing([(["a", "b"], np.array([1])), (["b", "c", TEXTS[0]], np.arange(3))], store.index()) == 2
+    assert (
+        store.missing([((), ["a", "b"], np.array([1])), ((), ["b", "c", TEXTS[0]], np.arange(3))], store.index()) == 2
+    )
 
 
 def test_an_index_grows_as_shards_are_written(tmp_path, toy):
@@ -60,7 +68,7 @@ def test_an_index_grows_as_shards_are_written(tmp_path, toy):
     index = store.index()
     for start in range(0, 25, 5):  # each part holds some of the one before
         texts = TEXTS[max(0, start - 3) : start + 5]
-        places = store.place(texts, np.arange(len(texts)), toy, index)
+        places = place(store, texts, toy, index=index)
         np.testing.assert_array_equal(store.vectors(places).matrix(), toy.encode(texts).vectors)
     assert len(set(index.shards)) == len(index.shards) == 5
     again = store.index()
@@ -373,7 +381,7 @@ def full(tmp_path, toy):
     """A store of WORDY, of which texts 30 and 31 are in two shards, with what killed runs left."""
     store = VectorStore(tmp_path / "full")
     place(store, WORDY, toy)
-    store.place(WORDY[30:32], np.arange(2), toy, hashes.Index())
+    place(store, WORDY[30:32], toy, index=hashes.Index())
     for name in (".x.npy.1.part", "y.npy", "y.parquet"):
         (store.directory / name).write_bytes(b"left")
     (store.directory / "note.txt").write_text("a person's")

@@ -14,6 +14,7 @@ import polars as pl
 
 from curator.catalogue.columns import common, converted
 from curator.documents import REJECT_COLUMNS
+from curator.engines import HERE, Engine
 from curator.errors import WorkspaceError
 from curator.files import read_json, sha256
 from curator.vectors import Matrix, Rows, Vectors
@@ -80,8 +81,7 @@ class Corpus:
 
     def texts(self, shards: Sequence[str] | None = None) -> pl.Series:
         """The texts of all documents, or of those of some shards."""
-        names = self.shards if shards is None else shards
-        return pl.concat([pl.read_parquet(self.directory / name, columns=["text"]) for name in names])["text"]
+        return texts_of([self.directory / name for name in (self.shards if shards is None else shards)])
 
     def windows(self) -> Iterator[tuple[int, int, list[str]]]:
         """Its shards in groups that hold enough to be embedded together: first row, end, and shards of each."""
@@ -107,14 +107,15 @@ class Corpus:
         """Documents of each shard."""
         return [int(part["documents"]) for part in self.manifest["parts"] if part["documents"]]
 
-    def own_vectors(self) -> Vectors:
-        """The vectors that a person brought, one per document, mapped from disk."""
+    def own_vectors(self, engine: Engine = HERE) -> Vectors:
+        """The vectors that a person brought, one per document, mapped from disk; an engine's workers may read them."""
         arrays: list[Matrix] = [np.load(self.directory / name, mmap_mode="r") for name in self._files("vectors")]
         counts = [len(array) for array in arrays]
         rows = [np.arange(count) for count in counts]
         return Vectors(
-            arrays, np.repeat(np.arange(len(arrays), dtype=np.int32), counts), np.concatenate(rows), unit=False
-        )
+            arrays, np.repeat(np.arange(len(arrays), dtype=np.int32), counts), np.concatenate(rows), unit=False,
+            engine=engine,
+        )  # fmt: skip
 
     def rejected(self) -> pl.DataFrame:
         """What could not be read: ``file, line, reason, excerpt``."""
@@ -141,6 +142,11 @@ class Corpus:
 
     def _files(self, kind: str) -> list[str]:
         return [name for name in checksums(self.manifest) if name.startswith(f"{kind}-")]
+
+
+def texts_of(files: Sequence[str | Path]) -> pl.Series:
+    """The texts of some files of documents, in order."""
+    return pl.concat([pl.read_parquet(file, columns=["text"]) for file in files])["text"]
 
 
 def checksums(manifest: Mapping[str, Any]) -> dict[str, str]:

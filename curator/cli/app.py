@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 from curator import __version__
 from curator.cli.terminal import Bars, err, out, show_warning
 from curator.errors import CuratorWarning, UsageError
+from curator.recipe import Engine
 from curator.workspace import Workspace
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ class Settings:
     workspace = Path(".curator")
     quiet = False
     sandbox = False
+    engine: Engine | None = None
 
 
 def _version(asked: bool) -> None:
@@ -52,8 +54,17 @@ def _options(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="For SQL from someone else: it reaches no file and no network.")
     ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="Where texts are encoded and vectors compared: local, or ray for its workers.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; without one, workers start here.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Of Ray; without it, as many as there is room for.")] = None,
+    gpus: Annotated[float | None, typer.Option(help="Of each worker of Ray, such as 0.5.")] = None,
     _: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
 ) -> None:
+    given = {"address": address, "workers": workers, "gpus": gpus}
+    about = {name: value for name, value in given.items() if value is not None}
+    Settings.engine = Engine.of(engine or "local", **about) if engine or about else None
     Settings.workspace, Settings.quiet, Settings.sandbox = workspace, quiet, sandbox
 
 
@@ -69,7 +80,7 @@ def open_workspace() -> Iterator[Workspace]:
         try:
             with Bars(quiet=Settings.quiet) as bars:
                 progress = None if Settings.quiet else bars.step
-                yield Workspace(Settings.workspace, progress=progress, sandbox=Settings.sandbox)
+                yield Workspace(Settings.workspace, engine=Settings.engine, progress=progress, sandbox=Settings.sandbox)
         except KeyboardInterrupt:
             err.print("stopped; the same command goes on where it was")
             raise typer.Exit(130) from None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_ARRIVED: dict[str, "SentenceEncoder"] = {}
+"""The last one that was loaded for an encoder from another process, by its key: the next is often the same."""
+
 MACHINE = "machine"  # beside the encoders: what the machine was, and the precision that was right for it
 
 
@@ -53,9 +56,18 @@ class RememberedEncoder:
         self._settings = settings
         self._memory = memory
         self._encoder: SentenceEncoder | None = None  # once it is loaded
+        self._has_travelled = False  # from another process
 
     def __repr__(self) -> str:
         return f"RememberedEncoder({self._settings.model!r}, {self._memory})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to load the same: what is known of it goes along, so that it is no other."""
+        return {**vars(self), "_known": self._known, "_encoder": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _has_travelled=True)
+        self._encoder = _ARRIVED.get(self.key)
 
     @property
     def key(self) -> str:
@@ -104,9 +116,13 @@ class RememberedEncoder:
         if encoder.key != known.key or encoder.dimension != known.dimension:
             raise UsageError(
                 f"encoder {settings.model!r} was {known.key} and is now {encoder.key}: its files changed while it was "
-                "in use; open the workspace again"
+                "in use, so open the workspace again; or this machine has another precision than the one that asks, "
+                "so set [encoder] precision"
             )
         self._encoder = encoder
+        if self._has_travelled:
+            _ARRIVED.clear()
+            _ARRIVED[known.key] = encoder
         return encoder
 
 

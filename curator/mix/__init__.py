@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from curator import origins
-from curator.catalogue import Corpus
+from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora
 from curator.documents import kept_labels, texts_of
 from curator.errors import UnknownNameError, UsageError, VerificationError
@@ -65,10 +65,19 @@ class Workshop:
     session: Session
     data: Path | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Where it travels to it has a session of its own, and no engine: it is with the workers of one already."""
+        root, encoder = self.corpora.catalogue.root.absolute(), self.corpora.encoder
+        return _workshop, (root, encoder, self.data and self.data.absolute())
+
     def prepare(self, recipe: Recipe, seed: int) -> Task:
         """The task of one seed."""
         task = prepare(recipe, seed, self.corpora, self.session, data=self.data)
         return with_earlier(task, self.corpora, self.session)
+
+
+def _workshop(root: Path, encoder: Encoder, data: Path | None) -> Workshop:
+    return Workshop(Corpora(Catalogue(root), lambda: encoder), Session(), data)
 
 
 @dataclass(frozen=True)

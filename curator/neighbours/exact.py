@@ -1,13 +1,16 @@
 """The exact nearest neighbours: candidates by the fastest way here, put in order by their true scores."""
 
 import time
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 
 import numpy as np
 
+from curator.engines import Engine
 from curator.neighbours import bfloat16, distance, flat, scores
-from curator.neighbours.edges import Edges, Positions, Scores, concat, of_lists
+from curator.neighbours.edges import Edges, Positions, Scores, best, concat, of_lists
 from curator.neighbours.flat import Metric
+from curator.neighbours.spread import Span, engine_for, over
 from curator.vectors import Matrix, Vectors
 
 QUERY_BLOCK = 16_384  # rows of the left side searched together; bounds the memory of a search to this × k
@@ -33,9 +36,38 @@ def nearest(left: Vectors, right: Vectors, k: int, *, metric: Metric = "inner_pr
     k = min(k, len(right))
     if not k or not len(left):
         return concat([])
-    rows = max(1, min(QUERY_BLOCK, LIST_BLOCK // k))
-    parts = [_search(queries, right, k, metric, left.is_unit and right.is_unit) for _, queries in left.blocks(rows)]
-    return of_lists(np.concatenate([ids for ids, _ in parts]), np.concatenate([found for _, found in parts]))
+    engine = engine_for(left, right)
+    return of_lists(*(_lists(left, right, k, metric) if engine is None else _spread(engine, left, right, k, metric)))
+
+
+def _lists(left: Vectors, right: Vectors, k: int, metric: Metric) -> tuple[Positions, Scores]:
+    """The best k ≤ len(right) of each row of ``left``, (n, k) positions and scores, best first."""
+    rows, unit = max(1, min(QUERY_BLOCK, LIST_BLOCK // k)), left.is_unit and right.is_unit
+    return _one_below_another([_search(queries, right, k, metric, unit) for _, queries in left.blocks(rows)])
+
+
+def _one_below_another(parts: Sequence[tuple[Positions, Scores]]) -> tuple[Positions, Scores]:
+    return np.concatenate([ids for ids, _ in parts]), np.concatenate([found for _, found in parts])
+
+
+def _spread(engine: Engine, left: Vectors, right: Vectors, k: int, metric: Metric) -> tuple[Positions, Scores]:
+    """The same by workers: the larger side is parted among them."""
+    if len(left) >= len(right):
+        parts = over(engine, left, "neighbours", partial(_of_left, right=right, k=k, metric=metric))
+        return _one_below_another([found for _, found in parts])
+    ids, found = np.empty((len(left), 0), np.int64), np.empty((len(left), 0), np.float32)
+    for start, (own, scores_) in over(engine, right, "neighbours", partial(_of_right, left=left, k=k, metric=metric)):
+        ids, found = np.hstack([ids, own + start]), np.hstack([found, scores_])
+        ids, found = best(ids, found, k, descending=metric == "inner_product")
+    return ids, found
+
+
+def _of_left(span: Span, right: Vectors, k: int, metric: Metric) -> tuple[Positions, Scores]:
+    return _lists(span.rows, right, k, metric)
+
+
+def _of_right(span: Span, left: Vectors, k: int, metric: Metric) -> tuple[Positions, Scores]:
+    return _lists(left, span.rows, min(k, len(span.rows)), metric)
 
 
 def check(left: Vectors, right: Vectors) -> None:

@@ -7,6 +7,7 @@ number of threads; that can move centroids. Given the centroids, the assignment 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from curator.neighbours.exact import QUERY_BLOCK, nearest
 from curator.neighbours.flat import device
 from curator.neighbours.library import faiss
+from curator.neighbours.spread import Span, engine_for, over
 from curator.vectors import Matrix, Rows, Vectors
 
 POINTS_PER_CENTROID = 256  # rows that a centroid is trained on: FAISS's own limit
@@ -119,6 +121,10 @@ def clustered(vectors: Vectors, sample: Rows, k: int, seed: int, iterations: int
 
 def assign(vectors: Vectors, centroids: Matrix) -> Assigned:
     """The nearest centroid of each row and the cosine to it: (n,) int32 and (n,) float32; −1 and 0 for a zero row."""
+    engine = engine_for(vectors, Vectors.of(centroids))
+    if engine is not None:
+        parts = [found for _, found in over(engine, vectors, "clusters", partial(_assigned, centroids=centroids))]
+        return np.concatenate([own for own, _ in parts]), np.concatenate([own for _, own in parts])
     assignment, similarity = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.float32)
     for start, block in vectors.blocks(QUERY_BLOCK):
         rows = _directions(vectors, block)
@@ -127,6 +133,10 @@ def assign(vectors: Vectors, centroids: Matrix) -> Assigned:
         assignment[start:stop] = np.where(rows.any(axis=1), best, -1)
         similarity[start:stop] = np.einsum("ij,ij->i", rows, centroids[best], dtype=np.float64)
     return assignment, similarity
+
+
+def _assigned(span: Span, centroids: Matrix) -> Assigned:
+    return assign(span.rows, centroids)
 
 
 def _train(rows: Matrix, k: int, seed: int, iterations: int) -> tuple[Matrix, int]:

@@ -8,45 +8,42 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
 from curator.corpora import Corpora, Progress
-from curator.errors import CuratorError, DataError, UsageError
+from curator.errors import CuratorError, DataError, UsageError, WorkError
 from curator.files import is_sealed, read_json, write_json, write_sealed
 from curator.hardware import decide
 from curator.mix import Mix, Replayed, Task, Workshop, make, replayed
 from curator.mix.lock import versions
 from curator.models import check_place, keep
 from curator.models.continued import earlier_model, labels_of, on_dev, rehearsal
-from curator.models.fitting import fit, served, wanted_pairs
+from curator.models.fitting import fit, wanted_pairs
 from curator.race.arms import Arm
-from curator.race.choosing import Chooser, file_name
+from curator.race.choosing import Chooser
 from curator.race.environment import commit, environment, weights
 from curator.race.evaluation import Evaluation, drawn
 from curator.race.foretelling import probe_of, told
 from curator.race.looking import looked
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
-from curator.race.replaying import predicted, recorded, rehearsal_of
+from curator.race.replaying import recorded
+from curator.race.running import CHECKPOINTS, Ready, Trainings, bare, place, run_name, tracking
 from curator.recipe import UNDECIDING, ZERO_SHOT, Recipe, base_of
-from curator.training import Pairs, Run, code, decided, evaluate, forget, main_score, planned, tracked
-from curator.training.tracking import FOLDER as TRACKING
+from curator.training import code, forget, main_score, tracked
 from curator.training.tracking import require
 
 PROBE = "probe"  # in a race's folder: the runs of the probe that goes before
-CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
 CHECKPOINT = f"checkpoint{CHECKPOINTS}"  # in a model's folder
 HISTORY = "history.json"  # there, too: its looks at dev
 
 log = logging.getLogger(__name__)
-
-Step = Callable[[int, float], None]  # number of a training step, its loss
 
 
 def run(
@@ -77,68 +74,93 @@ def run(
     return record
 
 
-@dataclass(frozen=True)
 class _Course:
-    """What all runs of a race gave, and what they were measured on."""
+    """Every arm of a recipe at every seed, measured on ``evaluation``; runs are in ``directory``.
 
-    runs: list[dict[str, Any]]
-    evaluation: Evaluation
-    labels: tuple[str, ...]
-    summary: dict[str, Any] | None  # of the first mix
-    chooser: Chooser
-    replay: dict[str, Any] | None  # what the record says of earlier tasks
-
-
-def _course(
-    recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path,
-    evaluation: Evaluation | None = None,
-) -> _Course:  # fmt: skip
-    """Every arm at every seed, measured on ``evaluation`` where that was drawn before.
-
-    Runs are in ``directory``, and what stages chose is ``kept``.
+    What stages choose is ``kept``. ``summary`` is of the first mix.
     """
-    runs: list[dict[str, Any]] = []
-    by_probe = recipe.race.by == "probe"
-    steps = 1 if by_probe else recipe.train.steps
-    total = recipe.race.seeds * len(recipe.arms) * steps
-    first = workshop.prepare(recipe, 0)
-    evaluation = evaluation or drawn(first, workshop, recipe.race.evaluation)
-    before = earlier_model(recipe.train, first)
-    replays: list[Replayed] = []
-    summary: dict[str, Any] | None = None
-    chooser = Chooser(recipe.arms, workshop, recipe.folder, kept)
-    for seed in range(recipe.race.seeds):
-        task = workshop.prepare(recipe, seed) if seed else first
-        mix = _mix(recipe, workshop, task)
-        if task.earlier:
-            replays.append(replayed(task, workshop.corpora, workshop.session))
-        if summary is None and isinstance(mix, Mix):
-            summary = looked(mix, task, kept)
-        for arm in recipe.arms:
-            what, done = f"{'probing' if by_probe else 'training'} {arm}, seed {seed}", len(runs) * steps
 
-            def step(number: int, _: float, what: str = what, done: int = done) -> None:
-                if progress:
-                    progress(what, done + number, total)
+    def __init__(
+        self, recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None, *, kept: Path,
+        evaluation: Evaluation | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.workshop, self.directory, self.kept = recipe, workshop, directory, kept
+        self.by_probe = recipe.race.by == "probe"
+        self.first = workshop.prepare(recipe, 0)
+        self.evaluation = evaluation or drawn(self.first, workshop, recipe.race.evaluation)
+        self.before = earlier_model(recipe.train, self.first)
+        self.chooser = Chooser(recipe.arms, workshop, recipe.folder, kept)
+        self.summary: dict[str, Any] | None = None
+        self._replays: list[Replayed] = []
+        self._steps = 1 if self.by_probe else recipe.train.steps
+        self._order = [(seed, arm) for seed in range(recipe.race.seeds) for arm in recipe.arms]
+        self._done: dict[tuple[int, str], dict[str, Any]] = {}
+        self._progress = progress
 
-            step(0, 0.0)
-            ran = _run(
-                arm, task, mix, chooser, corpora=workshop.corpora, evaluation=evaluation, directory=directory,
-                step=step, replay=replays[-1] if replays else None,
-            )  # fmt: skip
-            runs.append(ran)
-    if progress:
-        progress("training", total, total)
-    replay = recorded(first, evaluation, before, replays) if replays else None
-    return _Course(runs, evaluation, labels_of(first), summary, chooser, replay)
+    def run(self) -> Self:
+        """Do what is not done yet: by the workers of an engine what is trained, the rest here."""
+        engine = self.workshop.corpora.engine
+        work = Trainings(self.evaluation, self.directory, self._tell)
+        try:
+            for values in engine.map(work, self._begin()):
+                self._done[values["seed"], values["arm"]] = _ended(values, self.directory)
+                if engine.workers:
+                    self._tell("training", len(self._done) * self._steps)
+        except WorkError as error:
+            why = dict(error.parts)
+            for seed, arm in self._order:
+                if (seed, arm) not in self._done:
+                    self._done[seed, arm] = _failed({"arm": arm, "seed": seed}, why[run_name(arm, seed)])
+        self._tell("training", len(self._order) * self._steps)
+        return self
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """What every run came to."""
+        return [self._done[key] for key in self._order]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the task, and of the ones before it."""
+        return labels_of(self.first)
+
+    @property
+    def replay(self) -> dict[str, Any] | None:
+        """What the record says of earlier tasks."""
+        return recorded(self.first, self.evaluation, self.before, self._replays) if self._replays else None
+
+    def _tell(self, what: str, done: int) -> None:
+        if self._progress:
+            self._progress(what, done, len(self._order) * self._steps)
+
+    def _begin(self) -> Iterator[Ready]:
+        """The runs that are to be trained; those that need no training are done on the way."""
+        for seed in range(self.recipe.race.seeds):
+            task = self.workshop.prepare(self.recipe, seed) if seed else self.first
+            mix = _mix(self.recipe, self.workshop, task)
+            if task.earlier:
+                self._replays.append(replayed(task, self.workshop.corpora, self.workshop.session))
+            if self.summary is None and isinstance(mix, Mix):
+                self.summary = looked(mix, task, self.kept)
+            for arm in self.recipe.arms:
+                done = self._order.index((seed, arm)) * self._steps
+                self._tell(f"{'probing' if self.by_probe else 'training'} {arm}, seed {seed}", done)
+                begun = _begun(
+                    arm, task, mix, self.chooser, corpora=self.workshop.corpora, evaluation=self.evaluation,
+                    directory=self.directory, replay=self._replays[-1] if self._replays else None, done=done,
+                )  # fmt: skip
+                if isinstance(begun, Ready):
+                    yield begun
+                else:
+                    self._done[seed, arm] = begun
 
 
 def _record(recipe: Recipe, workshop: Workshop, directory: Path, progress: Progress | None) -> dict[str, Any]:
     started, clock, source = datetime.now(UTC), time.perf_counter(), commit()
     first = probe_of(recipe)
-    probe = first and _course(first, workshop, directory / PROBE, progress, kept=directory)
+    probe = first and _Course(first, workshop, directory / PROBE, progress, kept=directory).run()
     evaluation = probe.evaluation if probe else None
-    course = _course(recipe, workshop, directory, progress, kept=directory, evaluation=evaluation)
+    course = _Course(recipe, workshop, directory, progress, kept=directory, evaluation=evaluation).run()
     evaluation = course.evaluation
     return {
         "format": 1,
@@ -194,7 +216,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
     before = earlier_model(recipe.train, task, directory)
     mix = make(recipe, workshop, task=task)
     replay = replayed(task, workshop.corpora, workshop.session) if task.earlier else None
-    with tracked(recipe.train, _tracking(directory, "mix", task)) as on_look:
+    with tracked(recipe.train, tracking(directory, "mix", task)) as on_look:
         tuned = fit(
             recipe.train, task, mix.frame(), checkpoint=directory / CHECKPOINT, on_look=on_look,
             rehearsal=rehearsal(task, replay),
@@ -215,21 +237,13 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
     }
 
 
-def _run(
-    arm: str,
-    task: Task,
-    mix: Mix | CuratorError,
-    chooser: Chooser,
-    *,
-    corpora: Corpora,
-    evaluation: Evaluation,
-    directory: Path,
-    step: Step,
-    replay: Replayed | None,
-) -> dict[str, Any]:
-    """One arm at one seed, from its file if that was made from the same inputs."""
+def _begun(
+    arm: str, task: Task, mix: Mix | CuratorError, chooser: Chooser, *, corpora: Corpora, evaluation: Evaluation,
+    directory: Path, replay: Replayed | None, done: int,
+) -> dict[str, Any] | Ready:  # fmt: skip
+    """One arm at one seed: what it came to, from its file if that was made from the same inputs; or all to train it."""
     started = time.perf_counter()
-    path = _place(directory, arm, task)
+    path = place(directory, arm, task.seed)
     values: dict[str, Any] = {"arm": arm, "seed": task.seed}
     try:
         if isinstance(mix, CuratorError):
@@ -250,82 +264,39 @@ def _run(
         if is_sealed(path) and (stored := read_json(path))["inputs"] == made_from:
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
+        if not by_vectors:
+            return Ready(values, bare(task), documents, mix, pairs, replay, done)
         if arm == ZERO_SHOT:
             values |= zero_shot(task, corpora, evaluation.ids, evaluation.truth)
-        elif by_vectors:
-            values |= probed(task, one, evaluation.ids, evaluation.truth)
         else:
-            values |= _train(
-                arm,
-                of_arm,
-                documents,
-                mix,
-                pairs=pairs,
-                evaluation=evaluation,
-                directory=directory,
-                step=step,
-                replay=replay,
-            )
-    except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
-        log.warning("arm %s, seed %d failed: %s", arm, task.seed, error)
-        failed = {
-            "documents": 0,
-            "selection_seconds": 0.0,
-            "reused_verdicts": 0,
-            "steps": 0,
-            "best_step": 0,
-            "seconds": 0.0,
-        }
-        return {**failed, **values, "predictions": [], "roc_auc": None, "dev": None, "error": str(error)}
+            values |= probed(task, one, evaluation.ids, evaluation.truth)
+    except (CuratorError, RuntimeError) as error:
+        return _failed(values, str(error))
+    return _ended(values, directory)
+
+
+def _failed(values: dict[str, Any], why: str) -> dict[str, Any]:
+    """What is recorded of a run that could not be made: the others go on."""
+    log.warning("%s failed: %s", run_name(values["arm"], values["seed"]), why)
+    none = {
+        "documents": 0,
+        "selection_seconds": 0.0,
+        "reused_verdicts": 0,
+        "steps": 0,
+        "best_step": 0,
+        "seconds": 0.0,
+    }
+    return {**none, **values, "predictions": [], "roc_auc": None, "dev": None, "error": why}
+
+
+def _ended(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """What a run came to, now in its file; one that failed has none, and is made again the next time."""
+    if values["error"] is not None:
+        return _failed({name: value for name, value in values.items() if name != "error"}, values["error"])
+    path = place(directory, values["arm"], values["seed"])
     write_sealed(path, values)
     forget(path.with_suffix(CHECKPOINTS))
     return values
-
-
-def _place(directory: Path, arm: str, task: Task) -> Path:
-    return directory / "runs" / f"{file_name(arm)}-seed{task.seed}.json"
-
-
-def _tracking(directory: Path, arm: str, task: Task) -> Run:
-    config = {"recipe": task.recipe.name, "arm": arm, "seed": task.seed}
-    return Run(directory / TRACKING, task.recipe.name, _place(directory, arm, task).stem, config)
-
-
-def _train(
-    arm: str, task: Task, documents: pl.DataFrame, mix: Mix, *, pairs: Pairs | None, evaluation: Evaluation,
-    directory: Path, step: Step, replay: Replayed | None,
-) -> dict[str, Any]:  # fmt: skip
-    settings = task.recipe.train.model_copy(update={"patience": 0})  # every arm gets the same steps
-    of = planned(settings, served(documents))
-
-    def part_of(number: int, loss: float) -> None:
-        step(number * settings.steps // of, loss)
-
-    kept = _place(directory, arm, task).with_suffix(CHECKPOINTS)
-    with tracked(settings, _tracking(directory, arm, task)) as on_look:
-        tuned = fit(
-            settings, task, documents, pairs=pairs, progress=part_of, checkpoint=kept, on_look=on_look,
-            rehearsal=rehearsal_of(arm, task, replay),
-        )  # fmt: skip
-    if arm == "mix" and task.seed == 0:
-        keep(tuned, directory / "model", mix, task, replay)
-    labels = tuned.classifier.labels
-    outputs = tuned.classifier.predict(evaluation.texts)
-    scores = evaluate(evaluation.truth, outputs, labels, task.kind, task.labels)
-    earlier = [predicted(tuned.classifier, one, labels) for one in evaluation.earlier]
-    return {
-        "steps": tuned.steps,
-        "best_step": tuned.best_step,
-        "seconds": round(tuned.seconds, 2),
-        "truncated": tuned.truncated,
-        "predictions": decided(outputs, task.kind),
-        **({"earlier": earlier} if earlier else {}),
-        "roc_auc": scores.get("roc_auc"),
-        "dev": tuned.dev,
-        "history": list(tuned.history),
-        "uses": tuned.uses,
-        "error": None,
-    }
 
 
 def _inputs(

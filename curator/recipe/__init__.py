@@ -4,6 +4,7 @@ A recipe says what the task is, where the pool comes from, which stages decide, 
 race against. Settings live here and nowhere else; whatever a mix or a race used is stored with it.
 """
 
+from curator.recipe.engine import Engine
 from curator.recipe.mixing import DECONTAMINATE, Encoder, Pool, Source, StageUse, numbered
 from curator.recipe.racing import (
     BASELINES,
@@ -42,6 +43,7 @@ __all__ = [
     "ZERO_SHOT",
     "Contrastive",
     "Encoder",
+    "Engine",
     "Kind",
     "Point",
     "Pool",

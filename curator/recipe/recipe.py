@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from curator.errors import RecipeError
+from curator.recipe.engine import Engine
 from curator.recipe.mixing import DECONTAMINATE, Encoder, Knowledge, Pool, Source, StageUse, Task, numbered
 from curator.recipe.racing import METRICS, WITHOUT_REPLAY, WITHOUT_SOURCE, WITHOUT_STAGE, ZERO_SHOT, Race, Tune, use_of
 from curator.recipe.settings import NAME, USES, Settings
@@ -27,6 +28,7 @@ class Recipe(Settings):
     encoder: Encoder = Encoder()
     train: Train = Field(default_factory=lambda: Train.model_validate({}))
     race: Race = Race()
+    engine: Engine = Field(default=Engine(), exclude=True)  # where it is done decides nothing of what comes out
     tune: Tune = Field(default_factory=Tune, exclude_if=lambda tune: tune == Tune())
 
     @model_validator(mode="before")

@@ -3,10 +3,13 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from curator.engines import HERE, Engine
 
 Matrix = npt.NDArray[np.float32]
 Half = npt.NDArray[np.float16]
@@ -18,23 +21,45 @@ class Vectors:
 
     ``len(vectors)`` rows of ``dimension`` components. Nothing is copied until a block is read; a run of rows that
     lie side by side in one array of float32 is a view of it. An array of float16 holds rows that had length one before
-    they were rounded, and have it again when they are read.
+    they were rounded, and have it again when they are read. Those that lie on disk travel to another process by the
+    paths of their files. ``engine`` has workers that can read them there.
     """
 
-    def __init__(self, arrays: Sequence[Matrix | Half], array: npt.NDArray[np.int32], row: Rows, *, unit: bool) -> None:
+    def __init__(
+        self,
+        arrays: Sequence[Matrix | Half],
+        array: npt.NDArray[np.int32],
+        row: Rows,
+        *,
+        unit: bool,
+        engine: Engine = HERE,
+    ) -> None:
         self._arrays = tuple(arrays)
         self._array = array
         self._row = row
         self.is_unit = unit  # rows have length one (or zero), by construction
+        self.engine = engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "arrays": [_path(array) or array for array in self._arrays],
+            "array": self._array,
+            "row": self._row,
+            "unit": self.is_unit,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = [np.load(one, mmap_mode="r") if isinstance(one, Path) else one for one in state.pop("arrays")]
+        self.__init__(arrays, **state)  # type: ignore[misc]
 
     @classmethod
-    def of(cls, matrix: npt.ArrayLike, *, unit: bool = False) -> Self:
+    def of(cls, matrix: npt.ArrayLike, *, unit: bool = False, engine: Engine = HERE) -> Self:
         """Wrap an (n, d) array. Raises ValueError for another shape."""
         array = np.ascontiguousarray(matrix, dtype=np.float32)
         if array.ndim != 2:
             raise ValueError(f"vectors must be an (n, d) array, not of shape {array.shape}")
         n = len(array)
-        return cls([array], np.zeros(n, np.int32), np.arange(n, dtype=np.int64), unit=unit)
+        return cls([array], np.zeros(n, np.int32), np.arange(n, dtype=np.int64), unit=unit, engine=engine)
 
     @classmethod
     def concat(cls, parts: Sequence["Vectors"]) -> Self:
@@ -50,6 +75,7 @@ class Vectors:
             ),
             np.concatenate([part._row for part in parts]),
             unit=all(part.is_unit for part in parts),
+            engine=next((part.engine for part in parts if part.engine.workers), HERE),
         )
 
     def __len__(self) -> int:
@@ -65,7 +91,15 @@ class Vectors:
     def take(self, rows: npt.ArrayLike) -> "Vectors":
         """The given rows, in the given order, without reading them."""
         index = np.asarray(rows, dtype=np.int64)
-        return Vectors(self._arrays, self._array[index], self._row[index], unit=self.is_unit)
+        return Vectors(self._arrays, self._array[index], self._row[index], unit=self.is_unit, engine=self.engine)
+
+    def alone(self, start: int, stop: int) -> "Vectors":
+        """Rows ``start:stop`` to be sent elsewhere: with the files that they are in and no others; else themselves."""
+        used, array = np.unique(self._array[start:stop], return_inverse=True)
+        arrays = [self._arrays[number] for number in used]
+        if not all(map(_path, arrays)):
+            return Vectors.of(self.block(start, stop), unit=self.is_unit)
+        return Vectors(arrays, array.astype(np.int32), self._row[start:stop], unit=self.is_unit)
 
     def block(self, start: int, stop: int) -> Matrix:
         """Rows ``start:stop`` as (m, d) float32, C-contiguous. A view where they lie side by side as float32."""
@@ -114,7 +148,13 @@ class Vectors:
         """The same directions with length one (a zero row stays zero). Reads everything unless already so."""
         if self.is_unit:
             return self
-        return Vectors.of(_unit(self.matrix()), unit=True)
+        return Vectors.of(_unit(self.matrix()), unit=True, engine=self.engine)
+
+
+def _path(array: Matrix | Half) -> Path | None:
+    """The file that an array is all of."""
+    whole = isinstance(array, np.memmap) and not isinstance(array.base, np.ndarray)
+    return Path(array.filename).absolute() if whole and array.filename else None  # type: ignore[union-attr]
 
 
 def _single(rows: Matrix | Half) -> Matrix:

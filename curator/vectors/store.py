@@ -5,8 +5,7 @@ shard alone, so an interrupted run continues at the shard in flight and ends in 
 more is collected: a shard is then replaced by one with the vectors that are left, or goes.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator.vectors.encoder import Encoder, Step, encode_all
-from curator.vectors.hashes import Hashes, HashSet, Index, Texts, distinct, taken, text_hash
+from curator.engines import HERE, Engine
+from curator.vectors.encoding import Lacking, Window
+from curator.vectors.hashes import Hashes, HashSet, Index, Texts, distinct, text_hash
 from curator.vectors.places import ENTRY, Entries, Places
 from curator.vectors.rows import Half, Matrix, Rows, Vectors
-from curator.vectors.shards import DamagedError, Shard, hashes_of, keys_of, name_of
+from curator.vectors.shards import DamagedError, Shard, hashes_of, name_of
 
 SHARD_ROWS = 4096  # about ten seconds of encoding on two cores: what a kill can cost
 HELD_BYTES = 2 << 30  # vectors that are read into memory together; more are left to the operating system, mapped
@@ -56,33 +56,35 @@ class VectorStore:
             index.add([shard.name for shard in shards], np.concatenate(hashes), np.concatenate(entries))
         return index
 
-    def place(
-        self,
-        texts: Texts,
-        rows: Rows,
-        encoder: Encoder,
-        index: Index,
-        progress: Step | None = None,
-    ) -> Places:
-        """Where the vectors of the ``texts`` at ``rows`` are; what ``index`` lacks is encoded and added to it."""
-        hashes = text_hash(texts, rows)
-        missing = distinct(hashes, ~index.find(hashes)[1])
-        parts = [missing[start : start + SHARD_ROWS] for start in range(0, len(missing), SHARD_ROWS)]
-        with closing(encode_all(encoder, (taken(texts, rows[part]) for part in parts), progress)) as encoded:
-            for part, of_part in zip(parts, encoded, strict=True):
-                keys = keys_of(hashes[part], of_part)
-                index.add([self._write(keys, of_part.vectors)], *_entries(0, keys))
-        entries, _ = index.find(hashes)
+    def lacking(self, windows: Iterable[tuple[Window, Texts, Rows]], index: Index) -> Iterator[Lacking]:
+        """The texts of windows, each at some rows, that the index lacks: those of a shard together.
+
+        A text that several windows have is the first's. No shard is of two windows, and where a run that was stopped
+        has written some of a window's, the others are those that they would have been.
+        """
+        claimed = Index()
+        for window, texts, rows in windows:
+            hashes = text_hash(texts, rows)
+            missing = distinct(hashes, ~(index.find(hashes)[1] | claimed.find(hashes)[1]))
+            claimed.add([], hashes[missing], np.zeros(len(missing), ENTRY))
+            for start in range(0, len(missing), SHARD_ROWS):
+                yield Lacking(window, rows[missing[start : start + SHARD_ROWS]])
+
+    def missing(self, windows: Iterable[tuple[Window, Texts, Rows]], index: Index) -> int:
+        """How many distinct texts of windows, each at some rows, are not in the index."""
+        return sum(len(part.rows) for part in self.lacking(windows, index))
+
+    def written(self, keys: pl.DataFrame, index: Index) -> None:
+        """Add a shard that has been written to the index."""
+        index.add([name_of(keys)], *_entries(0, keys))
+
+    def places(self, texts: Texts, rows: Rows, index: Index) -> Places:
+        """Where the vectors of the texts at some rows are, all of which are in the index."""
+        entries, found = index.find(text_hash(texts, rows))
+        assert found.all()
         used, shard = np.unique(entries["shard"], return_inverse=True)
         entries["shard"] = shard
         return Places(tuple(index.shards[number] for number in used), entries)
-
-    def missing(self, parts: Iterable[tuple[Texts, Rows]], index: Index) -> int:
-        """How many distinct texts of several parts, each at some rows, are not in the index."""
-        hashes = (text_hash(texts, rows) for texts, rows in parts)
-        # Half of a hash will do to count: two texts that share one are not to be expected below a billion.
-        new = [np.empty(0, np.uint64), *(part[~index.find(part)[1], 0] for part in hashes)]
-        return len(np.unique(np.concatenate(new)))
 
     def truncated(self, parts: Iterable[tuple[Texts, Rows]], index: Index) -> int:
         """How many of the texts that are in the index were cut by the encoder."""
@@ -92,16 +94,18 @@ class VectorStore:
         """Whether the shards that these places name are there."""
         return all(self._shard(name).manifest.exists() for name in places.shards)
 
-    def vectors(self, places: Places) -> Vectors:
-        """The vectors in one or more places, unit rows: in memory up to ``HELD_BYTES``, beyond that mapped.
+    def vectors(self, places: Places, engine: Engine = HERE) -> Vectors:
+        """The vectors in one or more places, unit rows: in memory up to ``HELD_BYTES``; beyond that, and where an
+        engine's workers are to read them, mapped.
 
         Raises WorkspaceError, naming the file, where the vectors of a shard are damaged.
         """
         names = places.shards
         shard, row = np.ascontiguousarray(places.entries["shard"]), places.entries["row"].astype(np.int64)
         dimension = self._mapped(names[0]).shape[1]
-        if len(places) * dimension * 4 > HELD_BYTES:
-            return Vectors([self._mapped(name, dimension) for name in names], shard, row, unit=True)
+        if len(places) * dimension * 4 > HELD_BYTES or engine.workers:
+            arrays = [self._mapped(name, dimension) for name in names]
+            return Vectors(arrays, shard, row, unit=True, engine=engine)
         held = np.empty((len(places), dimension), np.float32)
         order = np.argsort(shard, kind="stable")
         ends = np.searchsorted(shard, np.arange(len(names)), side="right", sorter=order)

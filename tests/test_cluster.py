@@ -1,0 +1,372 @@
+"""Work on the workers of a Ray cluster of three nodes: the same as here, whatever dies."""
+
+import itertools
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import ToyEncoder
+
+from curator import Recipe, Workspace, engines, neighbours
+from curator.engines import HERE
+from curator.errors import CuratorWarning, UsageError, WorkError
+from curator.files import sha256
+from curator.neighbours import spread
+from curator.recipe import Engine
+from curator.vectors import Vectors
+from curator.vectors import store as stores
+
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'curator[ray]'")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    kept, os.environ["PYTHONPATH"] = os.environ.get("PYTHONPATH"), f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
+    for _ in range(2):
+        nodes.add_node(num_cpus=1, object_store_memory=200 << 20)
+    yield nodes
+    engines.stop()
+    ray.shutdown()
+    nodes.shutdown()
+    os.environ.pop("PYTHONPATH") if kept is None else os.environ.update(PYTHONPATH=kept)
+
+
+@pytest.fixture
+def settings(cluster):
+    return Engine(kind="ray", address=cluster.address, workers=3)
+
+
+@pytest.fixture
+def engine(settings):
+    return engines.started(settings)
+
+
+class Doing:
+    """Work of numbers: doubles them; some say something first, fail, or take their worker with them."""
+
+    def __init__(self, folder, fail=(), die=(), once=()):
+        self.folder, self.fail, self.die, self.once = folder, fail, die, once
+
+    def name(self, part):
+        return f"number {part}"
+
+    def run(self, parts):
+        for part in parts:
+            with (self.folder / f"{part}").open("a") as file:
+                file.write("x")
+            first = (self.folder / f"{part}").read_text() == "x"
+            logging.getLogger("curator.somewhere").warning("looked at")
+            if part in self.fail:
+                raise ValueError(f"{part} is no good")
+            if part in self.die or (part in self.once and first):
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield 2 * part
+
+
+def attempts(folder):
+    return {int(path.name): len(path.read_text()) for path in folder.iterdir()}
+
+
+def test_results_come_in_order_and_parts_are_taken_when_their_turn_comes(engine, tmp_path):
+    taken = []
+
+    def parts():
+        for part in range(40):
+            taken.append(part)
+            yield part
+
+    found = []
+    for number, result in enumerate(engine.map(Doing(tmp_path), parts())):
+        assert len(taken) <= number + 1 + 4 * engine.workers
+        found.append(result)
+    assert found == list(HERE.map(Doing(tmp_path), range(40))) == list(range(0, 80, 2))
+    assert engine.peak > 0.01
+
+
+def test_what_cannot_be_done_is_tried_three_times_and_set_aside_with_its_name(engine, tmp_path, caplog):
+    found = []
+    with pytest.raises(WorkError) as caught:
+        found.extend(engine.map(Doing(tmp_path, fail=[3], die=[5], once=[7]), range(12)))
+    assert found == [2 * part for part in range(12) if part not in (3, 5)]
+    assert attempts(tmp_path) == {part: {3: 3, 5: 3, 7: 2}.get(part, 1) for part in range(12)}
+    assert [name for name, _ in sorted(caught.value.parts)] == ["number 3", "number 5"]
+    assert "number 3: ValueError: 3 is no good" in str(caught.value)
+    assert "number 5: its worker died" in str(caught.value)
+    assert "number 4: looked at" in caplog.messages
+
+
+def test_a_consumer_that_has_enough_leaves_workers_for_the_next(engine, tmp_path):
+    some = engine.map(Doing(tmp_path), range(100))
+    assert [next(some), next(some)] == [0, 2]
+    some.close()
+    assert len(attempts(tmp_path)) < 40
+    assert list(engine.map(Doing(tmp_path), range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(UsageError, match="address is for kind = 'ray'"):
+        Workspace("nowhere", engine=Engine.of("local", address="auto"))
+    with pytest.raises(UsageError, match="'spark'"):
+        Workspace("nowhere", engine="spark")
+    assert engines.started(Engine()) is HERE
+
+
+# Vectors
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """2,000 unit vectors in three files, some of them equal, by the engine asked for."""
+    made = np.random.default_rng(0).normal(size=(2000, 24)).astype(np.float32)
+    made[1500:1520] = made[:20]
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    ends = [0, 700, 1100, 2000]
+    for number, (start, stop) in enumerate(itertools.pairwise(ends)):
+        np.save(tmp_path / f"{number}.npy", made[start:stop])
+    arrays = [np.load(tmp_path / f"{number}.npy", mmap_mode="r") for number in range(3)]
+    counts = np.diff(ends)
+    row = np.concatenate([np.arange(count) for count in counts])
+    return lambda where: Vectors(arrays, np.repeat(np.arange(3, dtype=np.int32), counts), row, unit=True, engine=where)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(spread, "LEAST_PAIRS", 1)
+    monkeypatch.setattr(spread, "PART_ROWS", 150)
+
+
+def same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("left", "right", "score", "rank"))
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "distance"])
+def test_neighbours_are_those_found_here(engine, rows, small_parts, metric):
+    few = Vectors.of(rows(HERE).block(1490, 1530), unit=True)
+    for left, right, k in [(0, 1, 7), (1, 0, 7), (0, 1, 300)]:
+        here, there = ([few, rows(where)] for where in (HERE, engine))
+        assert same(
+            neighbours.nearest(here[left], here[right], k, metric=metric),
+            neighbours.nearest(there[left], there[right], k, metric=metric),
+        )
+
+
+def test_pairs_and_clusters_are_those_found_here(engine, rows, small_parts):
+    few = Vectors.of(rows(HERE).block(1490, 1530), unit=True)
+    for left, right in [(rows, None), (lambda _: few, rows), (rows, lambda _: few)]:
+        here, there = (
+            neighbours.concat(list(neighbours.pairs_within(left(where), right and right(where), 0.6)))
+            for where in (HERE, engine)
+        )
+        assert len(here) > 20
+        assert same(here, there)
+    one, other = (neighbours.kmeans(rows(where), 9, seed=3) for where in (HERE, engine))
+    assert np.array_equal(one.assignment, other.assignment)
+    assert np.array_equal(one.similarity, other.similarity)
+
+
+def test_what_lies_in_files_travels_by_their_names(rows):
+    import pickle
+
+    whole = rows(HERE)
+    assert len(pickle.dumps(whole.alone(0, 2000))) < 60_000 < whole.matrix().nbytes
+    for some in (whole.alone(650, 1300), Vectors.of(whole.matrix(), unit=True).alone(650, 1300)):
+        again = pickle.loads(pickle.dumps(some))
+        assert np.array_equal(again.matrix(), whole.block(650, 1300))
+        assert again.is_unit
+    assert len(pickle.dumps(Vectors.of(whole.matrix()).alone(3, 5))) < 2_000
+
+
+# A workspace
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.parquet"
+    pl.DataFrame({"text": [f"card {i % 240} was declined in shop {i}" for i in range(260)]}).write_parquet(path)
+    return path
+
+
+def shards(root):
+    (folder,) = (path for path in (root / "vectors").iterdir() if path.is_dir())
+    return {path.name: sha256(path) for path in folder.iterdir()}
+
+
+@pytest.fixture
+def here(tmp_path, texts, monkeypatch):
+    """What the vectors of the texts are when they are made here, in shards of 16."""
+    monkeypatch.setattr(stores, "SHARD_ROWS", 16)
+    ws = Workspace(tmp_path / "here", encoder=ToyEncoder())
+    ws.add("texts", texts)
+    ws.embed("texts")
+    return shards(tmp_path / "here")
+
+
+def test_shards_are_the_bytes_of_those_made_here(tmp_path, texts, here, settings):
+    told = []
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings, progress=lambda *step: told.append(step))
+    ws.add("texts", texts)
+    ws.embed("texts")
+    assert shards(tmp_path / "there") == here
+    assert len(here) == 3 * 17
+    assert told[-1][:3] == ("embedding texts", 260, 260)
+
+
+def test_a_node_that_is_lost_changes_nothing_but_time(tmp_path, texts, here, settings, cluster):
+    node, lost = cluster.add_node(num_cpus=1, object_store_memory=100 << 20), []
+
+    def progress(what, done, total, tokens=0):
+        if what == "embedding texts" and done > 60 and not lost:
+            lost.append(done)
+            cluster.remove_node(node, allow_graceful=False)
+
+    more = settings.model_copy(update={"workers": 4})
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=more, progress=progress)
+    ws.add("texts", texts)
+    ws.embed("texts")
+    assert lost
+    assert shards(tmp_path / "there") == here
+
+
+def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path, texts, here, settings):
+    code = f"""
+import os, signal
+from conftest import ToyEncoder
+from curator import Workspace
+from curator.recipe import Engine
+from curator.vectors import store
+store.SHARD_ROWS = 16
+def progress(what, done, total, tokens=0):
+    if what == "embedding texts" and done > 60:
+        os.kill(os.getpid(), signal.SIGKILL)
+engine = Engine.model_validate({settings.model_dump()!r})
+ws = Workspace({str(tmp_path / "there")!r}, encoder=ToyEncoder(), engine=engine, progress=progress)
+ws.add("texts", {str(texts)!r})
+ws.embed("texts")
+"""
+    engines.stop()  # or there would be no room for the workers of another driver
+    killed = subprocess.run([sys.executable, "-c", code], check=False, timeout=180)
+    assert killed.returncode == -signal.SIGKILL
+    left = shards(tmp_path / "there")
+    assert 0 < sum(name.endswith(".json") for name in left) < 17
+    Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings).embed("texts")
+    assert {name: sha_ for name, sha_ in shards(tmp_path / "there").items() if not name.endswith(".part")} == here
+
+
+def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
+    from curator.demo import docstrings, recipe
+
+    monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 14)  # some searches here, some there
+    monkeypatch.setattr(stores, "SHARD_ROWS", 64)
+
+    def made(name, **where):
+        ws = Workspace(tmp_path / name, **where)
+        ws.add("docstrings", docstrings(limit=200))
+        return ws.mix(recipe())
+
+    here, there = made("here"), made("there", engine=settings)
+    assert here.frame().equals(there.frame())
+    assert here.ledger().drop("seconds", strict=False).equals(there.ledger().drop("seconds", strict=False))
+    assert here.version == there.version
+    assert shards(tmp_path / "here") == shards(tmp_path / "there")
+
+
+@pytest.mark.skipif("CURATOR_DATA" not in os.environ, reason="CURATOR_DATA names the folder of the public sets")
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_the_same_mix(tmp_path, settings, path, monkeypatch):
+    monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 22)
+    data = os.environ["CURATOR_DATA"]
+    here = Workspace(tmp_path / "here").mix(path, data=data)
+    for name in ("corpora", "vectors"):  # made by either, they are the same bytes; see above
+        shutil.copytree(tmp_path / "here" / name, tmp_path / "there" / name)
+    shutil.copy(tmp_path / "here" / "curator.json", tmp_path / "there")
+    there = Workspace(tmp_path / "there", engine=settings).mix(path, data=data)
+    assert here.frame().equals(there.frame())
+    assert here.ledger().equals(there.ledger())
+
+
+def test_a_recipe_says_where(tmp_path, cluster):
+    engine = {"kind": "ray", "address": cluster.address, "workers": 2}
+    values = {"name": "one", "task": {"target": "t", "test": "u"}, "pool": {"p": {}}, "engine": engine}
+    recipe_ = Recipe.parse(values)
+    assert recipe_.engine.workers == 2
+    assert "engine" not in json.loads(recipe_.model_dump_json())
+    ws = Workspace(tmp_path)
+    assert ws._workshop(recipe_).corpora.engine.workers == 2
+    assert ws._corpora.engine is HERE
+
+
+def test_what_workers_warn_of_reaches_the_person(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(stores, "SHARD_ROWS", 16)
+    ws = Workspace(tmp_path / "there", encoder=ToyEncoder(), engine=settings)
+    ws.add("texts", pl.DataFrame({"text": ["so long " * 400, "short"]}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CuratorWarning)
+        ws.embed("texts")
+    assert any("1 of 2 texts" in str(one.message) for one in caught)
+
+
+def test_a_workspace_may_be_named_from_where_one_is(tmp_path, texts, here, settings, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ws = Workspace("there", encoder=ToyEncoder(), engine=settings)
+    ws.add("texts", "texts.parquet")
+    ws.embed("texts")
+    assert shards(tmp_path / "there") == here
+
+
+# A race
+
+
+def raced(root, tmp_path, arms, **where):
+    """A small race of BERT on sentences that tell their label."""
+    words = {"good": "fine lovely great", "bad": "poor awful broken"}
+    rows = [(f"{words[label]} card {i} {label}", label) for label in words for i in range(40)]
+    frame = pl.DataFrame(rows, schema=["text", "label"], orient="row")
+    for name, part in {"target": frame[::4], "test": frame[1::4], "pool": frame[2::2]}.items():
+        part.with_columns(pl.col("text") + f" {name}").write_parquet(tmp_path / f"{name}.parquet")
+    values = {
+        "name": "small",
+        "task": {"target": "target.parquet", "test": "test.parquet", "shots": 4},
+        "pool": {"sayings": {"path": "pool.parquet"}},
+        "stage": [{"use": "ratio", "budget": 12, "by": "label"}],
+        "train": {"steps": 3, "batch_size": 4, "max_length": 16},
+        "race": {"arms": arms, "seeds": 2},
+    }
+    ws = Workspace(root, **where)
+    return ws.race(Recipe.parse(values, folder=tmp_path)), root / "races" / "small"
+
+
+def scored(record):
+    """What every run came to, without the time it took."""
+    timed = {"seconds", "selection_seconds"}
+    return [{name: value for name, value in run.items() if name not in timed} for run in record["runs"]]
+
+
+def test_a_race_is_the_same_and_what_fails_is_told(tmp_path, settings, monkeypatch):
+    arms = ["zero-shot", "target-only", "random", "mix"]
+    here, _ = raced(tmp_path / "here", tmp_path, arms)
+    there, folder = raced(tmp_path / "there", tmp_path, arms, engine=settings)
+    assert scored(there.record) == scored(here.record)
+    assert not any(run["error"] for run in there.record["runs"])
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        path.name for path in (tmp_path / "here" / "races" / "small" / "model").iterdir()
+    }
+    assert not list(folder.glob("runs/*.safetensors"))
+    for path in folder.glob("runs/random-*.json"):
+        path.unlink()
+    again, _ = raced(tmp_path / "there", tmp_path, arms, engine=settings)
+    assert scored(again.record) == scored(here.record)
