@@ -8,8 +8,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 from polars.exceptions import PolarsError
+
+HOST = re.sub(r"\W+", "-", platform.node())
+ABANDONED = 24 * 3600  # seconds after which what another machine has half-written is taken for left
 
 
 def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -40,7 +45,12 @@ def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{writer()}.part")
+
+
+def writer() -> str:
+    """This process, in the names of files that it is writing."""
+    return f"{os.getpid()}@{HOST}"
 
 
 @contextmanager
@@ -56,7 +66,7 @@ def announced(path: Path) -> Iterator[None]:
 
 def is_coming(path: Path) -> bool:
     """Whether a process that runs has announced a file, or is writing it."""
-    return any(_is_running(part.suffixes[-2].removeprefix(".")) for part in path.parent.glob(f".{path.name}.*.part"))
+    return any(map(_is_written_to, path.parent.glob(f".{path.name}.*.part")))
 
 
 def sweep(directory: Path) -> None:
@@ -67,7 +77,7 @@ def sweep(directory: Path) -> None:
 
 def leftovers(directory: Path) -> list[Path]:
     """What in a folder is half-written by a process that runs no more."""
-    return [path for path in directory.glob(".*.part") if not _is_running(path.suffixes[-2].removeprefix("."))]
+    return [path for path in directory.glob(".*.part") if not _is_written_to(path)]
 
 
 def remove(path: Path) -> None:
@@ -78,9 +88,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_running(process: str) -> bool:
-    if os.name != "posix":
-        return True  # nobody to ask
+def _is_written_to(part: Path) -> bool:
+    """Whether the process that began a file may be at it still."""
+    process, _, host = part.suffixes[-2].removeprefix(".").partition("@")
+    if os.name != "posix" or host not in ("", HOST):  # nobody to ask
+        return part.exists() and time.time() - part.stat().st_mtime < ABANDONED
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from conftest import ToyEncoder
 
-from curator import Recipe, Workspace, engines, neighbours
+from curator import Recipe, Workspace, engines, files, neighbours
 from curator.engines import HERE
 from curator.errors import CuratorWarning, UsageError, WorkError
 from curator.files import sha256
@@ -370,3 +370,18 @@ def test_a_race_is_the_same_and_what_fails_is_told(tmp_path, settings, monkeypat
         path.unlink()
     again, _ = raced(tmp_path / "there", tmp_path, arms, engine=settings)
     assert scored(again.record) == scored(here.record)
+
+
+def test_files_that_another_machine_is_writing_are_left_alone(tmp_path):
+    theirs, left = tmp_path / ".a.npy.999999@elsewhere.part", tmp_path / ".b.npy.999999@elsewhere.part"
+    for path in (theirs, left):
+        path.touch()
+    os.utime(left, (0, 0))
+    files.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [theirs.name]
+    assert files.is_coming(tmp_path / "a.npy")
+    assert not files.is_coming(tmp_path / "b.npy")
+    with files.announced(tmp_path / "c.npy"):
+        assert files.is_coming(tmp_path / "c.npy")
+        files.sweep(tmp_path)
+        assert files.is_coming(tmp_path / "c.npy")

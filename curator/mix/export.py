@@ -1,6 +1,5 @@
 """A mix for other programs: one file, or a saved Hugging Face dataset; with the lockfile in either case."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +8,7 @@ import polars as pl
 
 from curator.documents import kept_labels
 from curator.errors import MissingExtraError, UsageError
-from curator.files import remove, write_bytes, write_json, write_text
+from curator.files import remove, write_bytes, write_json, write_text, writer
 
 CARD = "README.md"  # where the hub looks for it
 
@@ -45,7 +44,7 @@ def write_dataset(path: Path, frame: pl.DataFrame, lock: dict[str, Any], card: s
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())  # the library knows no views of strings
     dataset = datasets.Dataset(table, fingerprint=lock["ids_sha256"][:16])
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{writer()}.part")
     shown = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from curator.corpora import Progress
 from curator.errors import DataError, UsageError
-from curator.files import sweep
+from curator.files import sweep, writer
 from curator.hardware import decide
 from curator.mix import Mix, Task, Workshop, make, steps
 from curator.mix.lock import inputs, versions
@@ -202,7 +201,7 @@ class _Trainer:
 @contextmanager
 def _aside(directory: Path) -> Iterator[Path]:
     """A folder that is gone afterwards; one that a process which was killed has left, ``files.sweep`` removes."""
-    with tempfile.TemporaryDirectory(prefix=".mix.", suffix=f".{os.getpid()}.part", dir=directory) as folder:
+    with tempfile.TemporaryDirectory(prefix=".mix.", suffix=f".{writer()}.part", dir=directory) as folder:
         yield Path(folder)
 
 
