@@ -170,8 +170,9 @@ class Corpora:
         missing = sum(len(part.rows) for part in lacking)
         if lacking:
             with self._encoding(corpus.name, missing) as progress:
-                index = store.index()  # others may have written
-                lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
+                planned_for, index = index.shards, store.index()
+                if index.shards != planned_for:  # others have written meanwhile
+                    lacking = list(store.lacking(_windows(corpus, wanted, but=earlier), index))
                 started, before = time.perf_counter(), index.tokens
                 work = Encoding(self.encoder, store.directory.absolute(), texts_of, progress)
                 engine = self.engine if len(lacking) > 1 else HERE  # a shard alone is not worth a journey

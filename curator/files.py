@@ -91,8 +91,13 @@ def remove(path: Path) -> None:
 def _is_written_to(part: Path) -> bool:
     """Whether the process that began a file may be at it still."""
     process, _, host = part.suffixes[-2].removeprefix(".").partition("@")
-    if os.name != "posix" or host not in ("", HOST):  # nobody to ask
-        return part.exists() and time.time() - part.stat().st_mtime < ABANDONED
+    if os.name != "posix":
+        return True  # nobody to ask
+    if host not in ("", HOST):
+        try:
+            return time.time() - part.stat().st_mtime < ABANDONED
+        except FileNotFoundError:
+            return False
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

@@ -64,7 +64,7 @@ def _options(
 ) -> None:
     given = {"address": address, "workers": workers, "gpus": gpus}
     about = {name: value for name, value in given.items() if value is not None}
-    Settings.engine = Engine.of(engine or "local", **about) if engine or about else None
+    Settings.engine = Engine.of(engine or "ray", **about) if engine or about else None
     Settings.workspace, Settings.quiet, Settings.sandbox = workspace, quiet, sandbox
 
 

@@ -7,13 +7,15 @@ memory does not grow with the number of parts. Files of the workspace must be un
 
 import itertools
 import logging
+import os
 import resource
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from curator.errors import CuratorWarning, MissingExtraError, UsageError, WorkError
@@ -36,6 +38,7 @@ class _Told:
     """What a worker said while it did a part, and how it ended."""
 
     result: Any = None
+    answer: tuple[type[Exception], str] | None = None  # to be raised at once: not every exception can travel
     error: str = ""
     trace: str = ""
     logged: list[tuple[str, int, str]] = field(default_factory=list)  # logger, level, message
@@ -58,39 +61,43 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         if not ray.is_initialized():
             try:
-                ray.init(address=settings.address, logging_level=logging.ERROR, log_to_driver=False)
+                ray.init(address=settings.address or "local", logging_level=logging.ERROR, log_to_driver=False)
             except ConnectionError as error:
                 raise UsageError(f"no Ray cluster at {settings.address!r}: {error}") from None
+        elif settings.address not in (None, "auto", ray.get_runtime_context().gcs_address):
+            raise UsageError(
+                f"this process is with the Ray cluster at {ray.get_runtime_context().gcs_address} already, and cannot "
+                f"go to {settings.address!r}; start another process"
+            )
         self.needs: dict[str, float] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
         self.workers = settings.workers or self._fitting()
         self.peak = 0.0  # GiB that a worker has held at most
         self._idle: deque[Any] = deque()
         self._starting: dict[Any, Any] = {}  # a reference that is ready once its worker is
-        self._lost = 0  # workers that were gone when they should have been ready
+        self._lost = 0  # workers in a row that were gone when they should have been ready
+        self._working = False
 
     def __repr__(self) -> str:
         needs = ", ".join(f"{number:g} {name.removeprefix('num_').upper()}" for name, number in self.needs.items())
         return f"Cluster({self.workers} workers of {needs})"
 
     def _fitting(self) -> int:
-        there = ray.cluster_resources()
-        found = [
-            int(there.get(name, 0) // number)
-            for name, number in (("CPU", self.needs["num_cpus"]), ("GPU", self.needs["num_gpus"]))
-            if number
-        ]
-        if not min(found):
-            raise UsageError(
-                f"no node of the cluster has what a worker needs, {self.needs}; there are: "
-                f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
-            )
-        return min(found)
+        """How many workers there is room for, node by node."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        needs = [(name, self.needs[f"num_{name.lower()}s"]) for name in ("CPU", "GPU")]
+        room = sum(min(int(node.get(name, 0) // number) for name, number in needs if number) for node in nodes)
+        if not room:
+            there = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+            raise UsageError(f"no node of the cluster has what a worker needs, {self.needs}; they have: {there}")
+        return room
 
     def map(self, work: Any, parts: Iterable[Any]) -> Iterator[Any]:
         """The result of each part, in order. A part is tried ``ATTEMPTS`` times, by whatever worker is free.
 
-        Raises WorkError after all others are done where some parts could not be.
+        Raises WorkError after all others are done where some parts could not be; at once what would be raised for
+        every part, or is an answer: UsageError and ValueError. Parts must not ask for other work to be done here.
         """
+        assert not self._working, "work is asked for while parts of other work are taken"
         parts = iter(parts)
         first = next(parts, _NONE)
         if first is _NONE:
@@ -101,6 +108,7 @@ class Cluster:
         done: dict[int, Any] = {}
         aside: list[tuple[str, str]] = []
         turn, over = 0, False
+        self._working = True
         self._greet()
         try:
             while True:
@@ -136,6 +144,7 @@ class Cluster:
                     if result is not _ASIDE:
                         yield result
         finally:
+            self._working = False
             for worker, _ in running.values():  # nobody wants their results any more
                 ray.kill(worker)
         if aside:
@@ -152,7 +161,7 @@ class Cluster:
         """Let the workers that are free say that they are still there: a node may have been lost meanwhile."""
         while self._idle:
             worker = self._idle.popleft()
-            self._starting[worker.begin.remote(log.getEffectiveLevel())] = worker
+            self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
 
     def _ready(self, awaited: list[Any]) -> list[Any]:
         """What is ready of what is awaited, once something is."""
@@ -169,7 +178,7 @@ class Cluster:
         """Have as many workers as there should be; one that is gone is replaced where there is room."""
         for _ in range(self.workers - busy - len(self._idle) - len(self._starting)):
             worker = _Worker.options(**self.needs).remote()  # type: ignore[attr-defined]
-            self._starting[worker.begin.remote(log.getEffectiveLevel())] = worker
+            self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
 
     def _begin(self, ready: Any) -> None:
         worker = self._starting.pop(ready)
@@ -180,12 +189,16 @@ class Cluster:
             if self._lost > ATTEMPTS * self.workers:
                 raise WorkError([("workers", f"they do not start, or die at once: {error}")], self._lost) from None
         else:
+            self._lost = 0
             self._idle.append(worker)
 
     def _told(self, ready: Any, worker: Any, name: str) -> _Told:
         """How a part ended; a worker that lives is free again, and what it said is said here."""
         try:
             told: _Told = ray.get(ready)
+        except ray.exceptions.RayTaskError as error:  # it could not even read the part
+            told = _Told(error=f"{type(error.cause).__name__}: {error.cause}")
+            self._idle.append(worker)
         except ray.exceptions.RayError as error:  # the worker is gone, or its node
             ray.kill(worker)
             told = _Told(error=f"its worker died: {str(error).splitlines()[0]}")
@@ -196,6 +209,9 @@ class Cluster:
             logging.getLogger(logger).log(level, "%s: %s", name, message)
         for message in told.warned:
             warnings.warn(f"{name}: {message}", CuratorWarning, stacklevel=2)
+        if told.answer is not None:
+            kind, message = told.answer
+            raise kind(message)
         if told.error:
             log.warning("%s: %s", name, told.error)
             log.debug("%s", told.trace)
@@ -213,18 +229,22 @@ class _Worker:
         self._shared: Any = None
         self._work: Any = None
 
-    def begin(self, level: int) -> str:
-        """Where it is, once it is there."""
+    def begin(self, level: int, folder: str) -> str:
+        """Where it is, once it is there: in the driver's folder, if its machine has that, as paths may start there."""
+        with suppress(OSError):
+            os.chdir(folder)
         logging.getLogger("curator").setLevel(level)
         return str(ray.util.get_node_ip_address())
 
     def do(self, shared: list[Any], part: Any) -> _Told:
-        if self._shared != shared[0]:
-            self._shared, self._work = shared[0], ray.get(shared[0])
         told = _Told()
         with _heard(told):
             try:
+                if self._shared != shared[0]:
+                    self._shared, self._work = shared[0], ray.get(shared[0])
                 (told.result,) = self._work.run([part])
+            except (UsageError, ValueError) as error:
+                told.answer = UsageError if isinstance(error, UsageError) else ValueError, str(error)
             except Exception as error:  # noqa: BLE001  whatever it is, the person who started the command is told
                 told.error, told.trace = f"{type(error).__name__}: {error}", traceback.format_exc()
         told.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

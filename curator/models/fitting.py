@@ -25,7 +25,7 @@ def fit(settings: Train, task: Task, documents: pl.DataFrame, *, pairs: Pairs | 
         kind=task.recipe.task.kind,
         seed=task.seed,
         served=served(documents),
-        pairs=pairs or wanted_pairs(settings, task, documents),
+        pairs=wanted_pairs(settings, task, documents) if pairs is None else pairs,
         **rest,
     )
 

@@ -53,10 +53,12 @@ def _one_below_another(parts: Sequence[tuple[Positions, Scores]]) -> tuple[Posit
 def _spread(engine: Engine, left: Vectors, right: Vectors, k: int, metric: Metric) -> tuple[Positions, Scores]:
     """The same by workers: the larger side is parted among them."""
     if len(left) >= len(right):
-        parts = over(engine, left, "neighbours", partial(_of_left, right=right, k=k, metric=metric))
+        search = partial(_of_left, right=right.alone(0, len(right)), k=k, metric=metric)
+        parts = over(engine, left, "neighbours", search)
         return _one_below_another([found for _, found in parts])
     ids, found = np.empty((len(left), 0), np.int64), np.empty((len(left), 0), np.float32)
-    for start, (own, scores_) in over(engine, right, "neighbours", partial(_of_right, left=left, k=k, metric=metric)):
+    search = partial(_of_right, left=left.alone(0, len(left)), k=k, metric=metric)
+    for start, (own, scores_) in over(engine, right, "neighbours", search):
         ids, found = np.hstack([ids, own + start]), np.hstack([found, scores_])
         ids, found = best(ids, found, k, descending=metric == "inner_product")
     return ids, found

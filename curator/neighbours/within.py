@@ -1,7 +1,6 @@
 """All pairs over a threshold, however many neighbours that gives one row: an exact range search, block by block."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -9,7 +8,6 @@ from curator.hardware import decide
 from curator.neighbours import bfloat16, scores
 from curator.neighbours.edges import Edges, Positions, Scores
 from curator.neighbours.exact import check
-from curator.neighbours.spread import Span, engine_for, over
 from curator.vectors import Matrix, Vectors
 
 PAIR_BLOCK = 4_096  # rows of each side whose pairs are held together
@@ -28,27 +26,11 @@ def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iter
     within = right is None
     other = left if right is None else right
     check(left, other)
-    engine = engine_for(left, other)
-    if engine is None:
-        yield from _pairs(left, 0, other, within, min_score)
-        return
-    find = partial(_of_span, other=other, within=within, min_score=min_score)
-    for _, blocks in over(engine, left, "pairs", find):
-        yield from blocks
-
-
-def _of_span(span: Span, other: Vectors, within: bool, min_score: float) -> list[Edges]:
-    return list(_pairs(span.rows, span.start, other, within, min_score))
-
-
-def _pairs(left: Vectors, offset: int, other: Vectors, within: bool, min_score: float) -> Iterator[Edges]:
-    """Those of some rows, which are numbered from ``offset`` on."""
-    for position, rows in left.blocks(PAIR_BLOCK):
-        start = position + offset
+    for start, rows in left.blocks(PAIR_BLOCK):
         first = start if within else 0
-        for place, columns in other.take(np.arange(first, len(other))).blocks(PAIR_BLOCK):
+        for offset, columns in other.take(np.arange(first, len(other))).blocks(PAIR_BLOCK):
             i, j, found = _over(rows, columns, min_score)
-            a, b = i + start, j + first + place
+            a, b = i + start, j + first + offset
             if within:
                 keep = a < b
                 a, b, found = a[keep], b[keep], found[keep]

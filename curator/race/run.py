@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any, Self
 import polars as pl
 
 from curator.corpora import Corpora, Progress
+from curator.engines import HERE
 from curator.errors import CuratorError, DataError, UsageError, WorkError
 from curator.files import is_sealed, read_json, write_json, write_sealed
-from curator.hardware import decide
 from curator.mix import Mix, Replayed, Task, Workshop, make, replayed
 from curator.mix.lock import versions
 from curator.models import check_place, keep
@@ -34,7 +34,7 @@ from curator.race.looking import looked
 from curator.race.probing import name_of, probed, vectors_digest, zero_shot
 from curator.race.replaying import inputs as replay_inputs
 from curator.race.replaying import recorded
-from curator.race.running import CHECKPOINTS, Ready, Trainings, bare, place, run_name, tracking
+from curator.race.running import CHECKPOINTS, Asking, Ready, Trainings, bare, place, run_name, tracking
 from curator.recipe import UNDECIDING, ZERO_SHOT, Recipe, base_of
 from curator.training import code, forget, main_score, tracked
 from curator.training.tracking import require
@@ -96,23 +96,30 @@ class _Course:
         self._order = [(seed, arm) for seed in range(recipe.race.seeds) for arm in recipe.arms]
         self._done: dict[tuple[int, str], dict[str, Any]] = {}
         self._progress = progress
+        self._engine = HERE if self.by_probe else workshop.corpora.engine
+        self._hardware = next(self._engine.map(Asking(), [None]))
 
     def run(self) -> Self:
         """Do what is not done yet: by the workers of an engine what is trained, the rest here."""
-        engine = self.workshop.corpora.engine
         work = Trainings(self.evaluation, self.directory, self._tell)
+        # Choosing asks workers for neighbours: all is chosen before the first is trained by them.
+        ready = list(self._begin()) if self._engine.workers else self._begin()
         try:
-            for values in engine.map(work, self._begin()):
-                self._done[values["seed"], values["arm"]] = _ended(values, self.directory)
-                if engine.workers:
+            for values in self._engine.map(work, ready):
+                self._done[values["seed"], values["arm"]] = values if values["error"] is None else _failed(values)
+                if self._engine.workers:
                     self._tell("training", len(self._done) * self._steps)
         except WorkError as error:
-            why = dict(error.parts)
-            for seed, arm in self._order:
-                if (seed, arm) not in self._done:
-                    self._done[seed, arm] = _failed({"arm": arm, "seed": seed}, why[run_name(arm, seed)])
+            self._set_aside(ready, dict(error.parts))
         self._tell("training", len(self._order) * self._steps)
         return self
+
+    def _set_aside(self, ready: Iterable[Ready], why: dict[str, str]) -> None:
+        """Runs that no worker could do have failed."""
+        for part in ready:
+            name = run_name(part.arm, part.task.seed)
+            if name in why:
+                self._done[part.task.seed, part.arm] = _failed(part.values | {"error": why[name]})
 
     @property
     def runs(self) -> list[dict[str, Any]]:
@@ -144,10 +151,12 @@ class _Course:
                 self.summary = looked(mix, task, self.kept)
             for arm in self.recipe.arms:
                 done = self._order.index((seed, arm)) * self._steps
-                self._tell(f"{'probing' if self.by_probe else 'training'} {arm}, seed {seed}", done)
+                if not self._engine.workers:
+                    self._tell(f"{'probing' if self.by_probe else 'training'} {arm}, seed {seed}", done)
                 begun = _begun(
                     arm, task, mix, self.chooser, corpora=self.workshop.corpora, evaluation=self.evaluation,
                     directory=self.directory, replay=self._replays[-1] if self._replays else None, done=done,
+                    hardware=self._hardware,
                 )  # fmt: skip
                 if isinstance(begun, Ready):
                     yield begun
@@ -239,7 +248,7 @@ def train_on_mix(recipe: Recipe, workshop: Workshop, directory: Path) -> dict[st
 
 def _begun(
     arm: str, task: Task, mix: Mix | CuratorError, chooser: Chooser, *, corpora: Corpora, evaluation: Evaluation,
-    directory: Path, replay: Replayed | None, done: int,
+    directory: Path, replay: Replayed | None, done: int, hardware: tuple[str, str],
 ) -> dict[str, Any] | Ready:  # fmt: skip
     """One arm at one seed: what it came to, from its file if that was made from the same inputs; or all to train it."""
     started = time.perf_counter()
@@ -251,7 +260,7 @@ def _begun(
         one = chooser.choose(arm, task, mix)
         documents = one.documents
         selection = _selection(one, mix, time.perf_counter() - started)
-        made_from = _inputs(arm, task, documents, evaluation, replay, also=chooser.decides(arm))
+        made_from = _inputs(arm, task, documents, evaluation, replay, hardware, also=chooser.decides(arm))
         by_vectors = task.recipe.race.by == "probe" or arm == ZERO_SHOT
         if by_vectors:
             made_from += vectors_digest(task, one, evaluation.ids)
@@ -265,19 +274,21 @@ def _begun(
             return {name: value for name, value in stored.items() if name != "seal"}
         values |= {"inputs": made_from, "documents": len(documents), **selection}
         if not by_vectors:
-            return Ready(values, bare(task), documents, mix, pairs, replay, done)
+            kept = mix if (arm, task.seed) == ("mix", 0) else None
+            return Ready(values, bare(task), documents, kept, pairs, replay, done, hardware)
         if arm == ZERO_SHOT:
             values |= zero_shot(task, corpora, evaluation.ids, evaluation.truth)
         else:
             values |= probed(task, one, evaluation.ids, evaluation.truth)
     except (CuratorError, RuntimeError) as error:
-        return _failed(values, str(error))
-    return _ended(values, directory)
+        return _failed(values | {"error": str(error)})
+    write_sealed(path, values)
+    return values
 
 
-def _failed(values: dict[str, Any], why: str) -> dict[str, Any]:
+def _failed(values: dict[str, Any]) -> dict[str, Any]:
     """What is recorded of a run that could not be made: the others go on."""
-    log.warning("%s failed: %s", run_name(values["arm"], values["seed"]), why)
+    log.warning("%s failed: %s", run_name(values["arm"], values["seed"]), values["error"])
     none = {
         "documents": 0,
         "selection_seconds": 0.0,
@@ -286,30 +297,19 @@ def _failed(values: dict[str, Any], why: str) -> dict[str, Any]:
         "best_step": 0,
         "seconds": 0.0,
     }
-    return {**none, **values, "predictions": [], "roc_auc": None, "dev": None, "error": why}
-
-
-def _ended(values: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """What a run came to, now in its file; one that failed has none, and is made again the next time."""
-    if values["error"] is not None:
-        return _failed({name: value for name, value in values.items() if name != "error"}, values["error"])
-    path = place(directory, values["arm"], values["seed"])
-    write_sealed(path, values)
-    forget(path.with_suffix(CHECKPOINTS))
-    return values
+    return {**none, **values, "predictions": [], "roc_auc": None, "dev": None}
 
 
 def _inputs(
-    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None, *, also: str
+    arm: str, task: Task, documents: pl.DataFrame, evaluation: Evaluation, replay: Replayed | None,
+    hardware: tuple[str, str], *, also: str,
 ) -> str:  # fmt: skip
     """A hash of all that decides a run's outcome, the code that trains and its libraries included."""
-    hardware = decide()
     parts = [
         code(),
         weights(task.recipe.train.model) if task.recipe.race.by == "fine-tuning" else "",
         json.dumps(versions()),
-        hardware.device,
-        hardware.precision,
+        *hardware,
         arm,
         str(task.seed),
         task.recipe.race.by,

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from curator.errors import CuratorError
+from curator.errors import CuratorError, UsageError
+from curator.files import write_sealed
+from curator.hardware import decide
 from curator.mix import Mix, Replayed, Task
 from curator.models import keep
 from curator.models.fitting import fit, served
@@ -15,7 +17,7 @@ from curator.race.choosing import file_name
 from curator.race.evaluation import Evaluation
 from curator.race.replaying import predicted, rehearsal_of
 from curator.relation import Relation
-from curator.training import Pairs, Run, decided, evaluate, planned, tracked
+from curator.training import Pairs, Run, decided, evaluate, forget, planned, tracked
 from curator.training.tracking import FOLDER as TRACKING
 
 CHECKPOINTS = ".safetensors"  # beside the file of a run, while it trains
@@ -31,20 +33,40 @@ class Told(Protocol):
 class Ready:
     """A run that needs nothing of the workspace any more to be trained: it may travel.
 
-    ``values``: what its file has so far. ``task`` has no vectors. ``done`` are the steps of the runs before it.
+    ``values``: what its file has so far. ``task`` has no vectors. ``mix`` is that of a run whose model is kept.
+    ``done`` are the steps of the runs before it. ``hardware`` is that which its inputs were told for.
     """
 
     values: dict[str, Any]
     task: Task
     documents: pl.DataFrame
-    mix: Mix
+    mix: Mix | None
     pairs: Pairs | None
     replay: Replayed | None
     done: int
+    hardware: tuple[str, str]
 
     @property
     def arm(self) -> str:
         return str(self.values["arm"])
+
+
+def hardware() -> tuple[str, str]:
+    """The device and the precision of this process: they decide what a training comes to, to the last digit."""
+    found = decide()
+    return found.device, found.precision
+
+
+class Asking:
+    """Asks a worker on what it would train."""
+
+    def name(self, _: None) -> str:
+        """What is asked."""
+        return "the hardware of a worker"
+
+    def run(self, parts: Iterable[None]) -> Iterator[tuple[str, str]]:
+        """The same for each."""
+        return (hardware() for _ in parts)
 
 
 def bare(task: Task) -> Task:
@@ -74,7 +96,8 @@ def tracking(directory: Path, arm: str, task: Task) -> Run:
 class Trainings:
     """Trains runs and predicts the evaluation documents. What comes back is what a run's file has, or an ``error``.
 
-    ``told`` is told of each step, in this process alone.
+    A run that came to its end is in its file by then. ``told`` is told of each step, in this process alone.
+    Raises UsageError where a run was to be made on other hardware.
     """
 
     def __init__(self, evaluation: Evaluation, directory: Path, told: Told | None = None) -> None:
@@ -92,10 +115,20 @@ class Trainings:
     def run(self, parts: Iterable[Ready]) -> Iterator[dict[str, Any]]:
         """What each run came to, in order; one that fails does not keep others from it."""
         for part in parts:
+            if part.hardware != hardware():
+                raise UsageError(
+                    f"workers differ: one trains on {' in '.join(hardware())} and one on {' in '.join(part.hardware)}, "
+                    "which does not give the same; have workers of one kind, or set CURATOR_DEVICE on all"
+                )
             try:
-                yield part.values | self._trained(part)
+                values = part.values | self._trained(part)
             except (CuratorError, RuntimeError) as error:  # RuntimeError: torch, out of memory among them
                 yield part.values | {"error": str(error)}
+                continue
+            path = place(self._directory, part.arm, part.task.seed)
+            write_sealed(path, values)
+            forget(path.with_suffix(CHECKPOINTS))
+            yield values
 
     def _trained(self, part: Ready) -> dict[str, Any]:
         task, arm = part.task, part.arm
@@ -112,7 +145,7 @@ class Trainings:
                 settings, task, part.documents, pairs=part.pairs, progress=step, checkpoint=kept, on_look=on_look,
                 rehearsal=rehearsal_of(arm, task, part.replay),
             )  # fmt: skip
-        if arm == "mix" and task.seed == 0:
+        if part.mix is not None:
             keep(tuned, self._directory / "model", part.mix, task, part.replay)
         classifier, evaluation = tuned.classifier, self._evaluation
         outputs = classifier.predict(evaluation.texts)
