@@ -401,7 +401,7 @@ def test_a_run_of_another_replay_is_another(earlier):
     evaluation = drawn(task, workshop, 24)
 
     def key(arm="mix", task=task, replay=replay, evaluation=evaluation):
-        return running._inputs(arm, task, task.pool.frame, evaluation, replay, also="")
+        return running._inputs(arm, task, task.pool.frame, evaluation, replay, ("cpu", "fp32"), also="")
 
     (one,) = task.earlier
     rebuilt = replace(task, earlier=(replace(one, mix=replace(one.mix, version="0" * 12)),))
