@@ -28,10 +28,9 @@ class Engine(Settings):
             return cls.model_validate({"kind": kind, **values})
         except ValidationError as error:
             problem = error.errors()[0]
-            what = ".".join(map(str, problem["loc"])) or "engine"
-            raise UsageError(
-                f"{what}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
-            ) from None
+            where, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
+            told = f"{where}: {message}, not {problem['input']!r}" if where else message
+            raise UsageError(f"engine: {told}") from None
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
