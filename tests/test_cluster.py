@@ -144,7 +144,7 @@ class Answering(Doing):
             yield
 
 
-def test_settings_that_cannot_be_are_refused(tmp_path, cluster):
+def test_settings_that_cannot_be_are_refused(tmp_path, cluster, engine):
     with pytest.raises(UsageError, match="address is for kind = 'ray'"):
         Engine.of("local", address="auto")
     with pytest.raises(UsageError, match="'spark'"):
