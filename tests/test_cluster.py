@@ -282,7 +282,7 @@ ws.add("texts", {str(texts)!r})
 ws.embed("texts")
 """
     engines.stop()  # or there would be no room for the workers of another driver
-    killed = subprocess.run([sys.executable, "-c", code], check=False, timeout=180)
+    killed = subprocess.run([sys.executable, "-c", code], check=False, timeout=600)
     assert killed.returncode == -signal.SIGKILL
     left = shards(tmp_path / "there")
     assert 0 < sum(name.endswith(".json") for name in left) < 17
