@@ -160,8 +160,7 @@ class Cluster:
     def _greet(self) -> None:
         """Let the workers that are free say that they are still there: a node may have been lost meanwhile."""
         while self._idle:
-            worker = self._idle.popleft()
-            self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
+            self._call(self._idle.popleft())
 
     def _ready(self, awaited: list[Any]) -> list[Any]:
         """What is ready of what is awaited, once something is."""
@@ -177,8 +176,11 @@ class Cluster:
     def _start(self, busy: int) -> None:
         """Have as many workers as there should be; one that is gone is replaced where there is room."""
         for _ in range(self.workers - busy - len(self._idle) - len(self._starting)):
-            worker = _Worker.options(**self.needs).remote()  # type: ignore[attr-defined]
-            self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
+            self._call(_Worker.options(**self.needs).remote())  # type: ignore[attr-defined]
+
+    def _call(self, worker: Any) -> None:
+        """Wait for a worker to say that it is there."""
+        self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
 
     def _begin(self, ready: Any) -> None:
         worker = self._starting.pop(ready)
