@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 from curator import Workspace
 from curator.errors import CuratorWarning
 from curator.functions import near_duplicates
-from curator.functions._minhash import banding, buckets, normalised, shingle_sets
+from curator.functions._minhash import band_keys, banding, buckets, normalised, shingle_sets
 from curator.functions._minhash import jaccard as verified
 from curator.relation import Relation
 from curator.session import Session
@@ -76,7 +76,7 @@ def against(texts: pl.Series, python: str) -> list[Row]:
     found = pl.DataFrame(near_duplicates(Relation(frame), min_jaccard=LEAST, permutations=PERMUTATIONS, ngram=NGRAM))
     seconds = time.perf_counter() - start
     sets = shingle_sets(words, NGRAM)
-    shared = buckets(sets, bands, 0)
+    shared = buckets(band_keys(words, NGRAM, bands, 0))
     met = np.diff(shared[left].multiply(shared[right]).indptr) > 0
     rows = [{
         "engine": "curator", "version": "", "seconds": seconds, "bands": bands.bands, "rows": bands.rows,

@@ -66,6 +66,8 @@ def table(name: str) -> str:
         return race_tables.worth([one for one in found if one["name"].endswith("-bert") == (name == "worth_tuned")])
     if name.startswith(tuple(key.replace("-", "_") for key in PARTS)):
         return example(name)
+    if name == "engines_cost":
+        return engines_cost(json.loads((HERE / "records" / "engines.json").read_text("utf8")))
     made, path = TABLES[name], HERE / "records" / f"{name}.json"
     return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
 
@@ -334,6 +336,64 @@ def corpora(record: Row) -> str:
         f"{record['machine']}, {record['cores']} cores, load {record['load_average'][0]:.1f}"
     )
     return "\n".join([*lines, "", f"{where}; `{record['command']}`, commit {record['commit'][:10]}.", ""])
+
+
+def engines(record: Row) -> str:
+    """Each kind of work here and by workers, in seconds of each round, and what that is as a ratio."""
+    told = {
+        "encode": f"encode {record['texts']:,} texts",
+        "join": f"the 10 nearest of {record['right']:,} for {record['left']:,}",
+        "judge": f"gopher and language over {record['judged']:,}",
+        "minhash": f"near_duplicates of {record['texts']:,}",
+    }
+    lines = [
+        "| work | one process, s | workers, s | ratio | start of workers, s | peak of one process, GiB | driver | "
+        "largest worker |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for what, title in told.items():
+        here, there = (_of(record, what, engine) for engine in ("local", "ray"))
+        ratios = [other["seconds"] / one["seconds"] for one, other in zip(here, there, strict=True)]
+        figures = [[run["seconds"] for run in here], [run["seconds"] for run in there], ratios]
+        cells = [" / ".join(f"{value:.{2 if row is ratios else 1}f}" for value in row) for row in figures]
+        start = " / ".join(f"{run['start']:.1f}" for run in there)
+        peaks = [(here, "peak"), (there, "peak"), (there, "worker_peak")]
+        largest = [f"{max(run[key] for run in runs):.2f}" for runs, key in peaks]
+        lines.append(f"| {title} | {' | '.join([*cells, start, *largest])} |")
+    what = f"{record['workers']} workers of one core each, in turn with one process; the results are the same bytes."
+    return "\n".join([*lines, "", f"{what} {_made(record)}", ""])
+
+
+def _of(record: Row, what: str, engine: str) -> list[Row]:
+    return [run for run in record["runs"] if (run["what"], run["engine"]) == (what, engine)]
+
+
+def engines_cost(record: Row) -> str:
+    """What the measured rates come to for more documents: products, and named so."""
+    seconds = {what: mean(run["seconds"] for run in _of(record, what, "ray")) for what in ("encode", "join")}
+    encoded = seconds["encode"] * record["workers"] / record["texts"]  # core seconds a document
+    joined = seconds["join"] * record["workers"] / record["right"]
+    planned = next(
+        step
+        for step in json.loads((HERE / "records" / "corpora.json").read_text("utf8"))["steps"]
+        if (step["step"], step["what"]) == ("embed", "all")
+    )
+    second = planned["seconds"] / planned["documents"]
+    held = (planned["peak_anonymous"] - planned["before"]) / planned["documents"]
+    lines = [
+        "| documents | encode, core hours | vectors, TB (float16) | 10,000 × all, core hours | planning, hours of the "
+        "driver | its memory, GB |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    for power in (8, 9, 10):
+        n, stored = 10**power, 10**power * 1536 / 1e12
+        told = [f"{n * encoded / 3600:,.0f}", f"{stored:,.2f} ({stored / 2:,.2f})", f"{n * joined / 3600:,.1f}"]
+        lines.append(f"| 10^{power} | {' | '.join(told)} | {n * second / 3600:,.1f} | {n * held / 1e9:,.0f} |")
+    rates = (
+        f"A core second is {1 / encoded:,.0f} texts, or {record['left'] / joined / 1e6:,.0f} million pairs of vectors; "
+        f"a document takes {second * 1e6:.0f} µs and {held:.0f} bytes of the driver."
+    )
+    return "\n".join([*lines, "", rates, ""])
 
 
 def calibration(record: Row) -> str:
@@ -949,6 +1009,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
     "search": search, "uses": uses, "uses_families": uses,
     "labelling": labelling, "replay": replay, "contrastive": contrastive, "verdicts": verdicts,
+    "engines": engines,
     "choice": lambda record: race_tables.choice(record) + "\n" + _made(record) + "\n",
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {

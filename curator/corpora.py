@@ -41,20 +41,15 @@ class Corpora:
 
     def __init__(
         self, catalogue: Catalogue, encoder: Callable[[], Encoder], progress: Progress | None = None,
-        engine: Callable[[], Engine] = lambda: HERE,
+        engine: Engine = HERE,
     ) -> None:  # fmt: skip
         self.catalogue = catalogue
-        self._engine = engine
+        self.engine = engine  # where texts are encoded and read, and vectors compared
         self._encoder = encoder
         self._progress = progress
         self._loaded: dict[tuple[str, str, str], Relation] = {}
         self._places: dict[tuple[str, str, str], Places] = {}
         self._queries: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
-
-    @property
-    def engine(self) -> Engine:
-        """Where texts are encoded and vectors compared; started when it is first needed."""
-        return self._engine()
 
     @property
     def encoder(self) -> Encoder:
@@ -131,8 +126,9 @@ class Corpora:
 
         if corpus.has_own_vectors:
             return Relation(
-                documents, corpus.own_vectors(self.engine), embed_query=embed_query, home=home, vectors_key="own"
-            )
+                documents, corpus.own_vectors(self.engine), embed_query=embed_query, home=home, vectors_key="own",
+                engine=self.engine,
+            )  # fmt: skip
         return Relation(
             documents,
             load=partial(self._vectors, corpus),
@@ -140,6 +136,7 @@ class Corpora:
             embed_query=embed_query,
             home=home,
             vectors_key=self.encoder_key,
+            engine=self.engine,
         )
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:

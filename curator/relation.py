@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from curator.engines import HERE, Engine
 from curator.vectors import Rows, Vectors
 
 Load = Callable[[Rows], Vectors]
@@ -86,12 +87,14 @@ class Relation:
         embed_query: EmbedQuery | None = None,
         home: Path | None = None,
         vectors_key: str | Callable[[], str] = "",
+        engine: Engine = HERE,
     ) -> None:
         self._documents = documents if isinstance(documents, Documents) else Documents.of(documents)
         self.count_tokens = count_tokens  # None where curator did not embed the texts
         self.embed_query = embed_query
         self.home = home
         self._vectors_key = vectors_key  # a function where finding out takes a while
+        self.engine = engine  # whose workers may read its texts, where there are many
         self.part_of: tuple[Relation, Rows] | None = None  # a corpus, and which of its rows these are, in their order
         self.brings_vectors = vectors is not None  # they are part of the data, and so of ``SELECT *``
         self._load = load
@@ -170,6 +173,7 @@ class Relation:
 
     def of_its_corpus(self, other: "Relation") -> "Relation":
         """Another form of the same rows, which then is known to be of this one's corpus."""
+        other.engine = self.engine
         other.part_of = self._part(np.arange(len(self), dtype=np.int64))
         return other
 
@@ -194,6 +198,7 @@ class Relation:
     def _like(self, other: "Relation") -> "Relation":
         other.brings_vectors = self.brings_vectors
         other.embed_query = self.embed_query
+        other.engine = self.engine
         return other
 
     @classmethod
@@ -220,6 +225,7 @@ class Relation:
             return np.concatenate([counts[number](own) for number, own in pieces])[back]
 
         whole = cls(frame, load=load, count_tokens=count if len(counts) == len(parts) else None)
+        whole.engine = next((part.engine for part in parts if part.engine is not HERE), HERE)
         return parts[0].of_its_corpus(whole) if len(parts) == 1 else whole
 
     def arrow(self, columns: Iterable[str] | None = None, *, derived: AbstractSet[str] = frozenset()) -> pa.Table:

@@ -509,7 +509,7 @@ class Workspace:
         if encoder is None or isinstance(encoder, recipe.Encoder):
             encoder = encoders.RememberedEncoder(encoder or recipe.Encoder(), self.root / "vectors" / "encoders.json")
         where = self._engine or engine or recipe.Engine()
-        return Corpora(self.catalogue, lambda: encoder, self._progress, lambda: engines.started(where))
+        return Corpora(self.catalogue, lambda: encoder, self._progress, engines.engine_of(where))
 
     def _statements(self) -> Statements:
         return Statements(

@@ -19,10 +19,15 @@ from conftest import ToyEncoder
 
 from curator import Recipe, Workspace, engines, files, neighbours
 from curator.engines import HERE
-from curator.errors import CuratorWarning, UnknownNameError, UsageError, WorkError
+from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
+from curator.functions import _ngrams, dsir, near_duplicates
 from curator.neighbours import spread
 from curator.recipe import Engine
+from curator.relation import Relation
+from curator.session import Session
+from curator.stages import Stage, run
+from curator.stages import spread as spread_stages
 from curator.vectors import Vectors
 from curator.vectors import store as stores
 
@@ -54,7 +59,7 @@ def settings(cluster):
 
 @pytest.fixture
 def engine(settings):
-    return engines.started(settings)
+    return engines.engine_of(settings)
 
 
 class Doing:
@@ -149,11 +154,20 @@ def test_settings_that_cannot_be_are_refused(tmp_path, cluster, engine):
         Engine.of("local", address="auto")
     with pytest.raises(UsageError, match="'spark'"):
         Workspace(tmp_path, engine="spark")
+    assert engine.workers == 3
     with pytest.raises(UsageError, match="already, and cannot go to"):
-        engines.started(Engine(kind="ray", address="10.0.0.1:1"))
+        engines.engine_of(Engine(kind="ray", address="10.0.0.1:1")).workers  # noqa: B018
     with pytest.raises(UsageError, match=r"'num_cpus': 40.* they have: 1 CPUs and 0 GPUs; 1 CPUs"):
-        engines.started(Engine(kind="ray", address=cluster.address, cpus=40))
-    assert engines.started(Engine()) is HERE
+        engines.engine_of(Engine(kind="ray", address=cluster.address, cpus=40)).workers  # noqa: B018
+    assert engines.engine_of(Engine()) is HERE
+
+
+def test_of_several_engines_one_has_workers(settings, engine, tmp_path):
+    other = engines.engine_of(settings.model_copy(update={"workers": 2}))
+    for one, workers in ((engine, 3), (other, 2), (engine, 3)):
+        assert list(one.map(Doing(tmp_path), range(9))) == list(range(0, 18, 2))
+        assert len(one._idle) + len(one._starting) == workers
+    assert not other._idle
 
 
 # Vectors
@@ -211,6 +225,105 @@ def test_what_lies_in_files_travels_by_their_names(rows):
         assert np.array_equal(again.matrix(), whole.block(650, 1300))
         assert again.is_unit
     assert len(pickle.dumps(Vectors.of(whole.matrix()).alone(3, 5))) < 2_000
+
+
+# Texts
+
+
+@pytest.fixture
+def listened(engine, monkeypatch):
+    """What is asked of the engine: the names of the parts' work."""
+    asked, real = [], engine.map
+    monkeypatch.setattr(engine, "map", lambda work, parts: asked.append(work) or real(work, parts))
+    return asked
+
+
+def documents(engine=HERE, n=60):
+    """Texts of several kinds: some alike, some in German, some with an address, some without a letter."""
+    kinds = [
+        "Send {0} the card to shop{0}@example.org, and wait.",
+        "Die Karte {0} wurde heute leider abgelehnt.",
+        "??? {0}",
+    ]
+    kinds += [
+        "The card number {0} was declined by a big shop",
+        "the card number {0} was declined by a big shop!",
+        "spam " * 30,
+    ]
+    rows = [(str(i), kinds[i % 6].format(i // 12)) for i in range(n)]
+    frame = pl.DataFrame(rows, schema=["id", "text"], orient="row")
+    given = {"corpus": pl.lit("c"), "label": pl.lit("x"), "source": pl.lit("s"), "weight": pl.lit(1.0)}
+    return Relation(frame.with_columns(previous_score=pl.lit(0.5), **given), engine=engine)
+
+
+def judged(use, given, candidates):
+    """The verdicts of a stage, and what it warns of."""
+    stage = Stage.load(use, ROOT)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", CuratorWarning)
+        found = run(stage, stage.bind(given, 0), {"candidates": candidates}, Session()).frame
+    return found, [str(one.message) for one in told]
+
+
+ALONE = {"quality": {}, "gopher": {}, "c4": {}, "fineweb": {}, "language": {"keep": "de"}, "pii": {"action": "drop"}}
+
+
+@pytest.mark.parametrize(("use", "given"), [*ALONE.items(), ("blocklist", {"terms": "C++, card"})])
+def test_what_judges_each_text_alone_says_the_same_in_parts(engine, listened, monkeypatch, use, given):
+    monkeypatch.setattr(spread_stages, "PART_ROWS", 7)
+    here, told_here = judged(use, given, documents())
+    there, told_there = judged(use, given, documents(engine))
+    assert there.equals(here)
+    assert told_there == told_here
+    assert len(told_here) == (use == "blocklist")
+    assert 0 < here["keep"].sum() < 60 or use in ("gopher", "c4", "fineweb")
+    assert len(listened) == 1
+
+
+def test_an_error_of_a_stage_is_the_one_raised_here(engine, listened, monkeypatch, tmp_path):
+    monkeypatch.setattr(spread_stages, "PART_ROWS", 7)
+    (tmp_path / "odd.sql").write_text(
+        "-- Odd.\n-- judges: each alone\n"
+        "SELECT corpus, id, CASE WHEN text LIKE '%spam%' THEN error('spam in ' || id) ELSE true END AS keep "
+        "FROM candidates"
+    )
+    stage = Stage.load("odd.sql", tmp_path)
+    for candidates in (documents(), documents(engine)):
+        with pytest.raises(QueryError, match=r"odd\.sql: spam in \d+"):
+            run(stage, {}, {"candidates": candidates}, Session())
+    assert listened
+
+
+def test_a_stage_that_needs_more_than_texts_is_run_here(engine, listened, monkeypatch, tmp_path):
+    monkeypatch.setattr(spread_stages, "PART_ROWS", 7)
+    here, session = documents(), Session()
+    session.run("CREATE MACRO is_short(text) AS len(text) < 20", {}, {})
+    for number, (where, also) in enumerate(
+        (("id IN (SELECT id FROM target)", {"target": here}), ("is_short(text)", {}))
+    ):
+        name = f"own{number}.sql"
+        (tmp_path / name).write_text(
+            f"-- Own.\n-- judges: each alone\nSELECT corpus, id, {where} AS keep FROM candidates"
+        )
+        stage = Stage.load(name, tmp_path)
+        found = [
+            run(stage, {}, {"candidates": candidates, **also}, session).frame
+            for candidates in (here, documents(engine))
+        ]
+        assert found[0].equals(found[1])
+        assert found[0]["keep"].any()
+    assert not listened
+
+
+def test_signatures_and_counts_are_those_made_here(engine, listened, monkeypatch):
+    monkeypatch.setitem(near_duplicates.__globals__, "TEXTS", 7)
+    monkeypatch.setattr(_ngrams, "BLOCK", 7)
+    here, there = documents(n=40), documents(engine, n=40)  # of 50 of one source so many alike would be told
+    found = near_duplicates(here)
+    assert found["leader_id"].null_count < 40
+    assert near_duplicates(there).equals(found)
+    assert dsir(here.take([1, 7]), there).equals(dsir(here.take([1, 7]), here))
+    assert [work.what for work in listened] == ["MinHash", "n-grams"]
 
 
 # A workspace
@@ -295,6 +408,8 @@ def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
 
     monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 14)  # some searches here, some there
     monkeypatch.setattr(stores, "SHARD_ROWS", 64)
+    monkeypatch.setattr(spread_stages, "PART_ROWS", 40)
+    monkeypatch.setitem(near_duplicates.__globals__, "TEXTS", 40)
 
     def made(name, **where):
         ws = Workspace(tmp_path / name, **where)
@@ -312,6 +427,7 @@ def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_is_the_same_mix(tmp_path, settings, path, monkeypatch):
     monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 22)
+    monkeypatch.setattr(spread_stages, "PART_ROWS", 2_048)
     data = os.environ["CURATOR_DATA"]
     here = Workspace(tmp_path / "here").mix(path, data=data)
     for name in ("corpora", "vectors"):  # made by either, they are the same bytes; see above

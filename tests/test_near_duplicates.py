@@ -88,6 +88,7 @@ def test_near_duplicates_is_the_greedy_leader_rule(texts, least, ngram, priority
         patch.setattr(_minhash, "CELLS", 40)
         patch.setattr(_minhash, "SHINGLES", 50)
         patch.setattr(_minhash, "TEXTS", 3)
+        patch.setitem(near_duplicates.__globals__, "TEXTS", 3)
         names = ", ".join(priority) or None
         table = near_duplicates(relation, min_jaccard=least, ngram=ngram, permutations=256, priority=names, seed=seed)
     assert table.select(["corpus", "id"]).to_pylist() == relation.frame.select("corpus", "id").to_dicts()
@@ -124,7 +125,7 @@ def test_pairs_share_a_band_as_often_as_the_formula_says():
             texts += ["".join(map(chr, one)), "".join(map(chr, other))]
         bands = _minhash.banding(0.8, 128)
         assert (bands.bands, bands.rows) == (21, 6)
-        share = _minhash.buckets(_minhash.shingle_sets(pl.Series(texts), 1), bands, seed=0)
+        share = _minhash.buckets(_minhash.band_keys(pl.Series(texts), 1, bands, seed=0))
         met = np.diff(share[0::2].multiply(share[1::2]).indptr) > 0
         expected = 1 - (1 - (shared / (200 - shared)) ** 6) ** 21
         assert abs(met.mean() - expected) <= 5 * np.sqrt(expected * (1 - expected) / 2_000) + 1e-9

@@ -6,6 +6,7 @@ is one path of code, and a result that is a function of its part alone is the sa
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from curator.engines.local import HERE, Local
@@ -13,7 +14,7 @@ from curator.engines.local import HERE, Local
 if TYPE_CHECKING:
     from curator.recipe import Engine as Settings
 
-__all__ = ["HERE", "Engine", "Local", "Work", "started", "stop"]
+__all__ = ["HERE", "Engine", "Local", "Work", "engine_of", "stop"]
 
 Part = TypeVar("Part", contravariant=True)
 Result = TypeVar("Result", covariant=True)
@@ -30,11 +31,14 @@ class Work(Protocol[Part, Result]):
 
 
 class Engine(Protocol):
-    """Does work."""
+    """Does work. One that is not ``HERE`` has workers, which are started when it is first asked for them."""
 
     @property
     def workers(self) -> int:
-        """How many parts are done at a time elsewhere; 0 where all is done in this process."""
+        """How many parts are done at a time elsewhere; 0 where all is done in this process.
+
+        Raises UsageError where there is no cluster at its address, or no room for a worker.
+        """
 
     def map(self, work: Work[Any, Any], parts: Iterable[Any], /) -> Iterator[Any]:
         """The result of each part, in order; parts are taken when their turn comes.
@@ -46,26 +50,24 @@ class Engine(Protocol):
         """Let its workers go; it starts others when it has work again."""
 
 
-_last: list[tuple["Settings", Engine]] = []
+def engine_of(settings: "Settings") -> Engine:
+    """The engine that settings ask for, the same for all who ask for the same; nothing is started yet.
 
-
-def started(settings: "Settings") -> Engine:
-    """The engine that settings ask for. Workers stay for all who ask for the same, until others are asked for.
-
-    Raises MissingExtraError where Ray is not installed, UsageError where there is no cluster at the address.
+    Raises MissingExtraError where Ray is not installed.
     """
-    if settings.kind == "local":
-        return HERE
+    return HERE if settings.kind == "local" else _cluster(settings)
+
+
+@cache
+def _cluster(settings: "Settings") -> Engine:
     from curator.engines.cluster import Cluster  # Ray is an extra, and takes a second to import
 
-    if not _last or _last[0][0] != settings:
-        stop()
-        _last[:] = [(settings, Cluster(settings))]
-    return _last[0][1]
+    return Cluster(settings)
 
 
 def stop() -> None:
-    """Let the workers go."""
-    for _, engine in _last:
-        engine.close()
-    _last.clear()
+    """Let the workers of whatever engine has some go."""
+    if _cluster.cache_info().currsize:
+        from curator.engines.cluster import let_go
+
+        let_go()

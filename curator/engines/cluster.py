@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from curator.errors import CuratorWarning, MissingExtraError, UsageError, WorkError
+from curator.errors import CuratorWarning, MissingExtraError, QueryError, RecipeError, UsageError, WorkError
 from curator.recipe import Engine as Settings
 
 try:
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # times that a part is tried before it is set aside
 PATIENCE = 30  # seconds without any worker until that is said
+ANSWERS = (QueryError, RecipeError, UsageError, ValueError)  # are raised at once; each can be made of its message
 AHEAD = 4  # parts for each worker that may be done before it is their turn
 
 
@@ -56,9 +58,28 @@ class _Run:
 
 
 class Cluster:
-    """The workers of a cluster: one that there is, by its address, or one on this machine."""
+    """The workers of a cluster: one that there is, by its address, or one on this machine.
+
+    Of several in one process, one has workers at a time: the last that was given work.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.needs: dict[str, float] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
+        self.peak = 0.0  # GiB that a worker has held at most
+        self._idle: deque[Any] = deque()
+        self._starting: dict[Any, Any] = {}  # a reference that is ready once its worker is
+        self._lost = 0  # workers in a row that were gone when they should have been ready
+        self._working = False
+
+    def __repr__(self) -> str:
+        needs = ", ".join(f"{number:g} {name.removeprefix('num_').upper()}" for name, number in self.needs.items())
+        return f"Cluster({self._settings.workers or 'as many workers as fit'} of {needs})"
+
+    @cached_property
+    def workers(self) -> int:
+        """How many parts are done at a time; to know that, the cluster is joined, or started here."""
+        settings = self._settings
         if not ray.is_initialized():
             try:
                 ray.init(address=settings.address or "local", logging_level=logging.ERROR, log_to_driver=False)
@@ -69,17 +90,7 @@ class Cluster:
                 f"this process is with the Ray cluster at {ray.get_runtime_context().gcs_address} already, and cannot "
                 f"go to {settings.address!r}; start another process"
             )
-        self.needs: dict[str, float] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
-        self.workers = settings.workers or self._fitting()
-        self.peak = 0.0  # GiB that a worker has held at most
-        self._idle: deque[Any] = deque()
-        self._starting: dict[Any, Any] = {}  # a reference that is ready once its worker is
-        self._lost = 0  # workers in a row that were gone when they should have been ready
-        self._working = False
-
-    def __repr__(self) -> str:
-        needs = ", ".join(f"{number:g} {name.removeprefix('num_').upper()}" for name, number in self.needs.items())
-        return f"Cluster({self.workers} workers of {needs})"
+        return settings.workers or self._fitting()
 
     def _fitting(self) -> int:
         """How many workers there is room for, node by node."""
@@ -102,6 +113,7 @@ class Cluster:
         first = next(parts, _NONE)
         if first is _NONE:
             return
+        self._take_over(self.workers)
         shared = [ray.put(work)]  # in a list it is fetched once by each worker rather than with every part
         coming, again = enumerate(itertools.chain([first], parts)), deque[_Run]()
         running: dict[Any, tuple[Any, _Run]] = {}
@@ -157,6 +169,13 @@ class Cluster:
         self._idle.clear()
         self._starting.clear()
 
+    def _take_over(self, workers: int) -> None:
+        """Be the one that has workers. To know how many, the cluster has been joined."""
+        if _having != [self]:
+            let_go()
+            _having[:] = [self]
+        log.debug("%r: %d workers", self, workers)
+
     def _greet(self) -> None:
         """Let the workers that are free say that they are still there: a node may have been lost meanwhile."""
         while self._idle:
@@ -189,7 +208,7 @@ class Cluster:
         except ray.exceptions.RayError as error:
             self._lost += 1
             if self._lost > ATTEMPTS * self.workers:
-                raise WorkError([("workers", f"they do not start, or die at once: {error}")], self._lost) from None
+                raise UsageError(f"workers of {self} do not start, or die at once: {error}") from None
         else:
             self._lost = 0
             self._idle.append(worker)
@@ -221,6 +240,14 @@ class Cluster:
 
 
 _ASIDE, _NONE = object(), object()
+_having: list[Cluster] = []  # the one that has workers
+
+
+def let_go() -> None:
+    """Let the workers that there are go."""
+    for cluster in _having:
+        cluster.close()
+    _having.clear()
 
 
 @ray.remote(max_restarts=0)
@@ -246,7 +273,7 @@ class _Worker:
                     self._shared, self._work = shared[0], ray.get(shared[0])
                 (told.result,) = self._work.run([part])
             except (UsageError, ValueError) as error:
-                told.answer = UsageError if isinstance(error, UsageError) else ValueError, str(error)
+                told.answer = next(kind for kind in type(error).__mro__ if kind in ANSWERS), str(error)
             except Exception as error:  # noqa: BLE001  whatever it is, the person who started the command is told
                 told.error, told.trace = f"{type(error).__name__}: {error}", traceback.format_exc()
         told.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -5,6 +5,7 @@ Datasets, chapter 3. Sets are the rows of a sparse matrix: (n, 2^63 − 1) bool,
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
-from curator.hashing import mixed
+from curator.hashing import Hashes, mixed
 
 MISSED = 0.01  # share of pairs at the threshold that may share no band
-TEXTS = 32_768  # texts cut into shingles at once
+TEXTS = 8_192  # texts cut into shingles at once
 CELLS = 1 << 15  # shingles hashed by one permutation at once: they stay in the processor's cache
 SHINGLES = 1 << 22  # shingles of the pairs compared at once
 
@@ -52,13 +53,17 @@ def normalised(texts: pl.Series) -> pl.Series:
     return bare.replace("", None).fill_null(lower.replace("", None))
 
 
-def shingle_sets(texts: pl.Series, ngram: int) -> Sets:
+def shingle_sets(texts: pl.Series, ngram: int, rows: Rows | None = None) -> Sets:
     """The set of the runs of ``ngram`` characters of each text; a shorter text is the one run of its set.
 
-    A run is a number of 63 bits, mixed of its characters: two runs have the same with probability 1e-19.
+    A run is a number of 63 bits, mixed of its characters: two runs have the same with probability 1e-19. ``rows``:
+    texts whose sets are wanted; those of the others are empty.
     """
-    parts = [_shingles(texts[start : start + TEXTS], ngram) for start in range(0, len(texts), TEXTS)]
-    runs, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    own = texts if rows is None else texts.gather(rows)
+    parts = [_shingles(own[start : start + TEXTS], ngram) for start in range(0, max(len(own), 1), TEXTS)]
+    runs, found = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    counts = np.zeros(len(texts), np.int64)
+    counts[slice(None) if rows is None else rows] = found
     ends = np.concatenate([[0], np.cumsum(counts)])
     sets = csr_array((np.ones(len(runs), bool), runs, ends), shape=(len(texts), np.iinfo(np.int64).max))
     sets.sum_duplicates()  # and puts the runs of each text in order
@@ -99,23 +104,33 @@ def signatures(sets: Sets, permutations: int, seed: int) -> npt.NDArray[np.uint3
     return found
 
 
-def buckets(sets: Sets, bands: Banding, seed: int) -> Sets:
-    """Which sets share which bands: (n, buckets) bool, a column per value of a band that several sets have."""
-    seeds = np.random.default_rng(seed).integers(0, 1 << 32, bands.bands)
-    rows, columns, total = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-    for own in seeds:
-        keys = np.zeros(sets.shape[0], np.uint64)
+def band_keys(texts: pl.Series, ngram: int, bands: Banding, seed: int) -> Hashes:
+    """The value of each band of the signature of each text's set: (bands, n) uint64."""
+    sets = shingle_sets(texts, ngram)
+    keys = np.zeros((bands.bands, sets.shape[0]), np.uint64)
+    for number, own in enumerate(np.random.default_rng(seed).integers(0, 1 << 32, bands.bands)):
         for values in signatures(sets, bands.rows, int(own)):
-            keys = mixed(keys ^ values)
-        order = np.argsort(keys, kind="stable")
-        number = np.cumsum(np.diff(keys[order], prepend=keys[order[:1]]) != 0)
+            keys[number] = mixed(keys[number] ^ values)
+    return keys
+
+
+def buckets(keys: Iterable[Hashes]) -> Sets:
+    """Which of n texts share which bands: (n, buckets) bool, a column per value of a band that several have.
+
+    ``keys``: those of each band, (n,).
+    """
+    rows, columns, total, n = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0, 0
+    for own in keys:
+        n = len(own)
+        order = np.argsort(own, kind="stable")
+        number = np.cumsum(np.diff(own[order], prepend=own[order[:1]]) != 0)
         shared = np.bincount(number) > 1 if len(number) else np.empty(0, bool)
         several = shared[number]
         rows.append(order[several])
         columns.append((np.cumsum(shared) - 1)[number[several]] + total)
         total += int(shared.sum())
     i, j = np.concatenate(rows), np.concatenate(columns)
-    return csr_array((np.ones(len(i), bool), (i, j)), shape=(sets.shape[0], total))
+    return csr_array((np.ones(len(i), bool), (i, j)), shape=(n, total))
 
 
 def jaccard(sets: Sets, left: Rows, right: Rows) -> npt.NDArray[np.float64]:

@@ -3,18 +3,21 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from curator.engines import HERE, Engine
 from curator.errors import QueryError
+from curator.functions._blocks import by_blocks
 from curator.functions._results import check_texts
 from curator.functions.bm25 import CHARACTER, WORD
 from curator.hashing import Hashes, mixed
 from curator.relation import Relation
 
-BLOCK = 65_536  # texts that are taken apart at once
+BLOCK = 16_384  # texts that are taken apart at once
 # What is counted: a word, a character of a script without spaces, or a run of punctuation.
 _TOKEN = rf"{CHARACTER}|{WORD}|[^\w\s]+|_+"
 
@@ -53,16 +56,18 @@ class Ngrams:
         return found
 
 
-def hashed_ngrams(texts: pl.Series, orders: int, buckets: int) -> Iterator[Ngrams]:
-    """The n-grams of 1 to ``orders`` tokens of each text, block by block. A NULL has none.
+def hashed_ngrams(texts: pl.Series, orders: int, buckets: int, engine: Engine = HERE) -> Iterator[Ngrams]:
+    """The n-grams of 1 to ``orders`` tokens of each text, block by block, by an engine's workers. A NULL has none.
 
     Tokens are in lower case and NFKC. The hash is the same whatever the machine, process or version.
     """
-    known: dict[str, int] = {}
-    for start in range(0, len(texts), BLOCK):
-        tokens, lengths = tokenised(texts[start : start + BLOCK], _TOKEN)
-        hashes = _hashes(tokens, known)
-        yield Ngrams(tuple(_of_order(hashes, lengths, order, buckets) for order in range(1, orders + 1)))
+    return by_blocks(texts, BLOCK, "n-grams", partial(_ngrams, orders=orders, buckets=buckets), engine)
+
+
+def _ngrams(texts: pl.Series, orders: int, buckets: int) -> Ngrams:
+    tokens, lengths = tokenised(texts, _TOKEN)
+    hashes = _hashes(tokens)
+    return Ngrams(tuple(_of_order(hashes, lengths, order, buckets) for order in range(1, orders + 1)))
 
 
 def tokenised(texts: pl.Series, pattern: str) -> tuple[pl.Series, npt.NDArray[np.int64]]:
@@ -71,15 +76,12 @@ def tokenised(texts: pl.Series, pattern: str) -> tuple[pl.Series, npt.NDArray[np
     return lists.explode(empty_as_null=False), lists.list.len().to_numpy().astype(np.int64)
 
 
-def _hashes(tokens: pl.Series, known: dict[str, int]) -> Hashes:
-    """(m,) a number for each token; ``known`` are those met before."""
+def _hashes(tokens: pl.Series) -> Hashes:
+    """(m,) a number for each token."""
     if not len(tokens):
         return np.empty(0, np.uint64)
     unique = tokens.unique()
-    for token in unique.to_list():
-        if token not in known:
-            known[token] = zlib.crc32(token.encode("utf8"))
-    values = pl.Series([known[token] for token in unique.to_list()], dtype=pl.UInt64)
+    values = pl.Series([zlib.crc32(token.encode("utf8")) for token in unique.to_list()], dtype=pl.UInt64)
     return mixed(tokens.replace_strict(unique, values, return_dtype=pl.UInt64).to_numpy())
 
 

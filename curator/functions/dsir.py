@@ -47,15 +47,15 @@ def dsir(
     for name, counts in targets.items():
         if not counts.any() and len(target):
             raise QueryError(f"dsir: the target{'' if name is None else f' {name!r}'} has no text with a word in it")
-    parts = list(hashed_ngrams(check_texts("dsir", candidates), ngrams, buckets))
+    parts = list(hashed_ngrams(check_texts("dsir", candidates), ngrams, buckets, candidates.engine))
     pool = sum((part.counts(buckets) for part in parts), np.zeros(buckets))
-    sizes = np.concatenate([part.sizes for part in parts]) if parts else np.empty(0, np.int64)
+    sizes = np.concatenate([part.sizes for part in parts])
     keys = candidates.select(key_of(candidates))
     mean = max(1.0, float(sizes.mean())) if len(sizes) else 1.0
     rows = []
     for name, counts in targets.items():
         ratios = _log_ratios(counts, pool, smoothing)
-        log_weight = pl.Series(np.concatenate([part.sums(ratios) for part in parts]) if parts else [], dtype=pl.Float64)
+        log_weight = pl.Series(np.concatenate([part.sums(ratios) for part in parts]), dtype=pl.Float64)
         rows.append(
             keys.with_columns(
                 pl.lit(name, pl.String).alias("target"),

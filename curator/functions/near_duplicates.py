@@ -3,15 +3,28 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from curator.engines import Engine
 from curator.errors import CuratorWarning, QueryError
+from curator.functions._blocks import by_blocks
 from curator.functions._leading import LOOK, Leading, Rows, alarm, precedence
-from curator.functions._minhash import Banding, Sets, banding, buckets, jaccard, normalised, shingle_sets
+from curator.functions._minhash import (
+    TEXTS,
+    Banding,
+    Sets,
+    band_keys,
+    banding,
+    buckets,
+    jaccard,
+    normalised,
+    shingle_sets,
+)
 from curator.functions._results import check_texts, check_whole_number
 from curator.relation import Relation
 
@@ -44,8 +57,8 @@ def near_duplicates(
 
     Returns ``corpus, id, leader_corpus, leader_id, similarity``, a row per candidate in their order. The leader of a
     near duplicate is the most similar of those before it; a leader's own three last columns are NULL. The result does
-    not depend on the order of the rows, and is the same for the same ``seed``. Memory: some 9 bytes a shingle and 40
-    for each band that a text shares.
+    not depend on the order of the rows, and is the same for the same ``seed``. Memory: 8 bytes for each
+    band of a text, some 9 for each shingle of one that shares a band, and 40 for each band that a text shares.
 
     Raises QueryError for a threshold outside (0, 1] or too low for the permutations, missing columns, or a
     ``priority`` without a column ``source``. Warns when a source of 50 documents or more loses over 30 %, of names in
@@ -56,7 +69,7 @@ def near_duplicates(
     frame = candidates.select(name for name in ("corpus", "id", "source") if name in candidates.columns)
     order = precedence("near_duplicates", frame, priority)
     texts = _Texts.of(check_texts("near_duplicates", candidates).gather(order))
-    leading = _lead(texts, len(frame), bands, min_jaccard, ngram, seed)
+    leading = _lead(texts, len(frame), bands, min_jaccard, ngram, seed, candidates.engine)
     found = leading.table(frame, order)
     what = f"near duplicates at a Jaccard similarity of {min_jaccard}"
     alarm(frame, found["leader_id"].is_not_null(), what, f"{LOOK} texts of this length")
@@ -119,13 +132,16 @@ class _Texts:
         return leader[later], document[later], score[pair[later]]
 
 
-def _lead(texts: _Texts, n: int, bands: Banding, min_jaccard: float, ngram: int, seed: int) -> Leading:
+def _lead(texts: _Texts, n: int, bands: Banding, min_jaccard: float, ngram: int, seed: int, engine: Engine) -> Leading:
     """The leaders among n documents. Only leaders are compared with others: a bucket of copies costs what it holds."""
     leading = Leading(n)
     if not len(texts.words):
         return leading
-    sets = shingle_sets(texts.words, ngram)
-    shared = buckets(sets, bands, seed)
+    do = partial(band_keys, ngram=ngram, bands=bands, seed=seed)
+    keys = list(by_blocks(texts.words, TEXTS, "MinHash", do, engine))
+    shared = buckets(np.concatenate([part[band] for part in keys]) for band in range(bands.bands))
+    del keys
+    sets = shingle_sets(texts.words, ngram, np.flatnonzero(np.diff(shared.indptr)))
     pairs = _Pairs(sets, shared, min_jaccard)
     missed = 0.0
     for block in _blocks(texts, shared, leading):

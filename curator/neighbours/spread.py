@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from curator.engines import Engine
+from curator.engines import HERE, Engine
 from curator.vectors import Vectors
 
 LEAST_PAIRS = 2**31  # pairs of vectors below which workers are not worth asking: some seconds of one core
@@ -44,8 +44,8 @@ class OfSpans(Generic[Result]):
 
 def engine_for(left: Vectors, right: Vectors) -> Engine | None:
     """The engine whose workers are to compare two sides; None where that is done here."""
-    engine = left.engine if left.engine.workers else right.engine
-    return engine if engine.workers and len(left) * len(right) >= LEAST_PAIRS else None
+    engine = left.engine if left.engine is not HERE else right.engine
+    return engine if engine is not HERE and len(left) * len(right) >= LEAST_PAIRS else None
 
 
 def spans(rows: Vectors, workers: int) -> Iterator[Span]:

@@ -33,15 +33,18 @@ def sql_folder() -> Path:
 class Session:
     """One in-memory DuckDB connection with curator's macros.
 
-    In a ``sandbox`` SQL can read no file and reach no network, and cannot change DuckDB's configuration.
+    In a ``sandbox`` SQL can read no file and reach no network, and cannot change DuckDB's configuration. It has as many
+    threads as there are cores, or as asked.
     """
 
-    def __init__(self, *, sandbox: bool = False) -> None:
+    def __init__(self, *, sandbox: bool = False, threads: int | None = None) -> None:
         # Replacement scans would let SQL read any Python local of the caller.
         self._connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
         self._connection.execute("SET preserve_insertion_order = true")
         self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute("SET errors_as_json = true")
+        if threads is not None:
+            self._connection.execute(f"SET threads = {threads}")
         for path in sorted((sql_folder() / "macros").glob("*.sql")):
             self._connection.execute(path.read_text("utf8"))
         if sandbox:

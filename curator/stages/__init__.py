@@ -32,7 +32,8 @@ DOUBLE. Which shipped stages cannot do with those is in ``kinds``.
 
 from curator.stages.kinds import check_kind
 from curator.stages.parameters import Interval, Parameter, Words
-from curator.stages.running import LEDGER, VERDICT, Verdicts, run, typed
+from curator.stages.running import LEDGER, VERDICT, Verdicts, typed
+from curator.stages.spread import run
 from curator.stages.stage import Rate, Stage, shipped
 
 __all__ = [

@@ -75,7 +75,7 @@ class Vectors:
             ),
             np.concatenate([part._row for part in parts]),
             unit=all(part.is_unit for part in parts),
-            engine=next((part.engine for part in parts if part.engine.workers), HERE),
+            engine=next((part.engine for part in parts if part.engine is not HERE), HERE),
         )
 
     def __len__(self) -> int:

@@ -103,7 +103,7 @@ class VectorStore:
         names = places.shards
         shard, row = np.ascontiguousarray(places.entries["shard"]), places.entries["row"].astype(np.int64)
         dimension = self._mapped(names[0]).shape[1]
-        if len(places) * dimension * 4 > HELD_BYTES or engine.workers:
+        if len(places) * dimension * 4 > HELD_BYTES or engine is not HERE:
             arrays = [self._mapped(name, dimension) for name in names]
             return Vectors(arrays, shard, row, unit=True, engine=engine)
         held = np.empty((len(places), dimension), np.float32)

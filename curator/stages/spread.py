@@ -1,0 +1,97 @@
+"""Stages by the workers of an engine: what judges each document alone, by its text, is judged in parts."""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import polars as pl
+
+from curator.engines import HERE
+from curator.errors import CuratorWarning, UsageError
+from curator.nearest import AS_ASKED, Searching
+from curator.relation import Relation
+from curator.session import Session
+from curator.stages import running
+from curator.stages.running import Verdicts
+from curator.stages.stage import Stage
+from curator.trials import Trials
+
+PART_ROWS = 8_192  # documents whose texts travel together
+
+
+@dataclass(frozen=True)
+class Part:
+    """Candidates from a row on, with all their columns."""
+
+    start: int
+    candidates: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A stage with the values of its parameters, for parts of the candidates."""
+
+    stage: Stage
+    parameters: Mapping[str, Any]
+    sandbox: bool
+
+    def run(self, parts: Iterable[Part]) -> Iterator[tuple[pl.DataFrame, list[str]]]:
+        """The verdicts on each part, and what the stage warned of."""
+        session = _session(sandbox=self.sandbox)
+        for part in parts:
+            with warnings.catch_warnings(record=True) as raised:
+                warnings.simplefilter("always", CuratorWarning)
+                verdicts = running.run(self.stage, self.parameters, {"candidates": Relation(part.candidates)}, session)
+            yield verdicts.frame, [str(one.message) for one in raised if issubclass(one.category, CuratorWarning)]
+
+    def name(self, part: Part) -> str:
+        """The stage, and which candidates."""
+        return f"{self.stage.name} of candidates {part.start + 1:,} to {part.start + len(part.candidates):,}"
+
+
+@cache
+def _session(*, sandbox: bool) -> Session:
+    """That of a worker, which has as many threads as Ray gave it cores."""
+    return Session(sandbox=sandbox, threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None)
+
+
+def run(
+    stage: Stage, parameters: Mapping[str, Any], relations: Mapping[str, Relation], session: Session,
+    searching: Searching = AS_ASKED, trials: Trials | None = None,
+) -> Verdicts:  # fmt: skip
+    """``running.run``, by the workers of the candidates' engine where there are many and the stage needs no others.
+
+    What it warns of is raised once, however many parts it is true of.
+    """
+    candidates = relations["candidates"]
+    frame = candidates.frame
+    many = candidates.engine is not HERE and len(frame) > PART_ROWS
+    if not many or not _by_text_alone(stage, parameters, frame, session):
+        return running.run(stage, parameters, relations, session, searching, trials)
+    starts = range(0, len(frame), PART_ROWS)
+    parts = (Part(start, frame[start : start + PART_ROWS]) for start in starts)
+    frames, messages = [], dict[str, None]()
+    for verdicts, warned in candidates.engine.map(Judging(stage, parameters, session.sandbox), parts):
+        frames.append(verdicts)
+        messages |= dict.fromkeys(warned)
+    for message in messages:
+        warnings.warn(message, CuratorWarning, stacklevel=2)
+    return Verdicts(pl.concat(frames), ())
+
+
+def _by_text_alone(stage: Stage, parameters: Mapping[str, Any], candidates: pl.DataFrame, session: Session) -> bool:
+    """Whether a stage needs nothing but the columns of each candidate: no other relation, no vector, and no macro or
+    table of a person's, which workers do not know.
+    """
+    if not stage.alone:
+        return False
+    theirs = Session(sandbox=session.sandbox)
+    try:
+        with warnings.catch_warnings(action="ignore", category=CuratorWarning):
+            running.run(stage, parameters, {"candidates": Relation(candidates.clear())}, theirs)
+    except UsageError:
+        return False
+    return theirs.macros() == session.macros()
