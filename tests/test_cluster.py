@@ -22,7 +22,7 @@ from curator.engines import HERE
 from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
 from curator.functions import _ngrams, dsir, near_duplicates
-from curator.neighbours import spread
+from curator.neighbours import spread, within
 from curator.recipe import Engine
 from curator.relation import Relation
 from curator.session import Session
@@ -207,6 +207,26 @@ def test_neighbours_are_those_found_here(engine, rows, small_parts, metric):
             neighbours.nearest(here[left], here[right], k, metric=metric),
             neighbours.nearest(there[left], there[right], k, metric=metric),
         )
+
+
+@pytest.mark.parametrize("most", [1 << 20, 40])
+def test_pairs_over_a_threshold_are_those_found_here(engine, rows, small_parts, monkeypatch, most):
+    monkeypatch.setattr(within, "PAIR_BLOCK", 260)
+    monkeypatch.setattr(within, "PART_ROWS", 700)
+    monkeypatch.setattr(within, "MOST", most)
+    few = Vectors.of(rows(HERE).block(1490, 1530), unit=True)
+    for left, right, least in [(rows, None, 0.6), (rows, lambda _: few, 0.5), (lambda _: few, rows, 0.5)]:
+        here, there = (
+            list(neighbours.pairs_within(left(where), right and right(where), least)) for where in (HERE, engine)
+        )
+        pairs = [np.lexsort((edges.right, edges.left)) for edges in (neighbours.concat(here), neighbours.concat(there))]
+        one, other = neighbours.concat(here), neighbours.concat(there)
+        sides = len(left(HERE)), len((right or left)(HERE))
+        assert len(one) > 40 * -(-sides[0] // 260) * -(-sides[1] // 700)  # so some part has more than 40
+        for name in ("left", "right", "score"):
+            assert np.array_equal(getattr(one, name)[pairs[0]], getattr(other, name)[pairs[1]])
+        starts = [int(edges.left.min()) // 260 for edges in there]
+        assert starts == sorted(starts)
 
 
 def test_clusters_are_those_found_here(engine, rows, small_parts):

@@ -48,9 +48,8 @@ def engine_for(left: Vectors, right: Vectors) -> Engine | None:
     return engine if engine is not HERE and len(left) * len(right) >= LEAST_PAIRS else None
 
 
-def spans(rows: Vectors, workers: int) -> Iterator[Span]:
-    """The rows in parts of equal size."""
-    size = max(PART_ROWS, -(-len(rows) // (PARTS * workers)))
+def spans(rows: Vectors, size: int) -> Iterator[Span]:
+    """The rows in parts of ``size``, to be sent elsewhere."""
     for start in range(0, len(rows), size):
         stop = min(start + size, len(rows))
         yield Span(start, stop, rows.alone(start, stop))
@@ -58,4 +57,5 @@ def spans(rows: Vectors, workers: int) -> Iterator[Span]:
 
 def over(engine: Engine, rows: Vectors, what: str, do: Callable[[Span], Any]) -> Iterator[tuple[int, Any]]:
     """Where each part of the rows starts, and what ``do`` gives for it, in order."""
-    return engine.map(OfSpans(what, do), spans(rows, engine.workers))
+    size = max(PART_ROWS, -(-len(rows) // (PARTS * engine.workers)))
+    return engine.map(OfSpans(what, do), spans(rows, size))

@@ -1,6 +1,7 @@
 """All pairs over a threshold, however many neighbours that gives one row: an exact range search, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,11 +9,61 @@ from curator.hardware import decide
 from curator.neighbours import bfloat16, scores
 from curator.neighbours.edges import Edges, Positions, Scores
 from curator.neighbours.exact import check
+from curator.neighbours.spread import PART_ROWS, Span, engine_for, spans
 from curator.vectors import Matrix, Vectors
 
 PAIR_BLOCK = 4_096  # rows of each side whose pairs are held together
 LEFT_BLOCK = 1_024  # left rows whose pairs can be held together where they must come in order
+MOST = 1 << 20  # pairs of a part, 24 MB, that come from a worker
 DENSE = 0.01  # share of the pairs of a block from which all their scores are had faster at once
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of each side."""
+
+    left: Span
+    right: Span
+
+
+@dataclass(frozen=True)
+class _Searching:
+    """A range search in parts; ``within`` one side, each pair once. Of a part at most ``most`` pairs travel."""
+
+    min_score: float
+    within: bool
+    most: int
+
+    def run(self, parts: Iterable[_Part]) -> Iterator[list[Edges] | None]:
+        """The pairs of each part; None where they are too many to travel."""
+        for part in parts:
+            found, pairs = [], 0
+            for edges in self.found(part):
+                found.append(edges)
+                pairs += len(edges)
+                if pairs > self.most:
+                    break
+            yield found if pairs <= self.most else None
+
+    def name(self, part: _Part) -> str:
+        """Which rows of each side."""
+        left, right = (f"{side.start + 1:,} to {side.stop:,}" for side in (part.left, part.right))
+        return f"pairs over a threshold of rows {left} with {right}"
+
+    def found(self, part: _Part) -> Iterator[Edges]:
+        """The pairs of a part in blocks, by the left block and then the right."""
+        for offset, rows in part.left.rows.blocks(PAIR_BLOCK):
+            start = part.left.start + offset
+            first = max(start, part.right.start) if self.within else part.right.start
+            others = part.right.rows.take(np.arange(first - part.right.start, len(part.right.rows)))
+            for behind, columns in others.blocks(PAIR_BLOCK):
+                i, j, score = _over(rows, columns, self.min_score)
+                a, b = i + start, j + first + behind
+                if self.within:
+                    keep = a < b
+                    a, b, score = a[keep], b[keep], score[keep]
+                if len(a):
+                    yield Edges(a, b, score, np.zeros(len(a), np.int32))
 
 
 def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iterator[Edges]:
@@ -21,21 +72,24 @@ def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iter
     Without ``right`` the pairs are those within ``left``, each once, with left < right. Ranks are 0: the pairs of
     a block are ordered by position, not by score. Blocks of the left side come in order, and within ``left`` the block
     of each with itself comes first, so that all pairs with an earlier block have been seen by then. Cost grows with
-    the product of the sides.
+    the product of the sides. What has too many pairs to come from a worker is searched here, a block at a time.
     """
-    within = right is None
     other = left if right is None else right
     check(left, other)
-    for start, rows in left.blocks(PAIR_BLOCK):
-        first = start if within else 0
-        for offset, columns in other.take(np.arange(first, len(other))).blocks(PAIR_BLOCK):
-            i, j, found = _over(rows, columns, min_score)
-            a, b = i + start, j + first + offset
-            if within:
-                keep = a < b
-                a, b, found = a[keep], b[keep], found[keep]
-            if len(a):
-                yield Edges(a, b, found, np.zeros(len(a), np.int32))
+    work, engine = _Searching(min_score, right is None, MOST), engine_for(left, other)
+    if engine is None:
+        yield from work.found(_Part(Span(0, len(left), left), Span(0, len(other), other)))
+        return
+    for part, found in zip(_parts(left, other, work), engine.map(work, _parts(left, other, work)), strict=True):
+        yield from work.found(part) if found is None else found
+
+
+def _parts(left: Vectors, right: Vectors, work: _Searching) -> Iterator[_Part]:
+    """Blocks of the left side with parts of the right, in order; within one side those that have a pair."""
+    for rows in spans(left, PAIR_BLOCK):
+        for others in spans(right, PART_ROWS):
+            if not work.within or others.stop > rows.start + 1:
+                yield _Part(rows, others)
 
 
 def _over(rows: Matrix, columns: Matrix, least: float) -> tuple[Positions, Positions, Scores]:
