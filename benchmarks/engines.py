@@ -20,6 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +34,14 @@ from curator import Workspace, engines, neighbours
 from curator.files import sha256
 from curator.functions import near_duplicates
 from curator.functions._blocks import by_blocks
+from curator.functions._minhash import Banding, band_keys
 from curator.neighbours import spread
 from curator.recipe import Engine
 from curator.relation import Relation
 from curator.session import Session
 from curator.stages import Stage, run
 from curator.stages.spread import Judging, Part
-from curator.vectors import Vectors
+from curator.vectors import Vectors, store
 
 Row = dict[str, Any]
 
@@ -118,7 +122,9 @@ def encode(engine: str, folder: Path, _: int) -> Row:
         for name in ("warm", "texts"):
             ws.add(name, folder / f"{name}.parquet")
         started = time.perf_counter()
-        ws.embed("warm")
+        meet(engines.engine_of(settings))
+        with unittest.mock.patch.object(store, "SHARD_ROWS", WARM // (4 * cores())):  # so that each has some
+            ws.embed("warm")
         ready = time.perf_counter()
         ws.embed("texts")
         done = time.perf_counter()
@@ -138,8 +144,9 @@ def join(engine: str, folder: Path, _: int) -> Row:
     right = Vectors(arrays, np.repeat(np.arange(len(arrays), dtype=np.int32), counts), row, unit=True, engine=where)
     left = Vectors.of(np.load(folder / "left.npy"), unit=True)
     warm(spread.Span(0, WARM, left))
+    meet(where)
     if where is not engines.HERE:  # each has imported what it needs
-        list(spread.over(where, right.take(np.arange(where.workers * 65_536)), "first", warm))
+        list(spread.over(where, right.take(np.arange(min(len(right), where.workers * 65_536))), "first", warm))
     ready = time.perf_counter()
     edges = neighbours.nearest(left, right, K)
     done = time.perf_counter()
@@ -157,11 +164,12 @@ def judge(engine: str, folder: Path, rows: int) -> Row:
     """Let stages judge each text alone."""
     settings, candidates, session = settings_of(engine), candidates_of(engine, folder).take(np.arange(rows)), Session()
     started = time.perf_counter()
+    meet(candidates.engine)
     plan = [Stage.load(name, folder) for name in ("gopher", "language")]
     few = candidates.frame[:WARM]
     for stage in plan:  # each has imported what it needs
         parts = [Part(number, few) for number in range(2 * max(1, candidates.engine.workers))]
-        list(candidates.engine.map(Judging(stage, stage.bind({}, 0), sandbox=False), parts))
+        list(candidates.engine.map(Judging(stage, stage.bind({}, 0)), parts))
     ready = time.perf_counter()
     found = [run(stage, stage.bind({}, 0), {"candidates": candidates}, session).frame for stage in plan]
     done = time.perf_counter()
@@ -172,7 +180,10 @@ def minhash(engine: str, folder: Path, _: int) -> Row:
     """Find near duplicates."""
     settings, candidates = settings_of(engine), candidates_of(engine, folder)
     started = time.perf_counter()
-    list(by_blocks(candidates.frame["text"][: 4 * WARM], WARM, "first", pl.Series.len, candidates.engine))
+    meet(candidates.engine)
+    near_duplicates(candidates.take(np.arange(WARM)))
+    few, size = candidates.frame["text"][: WARM * cores()], WARM // 4
+    list(by_blocks(few, size, "first", partial(band_keys, ngram=3, bands=Banding(2, 2), seed=0), candidates.engine))
     ready = time.perf_counter()
     found = pl.DataFrame(near_duplicates(candidates))
     done = time.perf_counter()
@@ -189,6 +200,27 @@ def candidates_of(engine: str, folder: Path) -> Relation:
 def digest_of(frame: pl.DataFrame) -> str:
     """What a table holds, in its order."""
     return hashlib.sha256(frame.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()
+
+
+class Meeting:
+    """Work that says which worker it was done by."""
+
+    def run(self, parts: Iterable[int]) -> Iterator[int]:
+        """The number of its process, after a while."""
+        for _ in parts:
+            time.sleep(0.2)
+            yield os.getpid()
+
+    def name(self, part: int) -> str:
+        """Its number."""
+        return f"meeting {part}"
+
+
+def meet(engine: engines.Engine) -> None:
+    """Wait for all workers to be there."""
+    met = set[int]()
+    while len(met) < engine.workers:
+        met |= set(engine.map(Meeting(), range(2 * engine.workers)))
 
 
 def settings_of(engine: str) -> Engine:

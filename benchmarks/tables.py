@@ -66,9 +66,7 @@ def table(name: str) -> str:
         return race_tables.worth([one for one in found if one["name"].endswith("-bert") == (name == "worth_tuned")])
     if name.startswith(tuple(key.replace("-", "_") for key in PARTS)):
         return example(name)
-    if name == "engines_cost":
-        return engines_cost(json.loads((HERE / "records" / "engines.json").read_text("utf8")))
-    made, path = TABLES[name], HERE / "records" / f"{name}.json"
+    made, path = TABLES[name], HERE / "records" / f"{name.removesuffix('_cost')}.json"
     return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
 
 
@@ -1009,7 +1007,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
     "search": search, "uses": uses, "uses_families": uses,
     "labelling": labelling, "replay": replay, "contrastive": contrastive, "verdicts": verdicts,
-    "engines": engines,
+    "engines": engines, "engines_cost": engines_cost,
     "choice": lambda record: race_tables.choice(record) + "\n" + _made(record) + "\n",
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {

@@ -7,7 +7,7 @@ CuratorError
 │   └── UnknownNameError   … a corpus, mix, stage or document that does not exist; offers the nearest name
 ├── DataError              the input cannot be used as it is; nothing was written
 ├── WorkspaceError         the directory is damaged, locked, or of another format version
-├── WorkError              workers of a cluster could not do some parts of a work; all others are done
+├── WorkError              workers of a cluster could not do some parts of a work; all others were done
 ├── VerificationError      a mix could not be rebuilt as its lockfile says
 └── MissingExtraError      an optional package is needed; the message is the install line
 
@@ -60,14 +60,14 @@ class WorkspaceError(CuratorError):
 
 
 class WorkError(CuratorError):
-    """Parts of a work that could not be done, each with why; what all others gave is kept."""
+    """Parts of a work that could not be done, each with why; vectors and trainings that all others made are kept."""
 
     def __init__(self, parts: Sequence[tuple[str, str]], attempts: int) -> None:
         self.parts = tuple(parts)
         told = [f"  {name}: {why}" for name, why in self.parts[:12]] + ["  …"] * (len(self.parts) > 12)
         super().__init__(
-            "\n".join([f"set aside after {attempts} attempts each, and all else is done:", *told])
-            + "\nonce that is mended, the same command does what is left"
+            "\n".join([f"could not be done in {attempts} attempts each, when all else was:", *told])
+            + "\nonce that is mended, run the same command again: vectors and trainings that were made are kept"
         )
 
 

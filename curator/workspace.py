@@ -40,10 +40,10 @@ class Workspace:
     """Opens a workspace directory, or creates it.
 
     ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
-    of one's own with ``key``, ``dimension`` and ``encode``. ``engine`` is where texts are encoded and vectors compared:
-    ``"local"``, ``"ray"``, or settings (``recipe.Engine``), which come before those of a recipe. ``progress`` is called
-    as (what, done, total), with the tokens read as fourth while texts are embedded. In a ``sandbox``, for SQL from
-    someone else, no statement reads a file, reaches a network, writes, or changes a setting.
+    of one's own with ``key``, ``dimension`` and ``encode``. ``engine`` is where texts are encoded and judged, vectors
+    compared and models trained: ``"local"``, ``"ray"``, or settings (``recipe.Engine``), which come before those of a
+    recipe. ``progress`` is called as (what, done, total), with the tokens read as fourth while texts are embedded. In a
+    ``sandbox``, for SQL from someone else, no statement reads a file, reaches a network, writes, or changes a setting.
     """
 
     def __init__(

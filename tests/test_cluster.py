@@ -314,24 +314,30 @@ def test_an_error_of_a_stage_is_the_one_raised_here(engine, listened, monkeypatc
     assert listened
 
 
-def test_a_stage_that_needs_more_than_texts_is_run_here(engine, listened, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("where", "also", "before"),
+    [
+        ("id IN (SELECT id FROM target)", {"target": documents()}, None),
+        ("text IN (SELECT text FROM '{folder}/some.csv')", {}, None),
+        ("is_short(text)", {}, "CREATE MACRO is_short(text) AS len(text) < 20"),
+        ("len(text) < getvariable('most')", {}, "SET VARIABLE most = 20"),
+        ("text = '??? 2' OR 5 / 2 < 2.1", {}, "SET integer_division = true"),
+    ],
+)
+def test_a_stage_that_needs_more_than_texts_is_run_here(engine, listened, monkeypatch, tmp_path, where, also, before):
     monkeypatch.setattr(spread_stages, "PART_ROWS", 7)
-    here, session = documents(), Session()
-    session.run("CREATE MACRO is_short(text) AS len(text) < 20", {}, {})
-    for number, (where, also) in enumerate(
-        (("id IN (SELECT id FROM target)", {"target": here}), ("is_short(text)", {}))
-    ):
-        name = f"own{number}.sql"
-        (tmp_path / name).write_text(
-            f"-- Own.\n-- judges: each alone\nSELECT corpus, id, {where} AS keep FROM candidates"
-        )
-        stage = Stage.load(name, tmp_path)
-        found = [
-            run(stage, {}, {"candidates": candidates, **also}, session).frame
-            for candidates in (here, documents(engine))
-        ]
-        assert found[0].equals(found[1])
-        assert found[0]["keep"].any()
+    (tmp_path / "some.csv").write_text("text\n??? 2\n")
+    own = where.format(folder=tmp_path)
+    (tmp_path / "own.sql").write_text(
+        f"-- Own.\n-- judges: each alone\nSELECT corpus, id, {own} AS keep FROM candidates"
+    )
+    session = Session()
+    if before:
+        session.run(before, {}, {})
+    stage = Stage.load("own.sql", tmp_path)
+    found = [run(stage, {}, {"candidates": one, **also}, session).frame for one in (documents(), documents(engine))]
+    assert found[0].equals(found[1])
+    assert found[0]["keep"].any()
     assert not listened
 
 
@@ -423,7 +429,7 @@ ws.embed("texts")
     assert shards(tmp_path / "there") == here
 
 
-def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
+def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, listened, monkeypatch):
     from curator.demo import docstrings, recipe
 
     monkeypatch.setattr(spread, "LEAST_PAIRS", 1 << 14)  # some searches here, some there
@@ -436,7 +442,11 @@ def test_the_demo_is_the_same_mix(tmp_path, settings, small_parts, monkeypatch):
         ws.add("docstrings", docstrings(limit=200))
         return ws.mix(recipe())
 
-    here, there = made("here"), made("there", engine=settings)
+    here = made("here")
+    assert not listened
+    there = made("there", engine=settings)
+    works = {work.what if hasattr(work, "what") else type(work).__name__ for work in listened}
+    assert works >= {"Encoding", "Judging", "neighbours"}
     assert here.frame().equals(there.frame())
     assert here.ledger().drop("seconds", strict=False).equals(there.ledger().drop("seconds", strict=False))
     assert here.version == there.version

@@ -5,6 +5,7 @@ loaded once in each. A part is given out when a worker is free and no part is mo
 memory does not grow with the number of parts. Files of the workspace must be under the same paths everywhere.
 """
 
+import copy
 import itertools
 import logging
 import os
@@ -168,10 +169,12 @@ class Cluster:
             ray.kill(worker)
         self._idle.clear()
         self._starting.clear()
+        self.__dict__.pop("workers", None)  # who has work again joins the cluster again
 
     def _take_over(self, workers: int) -> None:
         """Be the one that has workers. To know how many, the cluster has been joined."""
         if _having != [self]:
+            assert not any(other._working for other in _having), "work is asked of another engine meanwhile"
             let_go()
             _having[:] = [self]
         log.debug("%r: %d workers", self, workers)
@@ -225,6 +228,7 @@ class Cluster:
             told = _Told(error=f"its worker died: {str(error).splitlines()[0]}")
         else:
             self._idle.append(worker)
+        told.result = copy.deepcopy(told.result)  # its arrays are Ray's memory, which a list of results would fill
         self.peak = max(self.peak, told.peak)
         for logger, level, message in told.logged:
             logging.getLogger(logger).log(level, "%s: %s", name, message)

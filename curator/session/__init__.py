@@ -51,6 +51,7 @@ class Session:
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
         self.sandbox = sandbox
+        self.is_changed = False  # a person has run what is no query, and may have made, defined or set something
         self._registered: set[str] = set()
         self._created: set[str] = set()
         self._definitions: Definitions | None = None
@@ -145,6 +146,7 @@ class Session:
 
     def run(self, sql: str, parameters: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> pa.Table:
         """Run a statement that is no query, over these tables. Raises QueryError."""
+        self.is_changed = True
         for name, table in tables.items():
             self.register(name, table)
         try:

@@ -20,8 +20,9 @@ words. The line ``fpr`` lets a recipe say ``fpr = 1e-4`` in the place of that co
 random pairs of those two relations (``pool and pool``: of the pairs within it).
 
 The line ``judges: each alone`` says that the verdict on a document depends on that document, on target, dev, test and
-the parameters, and on no other candidate: when a pool grows, only what is new in it is judged (see mix/reuse.py).
-Whoever writes the line vouches for it: a wrong one shows when a mix is verified, where all documents are judged again.
+the parameters, and on no other candidate: when a pool grows, only what is new in it is judged (see mix/reuse.py), and
+an engine's workers judge it in parts (see spread.py). Whoever writes the line vouches for it: a wrong one shows when a
+mix is verified, where all documents are judged again, together.
 Such a stage does not see ``pool``, has no EXPRESSION, which may look at other documents, and nothing that may answer
 otherwise another time: APPROX, a sample, ``random()``, the clock.
 

@@ -20,6 +20,7 @@ from curator.stages.stage import Stage
 from curator.trials import Trials
 
 PART_ROWS = 8_192  # documents whose texts travel together
+BY_BATCHES = {"classified"}  # functions whose last digits depend on which texts they are given together
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,10 @@ class Judging:
 
     stage: Stage
     parameters: Mapping[str, Any]
-    sandbox: bool
 
     def run(self, parts: Iterable[Part]) -> Iterator[tuple[pl.DataFrame, list[str]]]:
         """The verdicts on each part, and what the stage warned of."""
-        session = _session(sandbox=self.sandbox)
+        session = _session()
         for part in parts:
             with warnings.catch_warnings(record=True) as raised:
                 warnings.simplefilter("always", CuratorWarning)
@@ -53,9 +53,10 @@ class Judging:
 
 
 @cache
-def _session(*, sandbox: bool) -> Session:
-    """That of a worker, which has as many threads as Ray gave it cores."""
-    return Session(sandbox=sandbox, threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None)
+def _session() -> Session:
+    """That of a worker: with as many threads as this variable says, which Ray sets to its cores where nobody has."""
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return Session(sandbox=True, threads=int(threads) if threads.isdecimal() else None)
 
 
 def run(
@@ -74,7 +75,7 @@ def run(
     starts = range(0, len(frame), PART_ROWS)
     parts = (Part(start, frame[start : start + PART_ROWS]) for start in starts)
     frames, messages = [], dict[str, None]()
-    for verdicts, warned in candidates.engine.map(Judging(stage, parameters, session.sandbox), parts):
+    for verdicts, warned in candidates.engine.map(Judging(stage, parameters), parts):
         frames.append(verdicts)
         messages |= dict.fromkeys(warned)
     for message in messages:
@@ -83,15 +84,14 @@ def run(
 
 
 def _by_text_alone(stage: Stage, parameters: Mapping[str, Any], candidates: pl.DataFrame, session: Session) -> bool:
-    """Whether a stage needs nothing but the columns of each candidate: no other relation, no vector, and no macro or
-    table of a person's, which workers do not know.
+    """Whether a stage needs nothing but the columns of each candidate: no other relation, no vector, no file, and
+    nothing that a person has made, defined or set.
     """
-    if not stage.alone:
+    if not stage.alone or session.is_changed or session.names(stage.sql) & BY_BATCHES:
         return False
-    theirs = Session(sandbox=session.sandbox)
     try:
         with warnings.catch_warnings(action="ignore", category=CuratorWarning):
-            running.run(stage, parameters, {"candidates": Relation(candidates.clear())}, theirs)
-    except UsageError:
+            running.run(stage, parameters, {"candidates": Relation(candidates.clear())}, Session(sandbox=True))
+    except (UsageError, ValueError):
         return False
-    return theirs.macros() == session.macros()
+    return True
