@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::curator.CuratorWarning")
 def stand_in(recipe: dict, path: str) -> pl.DataFrame:
     """Documents with the labels that a recipe's predicates, maps and targets name, some without any."""
     used = [*recipe["pool"].values(), *(part for part in recipe["task"].values() if isinstance(part, dict))]
-    named = {label for source in used for label in source.get("labels", {})}
+    named = {label for source in used for both in source.get("labels", {}).items() for label in both}
     named |= {word for source in used for word in re.findall(r"'(\w+_\w+)'", source.get("where", ""))}
     labels = sorted(named or {"negative", "neutral", "positive"})
     if path.endswith(("target.parquet", "test.parquet", "retrieval.parquet", "popular.parquet", "carousel.parquet")):
@@ -53,16 +53,24 @@ def stand_in(recipe: dict, path: str) -> pl.DataFrame:
     return frame.drop("community", "similarity") if "/" in path else frame  # of pairs alone
 
 
-def made(name: str, folder: Path, toy) -> Workspace:
-    """A workspace with the mix of a recipe, on stand-ins for its files."""
+def stand_ins(name: str, folder: Path) -> Recipe:
+    """A recipe, and stand-ins for its files."""
     recipe = tomllib.loads((RECIPES / f"{name}.toml").read_text("utf8"))
-    sources = [*recipe["pool"].values(), recipe["task"]["target"], recipe["task"]["test"]]
-    for source in sources:
+    sources = [
+        *recipe["pool"].values(),
+        *(recipe["task"][name] for name in ("target", "test") if name in recipe["task"]),
+    ]
+    for source in filter(None, sources):
         path = source if isinstance(source, str) else source["path"]
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         stand_in(recipe, path).write_parquet(folder / path)
+    return Recipe.load(RECIPES / f"{name}.toml")
+
+
+def made(name: str, folder: Path, toy) -> Workspace:
+    """A workspace with the mix of a recipe, on stand-ins for its files."""
     ws = Workspace(folder / "work", encoder=toy)
-    ws.mix(Recipe.load(RECIPES / f"{name}.toml"), data=folder)
+    ws.mix(stand_ins(name, folder), data=folder)
     return ws
 
 
