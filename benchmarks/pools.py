@@ -5,7 +5,7 @@ chance, repeats, and copies of test documents.
 
 reads the public sets that benchmarks/README.md lists from DIR and writes, for each task, ``OUT/<task>/target``,
 ``test`` and one Parquet file per source. Everything is drawn by hashes of the ids, so the files are the same
-everywhere. benchmarks/races/*.toml run on them with ``--data OUT``.
+everywhere. compositions.py and races.py make theirs by it.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """The tables of benchmarks/README.md and of docs/, made from benchmarks/records/; a test fails when they differ.
 
-python benchmarks/tables.py                                 rewrites the tables
-python benchmarks/tables.py --keep WORKSPACE/races/NAME     stores a race's record first, without any corpus text
+python benchmarks/tables.py     rewrites the tables
 """
 
 import argparse
@@ -28,18 +27,9 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, nargs="*", default=[], help="folders of finished races")
-    for folder in parser.parse_args().keep:
-        keep(folder)
+    parser.parse_args()
     for page in PAGES:
         page.write_text(filled(page.read_text("utf8")), "utf8")
-
-
-def keep(folder: Path) -> None:
-    """Copy a record into the project. Texts of corpora are not ours to copy, so the examples stay behind."""
-    record = bare(json.loads((folder / "record.json").read_text("utf8")))
-    path = HERE / "records" / f"race-{record['name']}.json"
-    path.write_text(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n", "utf8")
 
 
 def bare(record: Row) -> Row:
@@ -59,8 +49,6 @@ def filled(text: str) -> str:
 
 def table(name: str) -> str:
     """A table, of the record of its name."""
-    if name == "races":
-        return races()
     if name in ("worth", "worth_tuned"):
         found = race_tables.races("*")
         return race_tables.worth([one for one in found if one["name"].endswith("-bert") == (name == "worth_tuned")])
@@ -68,38 +56,6 @@ def table(name: str) -> str:
         return example(name)
     made, path = TABLES[name], HERE / "records" / f"{name.removesuffix('_cost')}.json"
     return made(json.loads(path.read_text("utf8"))) if path.exists() else "Not measured yet.\n"
-
-
-def races() -> str:
-    parts = []
-    for path in sorted((HERE / "records").glob("race-*.json")):
-        record = json.loads(path.read_text("utf8"))
-        results = analyse(record)
-        commit = record["commit"]["sha"][:10] + (" with changes" if record["commit"]["dirty"] else "")
-        train, mix = record["recipe"]["train"], record["mix"]
-        title = f"{record['name']}{' (smoke: ' + record['smoke'] + ')' if record['smoke'] else ''}"
-        lines = [
-            f"#### {title}",
-            "",
-            record["description"] + ".",
-            "",
-            f"{record['recipe']['race']['seeds']} seeds, {record['evaluation']['documents']:,} of "
-            f"{record['evaluation']['of']:,} test documents, {train['steps']} steps of {train['batch_size']}, pool of "
-            f"{mix['pool']:,}; commit {commit}, `{record['command']}`.",
-            "",
-            "| arm | documents | macro-F1 | 95 % interval | mix minus arm | family-wise interval |",
-            "|---|---:|---:|---:|---:|---:|",
-        ]
-        against = {item.arm: item for item in results.comparisons}
-        for arm in results.arms:
-            other = against.get(arm.name)
-            lines.append(
-                f"| {arm.name} | {sum(arm.documents) / max(1, len(arm.documents)):,.0f} | {points(arm.mean)} | "
-                f"{_interval(arm.interval)} | {points(other.difference, True) if other else ''} | "
-                f"{_interval(other.family, True) if other else ''} |"
-            )
-        parts.append("\n".join([*lines, "", f"> {verdict(results)}", ""]))
-    return "\n".join(parts) + "\n"
 
 
 def example(name: str) -> str:

@@ -117,10 +117,10 @@ def _matching(
             yield Candidate(f'"{name}"' if odd else name, len(prefix), kind)
 
 
-def _statement(before: str, after: str) -> tuple[list[Word], list[Word]]:
+def _statement(before: str, after: str) -> tuple[Sequence[Word], Sequence[Word]]:
     """The words of the statement around the cursor, before and after it."""
-    found = words(before) if before.strip() else []
-    later = words(after) if after.strip() else []
+    found = words(before) if before.strip() else ()
+    later = words(after) if after.strip() else ()
     start = max((number + 1 for number, word in enumerate(found) if word.text == ";"), default=0)
     end = next((number for number, word in enumerate(later) if word.text == ";"), len(later))
     return found[start:], later[:end]

@@ -16,14 +16,15 @@ _SUBQUERIES = frozenset({"subquery", "query_node"})
 
 
 def walk(value: Any) -> Iterator[Node]:
-    """Every node below ``value``, itself first."""
-    if isinstance(value, dict):
-        yield value
-        for child in value.values():
-            yield from walk(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from walk(child)
+    """Every node below ``value``, itself first. Children that a node is given while it is looked at are walked."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            yield value
+            left.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            left.extend(reversed(value))
 
 
 def mentions(value: Any, name: str) -> bool:
@@ -35,14 +36,14 @@ def mentions(value: Any, name: str) -> bool:
 
 def walk_expression(value: Any) -> Iterator[Node]:
     """Every node of an expression, without entering subqueries (where names mean other things)."""
-    if isinstance(value, dict):
-        yield value
-        for key, child in value.items():
-            if key not in _SUBQUERIES:
-                yield from walk_expression(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from walk_expression(child)
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            yield value
+            left.extend(child for key, child in reversed(value.items()) if key not in _SUBQUERIES)
+        elif isinstance(value, list):
+            left.extend(reversed(value))
 
 
 def is_column(node: Any, count: int | None = None) -> bool:

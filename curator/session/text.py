@@ -6,8 +6,9 @@ DuckDB counts bytes, not characters; so do the offsets here.
 import itertools
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 import duckdb
@@ -30,19 +31,18 @@ class Word:
         return self.text.upper()
 
 
-def words(sql: str) -> list[Word]:
+@lru_cache(maxsize=256)  # a stage's query is looked at many times, and so are the macros that it uses
+def words(sql: str) -> tuple[Word, ...]:
     """The tokens of a statement, without comments."""
     text = sql.encode()
     tokens = duckdb.tokenize(sql)
-    if not tokens:
-        return []
     found = []
     for (start, kind), end in zip(tokens, [*(at for at, _ in tokens[1:]), len(text)], strict=True):
         if kind == duckdb.token_type.comment:
             continue
         word = text[start:end].decode().strip()
         found.append(Word(start, start + len(word.encode()), word))
-    return found
+    return tuple(found)
 
 
 def statements(text: str) -> list[str]:
@@ -146,7 +146,7 @@ def call_length(sql: str) -> int:
 _OPTIONS = {"OR", "REPLACE", "TEMP", "TEMPORARY", "IF", "NOT", "EXISTS", "PERSISTENT"}
 
 
-def _created(tokens: list[Word]) -> str:
+def _created(tokens: Sequence[Word]) -> str:
     """What a CREATE makes: TABLE, VIEW, MACRO, …"""
     return next((token.upper for token in tokens[1:] if token.upper not in _OPTIONS), "")
 
@@ -163,7 +163,7 @@ def defined_name(sql: str) -> tuple[str, str]:
     return first, rest[0].strip('"').lower() if rest else ""
 
 
-def _depths(tokens: list[Word]) -> list[int]:
+def _depths(tokens: Sequence[Word]) -> list[int]:
     """How many parentheses are open at each token; those of a pair count as outside."""
     depths, depth = [], 0
     for token in tokens:
@@ -173,7 +173,7 @@ def _depths(tokens: list[Word]) -> list[int]:
     return depths
 
 
-def _closing(tokens: list[Word], depths: list[int], opening: int) -> int:
+def _closing(tokens: Sequence[Word], depths: list[int], opening: int) -> int:
     """Position of the parenthesis that closes one; the end if none does."""
     pairs = range(opening + 1, len(tokens))
     return next((i for i in pairs if tokens[i].text == ")" and depths[i] == depths[opening]), len(tokens))
