@@ -36,6 +36,8 @@ def words(sql: str) -> tuple[Word, ...]:
     """The tokens of a statement, without comments."""
     text = sql.encode()
     tokens = duckdb.tokenize(sql)
+    if not tokens:
+        return ()
     found = []
     for (start, kind), end in zip(tokens, [*(at for at, _ in tokens[1:]), len(text)], strict=True):
         if kind == duckdb.token_type.comment:
