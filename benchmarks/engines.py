@@ -123,7 +123,7 @@ def encode(engine: str, folder: Path, _: int) -> Row:
             ws.add(name, folder / f"{name}.parquet")
         started = time.perf_counter()
         meet(engines.engine_of(settings))
-        with unittest.mock.patch.object(store, "SHARD_ROWS", WARM // (4 * cores())):  # so that each has some
+        with unittest.mock.patch.object(store, "SHARD_ROWS", max(1, WARM // (4 * cores()))):  # so that each has some
             ws.embed("warm")
         ready = time.perf_counter()
         ws.embed("texts")

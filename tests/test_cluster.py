@@ -22,7 +22,7 @@ from curator import Recipe, Workspace, engines, files, neighbours
 from curator.engines import HERE
 from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
-from curator.functions import _ngrams, dsir, near_duplicates
+from curator.functions import _ngrams, dsir, leaders, near_duplicates
 from curator.neighbours import spread, within
 from curator.recipe import Engine
 from curator.relation import Relation
@@ -171,6 +171,14 @@ def test_of_several_engines_one_has_workers(settings, engine, tmp_path):
     assert not other._idle
 
 
+@pytest.fixture
+def listened(engine, monkeypatch):
+    """What is asked of the engine: the names of the parts' work."""
+    asked, real = [], engine.map
+    monkeypatch.setattr(engine, "map", lambda work, parts: asked.append(work) or real(work, parts))
+    return asked
+
+
 # Vectors
 
 
@@ -193,6 +201,7 @@ def rows(tmp_path):
 def small_parts(monkeypatch):
     monkeypatch.setattr(spread, "LEAST_PAIRS", 1)
     monkeypatch.setattr(spread, "PART_ROWS", 150)
+    monkeypatch.setattr(within, "PART_ROWS", 150)
 
 
 def same(one, other):
@@ -211,23 +220,27 @@ def test_neighbours_are_those_found_here(engine, rows, small_parts, metric):
 
 
 @pytest.mark.parametrize("most", [1 << 20, 40])
-def test_pairs_over_a_threshold_are_those_found_here(engine, rows, small_parts, monkeypatch, most):
+def test_leaders_and_pairs_are_those_found_here(engine, rows, listened, small_parts, monkeypatch, most, caplog):
     monkeypatch.setattr(within, "PAIR_BLOCK", 260)
     monkeypatch.setattr(within, "PART_ROWS", 700)
     monkeypatch.setattr(within, "MOST", most)
-    few = Vectors.of(rows(HERE).block(1490, 1530), unit=True)
-    for left, right, least in [(rows, None, 0.6), (rows, lambda _: few, 0.5), (lambda _: few, rows, 0.5)]:
-        here, there = (
-            list(neighbours.pairs_within(left(where), right and right(where), least)) for where in (HERE, engine)
-        )
-        pairs = [np.lexsort((edges.right, edges.left)) for edges in (neighbours.concat(here), neighbours.concat(there))]
-        one, other = neighbours.concat(here), neighbours.concat(there)
-        sides = len(left(HERE)), len((right or left)(HERE))
-        assert len(one) > 40 * -(-sides[0] // 260) * -(-sides[1] // 700)  # so some part has more than 40
+    caplog.set_level(logging.INFO, "curator")
+    few = rows(HERE).take(np.arange(1490, 1530))
+    sides = {"one": (rows, None, 0.6), "left": (rows, lambda _: few, 0.5), "right": (lambda _: few, rows, 0.5)}
+    for left, right, least in sides.values():
+        parts = [list(neighbours.pairs_within(left(where), right and right(where), least)) for where in (HERE, engine)]
+        here, there = map(neighbours.concat, parts)
+        order = [np.lexsort((edges.right, edges.left)) for edges in (here, there)]
         for name in ("left", "right", "score"):
-            assert np.array_equal(getattr(one, name)[pairs[0]], getattr(other, name)[pairs[1]])
-        starts = [int(edges.left.min()) // 260 for edges in there]
-        assert starts == sorted(starts)
+            assert np.array_equal(getattr(here, name)[order[0]], getattr(there, name)[order[1]])
+    assert [type(work).__name__ for work in listened] == ["_Searching"] * 3
+    names = pl.DataFrame({"id": [f"{number:05}" for number in range(2000)]}).with_columns(corpus=pl.lit("c"))
+    with warnings.catch_warnings(action="ignore", category=CuratorWarning):
+        here, there = (leaders(Relation(names, rows(where)), min_score=0.6) for where in (HERE, engine))
+    assert 200 < here["leader_id"].null_count < 1800
+    assert there.equals(here)
+    assert len(listened) == 4
+    assert ("searched here" in caplog.text) == (most == 40)
 
 
 def test_clusters_are_those_found_here(engine, rows, small_parts):
@@ -249,14 +262,6 @@ def test_what_lies_in_files_travels_by_their_names(rows):
 
 
 # Texts
-
-
-@pytest.fixture
-def listened(engine, monkeypatch):
-    """What is asked of the engine: the names of the parts' work."""
-    asked, real = [], engine.map
-    monkeypatch.setattr(engine, "map", lambda work, parts: asked.append(work) or real(work, parts))
-    return asked
 
 
 def documents(engine=HERE, n=60):
@@ -409,7 +414,6 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path, texts, here, set
     code = f"""
 import os, signal
 from conftest import ToyEncoder
-from test_examples import stand_ins
 from curator import Workspace
 from curator.recipe import Engine
 from curator.vectors import store
@@ -460,6 +464,8 @@ def test_every_recipe_is_the_same_mix(tmp_path, settings, small_parts, listened,
     does = {"quality": "Judging", "near_duplicates": "MinHash", "deduplicate": "_Searching", "pairing": "neighbours"}
     assert works >= {"Encoding", *(does[use.use] for use in recipe_.stage if use.use in does)}
     assert len(here) > 50
+    dropped = set(here.ledger().filter(~pl.col("keep"))["stage"])
+    assert dropped >= {use.use for use in recipe_.stage if use.use in ("deduplicate", "near_duplicates")}
     assert here.version == there.version
     assert here.frame().equals(there.frame())
     assert here.ledger().equals(there.ledger())

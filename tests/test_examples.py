@@ -29,6 +29,11 @@ WORDS = [f"{one}{other}" for one in ("ba", "do", "ki", "mu", "ne", "pa", "ru") f
 pytestmark = pytest.mark.filterwarnings("ignore::curator.CuratorWarning")
 
 
+def like(number: int) -> int:
+    """The number of the document whose text this one has: some are copies of the one three before."""
+    return number - 3 if number % 12 == 11 else number
+
+
 def stand_in(recipe: dict, path: str) -> pl.DataFrame:
     """Documents with the labels that a recipe's predicates, maps and targets name, some without any."""
     used = [*recipe["pool"].values(), *(part for part in recipe["task"].values() if isinstance(part, dict))]
@@ -40,7 +45,7 @@ def stand_in(recipe: dict, path: str) -> pl.DataFrame:
     rows = [
         {
             "id": f"{path}/{label}/{number}",
-            "text": " ".join([*label.split("_"), *random.Random(f"{path} {label} {number}").choices(WORDS, k=8)]),
+            "text": " ".join([*label.split("_"), *random.Random(f"{path} {label} {like(number)}").choices(WORDS, k=8)]),
             "label": label,
             "split": "test" if number % 3 == 0 else "train",
             "community": "ab"[number % 2],

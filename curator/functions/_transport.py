@@ -42,7 +42,7 @@ class Densities:
             sums = np.zeros(len(new))
             for edges in neighbours.pairs_within(self.vectors.take(new), self.vectors, self._least):
                 near = (edges.score.astype(np.float64) - self._least) / (1 - self._least)
-                sums += np.bincount(edges.left, near, minlength=len(new))
+                np.add.at(sums, edges.left, near)  # one after the other: the same sum whatever the blocks
             self._known[new] = np.maximum(sums, 1)  # itself, but for rounding
         found: Values = self._known[rows]
         return found

@@ -1,5 +1,6 @@
 """All pairs over a threshold, however many neighbours that gives one row: an exact range search, block by block."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,10 +13,16 @@ from curator.neighbours.exact import check
 from curator.neighbours.spread import PART_ROWS, Span, engine_for, spans
 from curator.vectors import Matrix, Vectors
 
+log = logging.getLogger(__name__)
+
 PAIR_BLOCK = 4_096  # rows of each side whose pairs are held together
 LEFT_BLOCK = 1_024  # left rows whose pairs can be held together where they must come in order
 MOST = 1 << 20  # pairs of a part, 24 MB, that come from a worker
 DENSE = 0.01  # share of the pairs of a block from which all their scores are had faster at once
+
+
+Bounds = tuple[int, int, int, int]
+"""Where the rows of either side begin and end: those of the left, then those of the right."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,10 @@ class _Part:
 
     left: Span
     right: Span
+
+    @property
+    def bounds(self) -> Bounds:
+        return self.left.start, self.left.stop, self.right.start, self.right.stop
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,8 @@ class _Searching:
     within: bool
     most: int
 
-    def run(self, parts: Iterable[_Part]) -> Iterator[list[Edges] | None]:
-        """The pairs of each part; None where they are too many to travel."""
+    def run(self, parts: Iterable[_Part]) -> Iterator[tuple[Bounds, list[Edges] | None]]:
+        """Each part's bounds and its pairs, None where these are too many to travel."""
         for part in parts:
             found, pairs = [], 0
             for edges in self.found(part):
@@ -43,7 +54,7 @@ class _Searching:
                 pairs += len(edges)
                 if pairs > self.most:
                     break
-            yield found if pairs <= self.most else None
+            yield part.bounds, found if pairs <= self.most else None
 
     def name(self, part: _Part) -> str:
         """Which rows of each side."""
@@ -72,16 +83,24 @@ def pairs_within(left: Vectors, right: Vectors | None, min_score: float) -> Iter
     Without ``right`` the pairs are those within ``left``, each once, with left < right. Ranks are 0: the pairs of
     a block are ordered by position, not by score. Blocks of the left side come in order, and within ``left`` the block
     of each with itself comes first, so that all pairs with an earlier block have been seen by then. Cost grows with
-    the product of the sides. What has too many pairs to come from a worker is searched here, a block at a time.
+    the product of the sides. Vectors that lie in files are searched by the workers of their engine; what has too many
+    pairs to come from there is searched here, a block at a time.
     """
     other = left if right is None else right
     check(left, other)
     work, engine = _Searching(min_score, right is None, MOST), engine_for(left, other)
-    if engine is None:
+    if engine is None or not (left.in_files and other.in_files):  # else the right side would travel over and over
         yield from work.found(_Part(Span(0, len(left), left), Span(0, len(other), other)))
         return
-    for part, found in zip(_parts(left, other, work), engine.map(work, _parts(left, other, work)), strict=True):
-        yield from work.found(part) if found is None else found
+    for (start, stop, first, last), found in engine.map(work, _parts(left, other, work)):
+        if found is None:
+            log.info("over %s pairs of rows %s to %s: searched here", f"{MOST:,}", f"{start + 1:,}", f"{stop:,}")
+            found = work.found(_Part(_span(left, start, stop), _span(other, first, last)))
+        yield from found
+
+
+def _span(rows: Vectors, start: int, stop: int) -> Span:
+    return Span(start, stop, rows.take(np.arange(start, stop)))
 
 
 def _parts(left: Vectors, right: Vectors, work: _Searching) -> Iterator[_Part]:

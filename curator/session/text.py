@@ -16,6 +16,7 @@ import duckdb
 from curator.errors import QueryError
 
 _QUERY = {"SELECT", "WITH", "FROM", "VALUES", "(", "DESCRIBE", "SUMMARIZE", "PIVOT", "UNPIVOT", "TABLE"}
+KEPT = 1 << 16  # characters of a statement whose words are remembered
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class Word:
         return self.text.upper()
 
 
-@lru_cache(maxsize=256)  # a stage's query is looked at many times, and so are the macros that it uses
 def words(sql: str) -> tuple[Word, ...]:
     """The tokens of a statement, without comments."""
+    return _words(sql) if len(sql) <= KEPT else _words.__wrapped__(sql)
+
+
+@lru_cache(maxsize=256)  # a stage's query is looked at many times, and so are the macros that it uses
+def _words(sql: str) -> tuple[Word, ...]:
     text = sql.encode()
     tokens = duckdb.tokenize(sql)
     if not tokens:

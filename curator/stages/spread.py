@@ -1,5 +1,6 @@
 """Stages by the workers of an engine: what judges each document alone, by its text, is judged in parts."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from curator.stages import running
 from curator.stages.running import Verdicts
 from curator.stages.stage import Stage
 from curator.trials import Trials
+
+log = logging.getLogger(__name__)
 
 PART_ROWS = 8_192  # documents whose texts travel together
 BY_BATCHES = {"classified"}  # functions whose last digits depend on which texts they are given together
@@ -56,7 +59,7 @@ class Judging:
 def _session() -> Session:
     """That of a worker: with as many threads as this variable says, which Ray sets to its cores where nobody has."""
     threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return Session(sandbox=True, threads=int(threads) if threads.isdecimal() else None)
+    return Session(sandbox=True, threads=int(threads) or None if threads.isdecimal() else None)
 
 
 def run(
@@ -87,7 +90,10 @@ def _by_text_alone(stage: Stage, parameters: Mapping[str, Any], candidates: pl.D
     """Whether a stage needs nothing but the columns of each candidate: no other relation, no vector, no file, and
     nothing that a person has made, defined or set.
     """
-    if not stage.alone or session.is_changed or session.names(stage.sql) & BY_BATCHES:
+    if not stage.alone or session.names(stage.sql) & BY_BATCHES:
+        return False
+    if session.is_changed:
+        log.info("%s is judged here: workers do not know what statements of yours have made", stage.name)
         return False
     try:
         with warnings.catch_warnings(action="ignore", category=CuratorWarning):

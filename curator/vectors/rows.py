@@ -88,6 +88,11 @@ class Vectors:
     def dimension(self) -> int:
         return int(self._arrays[0].shape[1])
 
+    @property
+    def in_files(self) -> bool:
+        """Whether all lie in files that others can read."""
+        return all(map(_path, self._arrays))
+
     def take(self, rows: npt.ArrayLike) -> "Vectors":
         """The given rows, in the given order, without reading them."""
         index = np.asarray(rows, dtype=np.int64)
