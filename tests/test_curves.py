@@ -51,6 +51,8 @@ def test_each_point_is_the_race_of_a_recipe_that_says_so(ws, folder):
         assert {run["documents"] for run in race.record["runs"]} == {0, point["budget"]}
         assert race.record["evaluation"] == found.points[0][1].record["evaluation"]
         assert race.record["recipe"]["task"]["shots"] == point["shots"]
+        if point not in (found.record["points"][0], found.record["points"][-1]):
+            continue
         stage = [recipe.stage[0], recipe.stage[1].model_copy(update={"budget": point["budget"]})]
         task = recipe.task.model_copy(update={"shots": point["shots"]})
         race_ = recipe.race.model_copy(update={"shots": (), "budgets": ()})
@@ -130,11 +132,11 @@ def test_curves_are_told_and_drawn(ws, folder):
         curves(found.record, races[:1])
     with pytest.raises(DataError, match="not a record of curves"):
         curves(races[0], races)
-    grid = ws.race(recipe_of(folder, shots=[4, 16], budgets=[10, 20]))
+    grid = ws.race(raced(folder, "random", "mix", race={"shots": [4, 16], "budgets": [10, 20]}))
     assert curves_html(grid.record, [race.record for _, race in grid.points]).count("<svg") == 2
-    along = ws.race(recipe_of(folder, budgets=[10, 20]))
+    along = ws.race(raced(folder, "random", "mix", race={"budgets": [10, 20]}))
     assert "of each arm by budget" in along.report().read_text("utf8")
-    single = ws.race(recipe_of(folder, shots=[4]))
+    single = ws.race(raced(folder, "random", "mix", race={"shots": [4]}))
     assert "of each arm by shots" in single.report().read_text("utf8")
 
 

@@ -65,7 +65,7 @@ def by_loops(candidates, folds, c):
     return found
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 99), labels=st.integers(2, 4), c=st.sampled_from([0.5, 100.0]))
 def test_it_is_confident_learning_in_each_source(seed, labels, c):
     rows, codes = blobs(48, seed, labels)
