@@ -114,7 +114,8 @@ class Cluster:
         first = next(parts, _NONE)
         if first is _NONE:
             return
-        self._take_over(self.workers)
+        workers = self.workers  # to know how many, the cluster is joined
+        self._take_over()
         shared = [ray.put(work)]  # in a list it is fetched once by each worker rather than with every part
         coming, again = enumerate(itertools.chain([first], parts)), deque[_Run]()
         running: dict[Any, tuple[Any, _Run]] = {}
@@ -127,7 +128,7 @@ class Cluster:
             while True:
                 while self._idle and (again or not over):
                     run = again.popleft() if again else None
-                    if run is None and len(done) + len(running) < AHEAD * self.workers:
+                    if run is None and len(done) + len(running) < AHEAD * workers:
                         found = next(coming, None)
                         over = found is None
                         run = _Run(*found) if found is not None else None
@@ -171,13 +172,12 @@ class Cluster:
         self._starting.clear()
         self.__dict__.pop("workers", None)  # who has work again joins the cluster again
 
-    def _take_over(self, workers: int) -> None:
-        """Be the one that has workers. To know how many, the cluster has been joined."""
+    def _take_over(self) -> None:
+        """Be the one that has workers."""
         if _having != [self]:
             assert not any(other._working for other in _having), "work is asked of another engine meanwhile"
             let_go()
             _having[:] = [self]
-        log.debug("%r: %d workers", self, workers)
 
     def _greet(self) -> None:
         """Let the workers that are free say that they are still there: a node may have been lost meanwhile."""

@@ -57,8 +57,8 @@ def near_duplicates(
 
     Returns ``corpus, id, leader_corpus, leader_id, similarity``, a row per candidate in their order. The leader of a
     near duplicate is the most similar of those before it; a leader's own three last columns are NULL. The result does
-    not depend on the order of the rows, and is the same for the same ``seed``. Memory: 8 bytes for each
-    band of a text, some 9 for each shingle of one that shares a band, and 40 for each band that a text shares.
+    not depend on the order of the rows, and is the same for the same ``seed``. Memory: 8 bytes for each band of a
+    text, some 9 for each shingle of one that shares a band, and 40 for each band that a text shares.
 
     Raises QueryError for a threshold outside (0, 1] or too low for the permutations, missing columns, or a
     ``priority`` without a column ``source``. Warns when a source of 50 documents or more loses over 30 %, of names in
