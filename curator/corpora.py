@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -114,8 +114,8 @@ class Corpora:
         return self._loaded[key]
 
     def _relation(self, corpus: Corpus, home: Path) -> Relation:
-        scan = corpus.scan()
-        documents = Documents(scan.collect_schema(), corpus.documents, lambda columns: scan.select(columns).collect())
+        scan = cache(corpus.scan)
+        documents = Documents(corpus.schema(), corpus.documents, lambda columns: scan().select(columns).collect())
 
         def embed_query(text: str) -> npt.NDArray[np.float32]:
             if corpus.has_own_vectors:

@@ -28,23 +28,24 @@ ABANDONED = 24 * 3600  # seconds after which what another machine has half-writt
 def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a file beside ``path``, flush it to disk and rename it into place. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(path)
+    part = beside(path)
     try:
-        with beside.open("wb") as file:
+        with part.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        part.replace(path)
     except PolarsError as error:  # polars says what the system said in words only
         told = re.search(r"\(os error (\d+)\)", str(error))
         if told is None:
             raise
         raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """Where this process writes what is to be a file."""
     return path.with_name(f".{path.name}.{writer()}.part")
 
 
@@ -57,11 +58,11 @@ def writer() -> str:
 def announced(path: Path) -> Iterator[None]:
     """Say that a file is to come while those are written that it makes complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _beside(path).touch()
+    beside(path).touch()
     try:
         yield
     finally:
-        _beside(path).unlink(missing_ok=True)
+        beside(path).unlink(missing_ok=True)
 
 
 def is_coming(path: Path) -> bool:

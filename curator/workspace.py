@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from curator import encoder as encoders
-from curator import engines, estimate, indexes, labelling, neighbours, recipe, upkeep
+from curator import engines, estimate, indexes, labelling, neighbours, recipe, storage, upkeep
 from curator.calibration import Calibration, calibrate
 from curator.calibration.pairs import ROWS
 from curator.catalogue import Catalogue, Corpus
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 
 class Workspace:
-    """Opens a workspace directory, or creates it.
+    """Opens a workspace, or creates it: a directory, or the URL of a place on an object store (``s3://bucket/prefix``,
+    or what else fsspec opens), of which ``root`` then is a copy on this machine.
 
     ``encoder`` is what embeds texts: settings (``recipe.Encoder``), the name or directory of a model, or an object
     of one's own with ``key``, ``dimension`` and ``encode``. ``engine`` is where texts are encoded and judged, vectors
@@ -56,7 +57,7 @@ class Workspace:
         sandbox: bool = False,
     ) -> None:
         self.sandbox = sandbox
-        self.root = Path(root)
+        self.root = storage.opened(root)
         self.catalogue = Catalogue(self.root)
         self._encoder = recipe.Encoder(model=encoder) if isinstance(encoder, str) else encoder
         self._engine = recipe.Engine.of(engine) if isinstance(engine, str) else engine
@@ -67,7 +68,7 @@ class Workspace:
     def __repr__(self) -> str:
         corpora = [self.catalogue.corpus(name) for name in self.catalogue.names()]
         listed = "".join(f"\n  {corpus.name}: {corpus.documents:,} documents" for corpus in corpora)
-        return f"Workspace({str(self.root)!r}, {len(corpora)} corpora, {len(self.mixes())} mixes){listed}"
+        return f"Workspace({storage.name_of(self.root)!r}, {len(corpora)} corpora, {len(self.mixes())} mixes){listed}"
 
     @cached_property
     def session(self) -> Session:
@@ -116,6 +117,7 @@ class Workspace:
             "truncated": int(places.entries["truncated"].sum()),
             "encoder": self._corpora.encoder_key(),
         }
+        self.push()
         return self.last_report
 
     def index(
@@ -165,6 +167,7 @@ class Workspace:
         right = None if against is None else self._corpora.relation(self.catalogue.corpus(against))
         found = calibrate(left, right, rows=rows, seed=seed)
         self.last_report = found.report()
+        self.push()
         return found
 
     def _queries(self, queries: Any) -> tuple[Vectors | None, str]:
@@ -369,6 +372,7 @@ class Workspace:
         recipe_ = source if isinstance(source, Recipe) else Recipe.load(source)
         directory = Path(output or self.root / "models" / recipe_.name)
         self.last_report = train_on_mix(recipe_, self._workshop(recipe_, data), directory)
+        self.push()
         return self.last_report
 
     def predict(
@@ -468,17 +472,29 @@ class Workspace:
 
     def repair(self) -> upkeep.Repaired:
         """Mend what ``check`` finds: read, embed, build again; what cannot be is said, with what is lost."""
-        return upkeep.repair(self._workshop(None))
+        with storage.sending(self.root):
+            return upkeep.repair(self._workshop(None))
 
     def gc(self, *, dry_run: bool = False) -> upkeep.Collected:
         """Remove what nothing refers to: versions that are neither present nor in a mix, their vectors, leftovers."""
-        return upkeep.gc(self.catalogue, dry_run=dry_run)
+        collected = upkeep.gc(self.catalogue, dry_run=dry_run)
+        if not dry_run:
+            storage.collect(self.root)
+        return collected
 
     def forget(self, *documents: str) -> list[upkeep.Forgotten]:
         """Remove documents (``corpus:id``) from every version, mix and store; says where else they may be."""
         forgotten = upkeep.forget(self.catalogue, documents)
+        storage.collect(self.root)
         self._corpora = self._corpora_with(self._encoder, None)  # which has rows and vectors in memory
         return forgotten
+
+    def push(self) -> None:
+        """Where the workspace is on an object store: send what was written into ``root`` and is not there yet.
+
+        What verbs write is sent when they are done; what a person puts there is not. Raises WorkspaceError.
+        """
+        storage.push(self.root)
 
     # Estimates
 

@@ -1,8 +1,9 @@
-"""What the tests share: an encoder whose cosines can be worked out on paper."""
+"""What the tests share: an encoder whose cosines can be worked out on paper, and a server of S3."""
 
 import functools
 import hashlib
 import os
+import zlib
 
 # Before numpy is there: processes that test side by side share the cores; with a thread of each for each core all wait.
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -45,3 +46,34 @@ class ToyEncoder:
 @pytest.fixture
 def toy():
     return ToyEncoder()
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    """A server of S3 on this machine, where AWS_ENDPOINT_URL points to."""
+    pytest.importorskip("s3fs", reason="S3 is an extra: pip install 'curator[s3]'")
+    moto = pytest.importorskip("moto.server", reason="moto is for development: pip install 'curator[dev]'")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "nobody")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        yield
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server, request):
+    """A bucket of one's own."""
+    import boto3
+
+    made = boto3.resource("s3").Bucket(f"b{zlib.crc32(request.node.nodeid.encode())}")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def url(bucket):
+    return f"s3://{bucket.name}/some/where"

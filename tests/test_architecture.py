@@ -11,10 +11,10 @@ PACKAGE = Path(curator.__file__).parent
 
 # In the order of reading; a module imports only from those before it (and from its own package).
 ORDER = (
-    "errors", "files", "hashing", "markdown", "hardware", "recipe", "engines", "documents", "vectors", "encoder",
-    "training", "catalogue", "relation", "neighbours", "probe", "trials", "calibration", "indexes", "brought",
-    "origins", "corpora", "session", "nearest", "statements", "functions", "stages", "certificates", "mix", "labelling",
-    "models", "upkeep", "race", "assessment", "tuning", "report", "results", "estimate", "demo", "workspace", "cli",
+    "errors", "files", "storage", "hashing", "markdown", "hardware", "recipe", "engines", "documents", "vectors",
+    "encoder", "training", "catalogue", "relation", "neighbours", "probe", "trials", "calibration", "indexes",
+    "brought", "origins", "corpora", "session", "nearest", "statements", "functions", "stages", "certificates", "mix",
+    "labelling", "models", "upkeep", "race", "assessment", "tuning", "report", "results", "estimate", "demo", "workspace", "cli",
 )  # fmt: skip
 
 ONLY_IN = {
@@ -36,6 +36,7 @@ ONLY_IN = {
     "optuna": {"tuning"},
     "tomlkit": {"tuning"},
     "ray": {"engines"},
+    "fsspec": {"storage"},
 }
 
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import ToyEncoder
 from test_examples import stand_ins
 
-from curator import Recipe, Workspace, engines, files, neighbours
+from curator import Recipe, Workspace, engines, files, neighbours, storage
 from curator.engines import HERE
 from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
@@ -29,6 +29,8 @@ from curator.relation import Relation
 from curator.session import Session
 from curator.stages import Stage, run
 from curator.stages import spread as spread_stages
+from curator.storage.mirror import Mirror
+from curator.storage.objects import Objects
 from curator.vectors import Vectors
 from curator.vectors import store as stores
 
@@ -39,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(s3_server):
     from ray.cluster_utils import Cluster
 
     kept, os.environ["PYTHONPATH"] = os.environ.get("PYTHONPATH"), f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
@@ -578,6 +580,59 @@ def test_a_race_is_the_same_and_what_fails_is_told(tmp_path, settings, monkeypat
     broken, _ = raced(Path("there"), tmp_path, arms, engine=settings)
     failed = {(run["arm"], run["seed"]) for run in broken.record["runs"] if run["error"]}
     assert failed == {("mix", 1)}
+
+
+class Noting:
+    """Reads a file of a workspace and writes another, as trainings do."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def name(self, part):
+        return f"note {part}"
+
+    def run(self, parts):
+        for part in parts:
+            read = pl.read_parquet(storage.here(next(self.root.glob("corpora/reviews/*/documents-00000.parquet"))))
+            files.write_text(self.root / "notes" / f"{part}.txt", read["text"][part])
+            yield len(read)
+
+
+def test_a_worker_without_the_directory_has_the_store(tmp_path, url, texts, engine, monkeypatch):
+    monkeypatch.setenv("CURATOR_MIRRORS", str(tmp_path / "mirrors"))
+    ws = Workspace(url, encoder=ToyEncoder())
+    ws.add("reviews", texts)
+    elsewhere = Mirror(url, tmp_path / "elsewhere")  # is in the place of this machine's copy
+    monkeypatch.setattr(storage, "_mirrors", {elsewhere.root: elsewhere})
+    monkeypatch.setattr(storage, "every", lambda: [(url, elsewhere.root, "another")])
+    engine.close()
+    rows = list(engine.map(Noting(elsewhere.root), range(6)))
+    assert rows == [len(ws.sql("SELECT * FROM reviews"))] * 6
+    store = Objects(url)
+    assert not any(name.startswith("notes/") for name in store.files(store.latest(), (0, {})))
+    elsewhere.push()
+    found = store.files(store.latest(), (0, {}))
+    assert {name for name in found if name.startswith("notes/")} == {f"notes/{part}.txt" for part in range(6)}
+    assert {entry.sha256 for entry in found.values()} <= store.stored().keys()
+    engine.close()
+
+
+@pytest.mark.filterwarnings("ignore::curator.CuratorWarning")
+def test_a_mix_on_an_object_store_is_the_same(tmp_path, url, settings, monkeypatch, small_parts):
+    monkeypatch.setenv("CURATOR_MIRRORS", str(tmp_path / "mirrors"))
+    monkeypatch.setattr(stores, "SHARD_ROWS", 64)
+    recipe = stand_ins("default", tmp_path)
+    here = Workspace(tmp_path / "here", encoder=ToyEncoder()).mix(recipe, data=tmp_path)
+    engines.stop()  # workers that start now know of the store
+    ws = Workspace(url, encoder=ToyEncoder(), engine=settings)
+    there = ws.mix(recipe, data=tmp_path)
+    assert there.frame().equals(here.frame())
+    assert there.version == here.version
+    monkeypatch.setenv("CURATOR_MIRRORS", str(tmp_path / "another"))
+    again = Workspace(url, encoder=ToyEncoder())
+    assert again.check() == []
+    again.mix(recipe.name).verify()
+    engines.stop()
 
 
 def test_files_that_another_machine_is_writing_are_left_alone(tmp_path):

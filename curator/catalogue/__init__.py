@@ -30,6 +30,7 @@ from typing import Any
 
 import filelock
 
+from curator import storage
 from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
 from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
 from curator.documents import Batch
@@ -80,7 +81,7 @@ class Catalogue:
         folder = self.root / what
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(folder / ".lock").acquire(timeout=wait):
+            with filelock.FileLock(folder / ".lock").acquire(timeout=wait), storage.writing(self.root, what, wait):
                 yield
         except filelock.Timeout:
             raise WorkspaceError(f"{folder} is being written by another process; wait for it, or stop it") from None

@@ -17,6 +17,7 @@ from curator.documents import REJECT_COLUMNS
 from curator.engines import HERE, Engine
 from curator.errors import WorkspaceError
 from curator.files import read_json, sha256
+from curator.storage import all_here, here
 from curator.vectors import Matrix, Rows, Vectors
 
 MANIFEST = "manifest.json"
@@ -71,13 +72,16 @@ class Corpus:
 
     def scan(self) -> pl.LazyFrame:
         """The same, read when it is collected."""
-        groups = [
-            (columns, pl.scan_parquet([self.directory / name for name, _ in group]))
-            for columns, group in groupby(zip(self.shards, self._columns(), strict=True), key=itemgetter(1))
-        ]
-        schemas = {columns: scan.collect_schema() for columns, scan in dict(groups).items()}  # a file of each is read
-        to = common(schemas.values())
-        return pl.concat([converted(scan, schemas[columns], to) for columns, scan in groups], how="diagonal")
+        return _scanned(self._groups())
+
+    def schema(self) -> pl.Schema:
+        """Names and types of its columns; a file of each kind that it has is read."""
+        kinds = {columns: files[:1] for columns, files in reversed(self._groups())}
+        return _scanned(list(reversed(kinds.items()))).collect_schema()
+
+    def _groups(self) -> list["_Group"]:
+        of = groupby(zip(self.shards, self._columns(), strict=True), key=itemgetter(1))
+        return [(columns, [self.directory / name for name, _ in group]) for columns, group in of]
 
     def texts(self, shards: Sequence[str] | None = None) -> pl.Series:
         """The texts of all documents, or of those of some shards."""
@@ -109,7 +113,8 @@ class Corpus:
 
     def own_vectors(self, engine: Engine = HERE) -> Vectors:
         """The vectors that a person brought, one per document, mapped from disk; an engine's workers may read them."""
-        arrays: list[Matrix] = [np.load(self.directory / name, mmap_mode="r") for name in self._files("vectors")]
+        files = all_here([self.directory / name for name in self._files("vectors")])
+        arrays: list[Matrix] = [np.load(file, mmap_mode="r") for file in files]
         counts = [len(array) for array in arrays]
         rows = [np.arange(count) for count in counts]
         return Vectors(
@@ -144,9 +149,22 @@ class Corpus:
         return [name for name in checksums(self.manifest) if name.startswith(f"{kind}-")]
 
 
+_Group = tuple[tuple[tuple[str, str], ...], list[Path]]
+"""Files one after the other that have the same columns, and these."""
+
+
+def _scanned(groups: Sequence[_Group]) -> pl.LazyFrame:
+    """Files of documents, in order, with the columns of all."""
+    scans = [(columns, pl.scan_parquet(list(all_here(files)))) for columns, files in groups]
+    schemas = {columns: scan.collect_schema() for columns, scan in dict(scans).items()}  # a file of each is read
+    to = common(schemas.values())
+    return pl.concat([converted(scan, schemas[columns], to) for columns, scan in scans], how="diagonal")
+
+
 def texts_of(files: Sequence[str | Path]) -> pl.Series:
     """The texts of some files of documents, in order."""
-    return pl.concat([pl.read_parquet(file, columns=["text"]) for file in files])["text"]
+    paths = all_here([Path(file) for file in files])
+    return pl.concat([pl.read_parquet(file, columns=["text"]) for file in paths])["text"]
 
 
 def checksums(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -167,4 +185,4 @@ def fits(manifest: Mapping[str, Any], version: str) -> bool:
 
 def is_whole(path: Path, checksum: str) -> bool:
     """Whether a file is there with the bytes that were written."""
-    return path.exists() and sha256(path) == checksum
+    return here(path).exists() and sha256(path) == checksum

@@ -20,6 +20,7 @@ from curator.catalogue.corpus import MANIFEST, is_whole
 from curator.documents import EXCERPT, Batch, Kept, Key, Mark, Piece, Reject, reject_table, runs
 from curator.errors import DataError
 from curator.files import link, read_json, sha256, write_bytes, write_json, write_npy
+from curator.storage import here
 from curator.vectors import HashSet, Matrix, text_hash
 
 FORGOTTEN = "forgotten.json"
@@ -63,7 +64,7 @@ class KeptPart:
         names = [name for name in self.part["sha256"] if name.startswith("documents-")]
         if not names:
             return pl.Series(dtype=pl.String)
-        return pl.read_parquet(self.directory / names[0], columns=["id"])["id"]
+        return pl.read_parquet(here(self.directory / names[0]), columns=["id"])["id"]
 
     def follows(self, other: Kept | None) -> bool:
         """Whether it came right after another in the run that wrote it; after None, first."""
@@ -80,7 +81,7 @@ class KeptPart:
         sums = {}
         for name, checksum in self.part["sha256"].items():
             own = _name(name.partition("-")[0], number)
-            link(self.directory / name, directory / own)
+            link(here(self.directory / name), directory / own)
             sums[own] = checksum
         return {**self.part, "sha256": sums}
 

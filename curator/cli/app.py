@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print {rows, report} as JSON
 class Settings:
     """What the options before the command said."""
 
-    workspace = Path(".curator")
+    workspace: str | Path = ".curator"
     quiet = False
     sandbox = False
     engine: Engine | None = None
@@ -48,8 +48,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     workspace: Annotated[
-        Path, typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace's directory.")
-    ] = Path(".curator"),
+        str,
+        typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace: a directory, or an URL."),
+    ] = ".curator",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no notices.")] = False,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="For SQL from someone else: it reaches no file and no network.")
@@ -80,7 +81,9 @@ def open_workspace() -> Iterator[Workspace]:
         try:
             with Bars(quiet=Settings.quiet) as bars:
                 progress = None if Settings.quiet else bars.step
-                yield Workspace(Settings.workspace, engine=Settings.engine, progress=progress, sandbox=Settings.sandbox)
+                ws = Workspace(Settings.workspace, engine=Settings.engine, progress=progress, sandbox=Settings.sandbox)
+                yield ws
+                ws.push()  # such as a report that a command has written
         except KeyboardInterrupt:
             err.print("stopped; the same command goes on where it was")
             raise typer.Exit(130) from None

@@ -2,7 +2,8 @@
 
 Workers are actors, each with the CPUs and GPUs that the settings say, that stay for all work of a session: a model is
 loaded once in each. A part is given out when a worker is free and no part is more than a few ahead of its turn, so that
-memory does not grow with the number of parts. Files of the workspace must be under the same paths everywhere.
+memory does not grow with the number of parts. Files of a workspace are under the same paths everywhere: in a directory
+that all machines see, or, of one on an object store, in a copy that each has (see ``curator.storage``).
 """
 
 import copy
@@ -20,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from curator import storage
 from curator.errors import CuratorWarning, MissingExtraError, QueryError, RecipeError, UsageError, WorkError
 from curator.recipe import Engine as Settings
 
@@ -46,6 +48,7 @@ class _Told:
     trace: str = ""
     logged: list[tuple[str, int, str]] = field(default_factory=list)  # logger, level, message
     warned: list[str] = field(default_factory=list)
+    sent: storage.Sent = field(default_factory=dict)  # files, where it has no directory together with the driver
     peak: float = 0.0  # GiB that the worker has held at most
 
 
@@ -202,7 +205,8 @@ class Cluster:
 
     def _call(self, worker: Any) -> None:
         """Wait for a worker to say that it is there."""
-        self._starting[worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()))] = worker
+        begun = worker.begin.remote(log.getEffectiveLevel(), str(Path.cwd()), storage.every())
+        self._starting[begun] = worker
 
     def _begin(self, ready: Any) -> None:
         worker = self._starting.pop(ready)
@@ -228,6 +232,7 @@ class Cluster:
             told = _Told(error=f"its worker died: {str(error).splitlines()[0]}")
         else:
             self._idle.append(worker)
+        storage.arrived(told.sent)
         told.result = copy.deepcopy(told.result)  # its arrays are Ray's memory, which a list of results would fill
         self.peak = max(self.peak, told.peak)
         for logger, level, message in told.logged:
@@ -262,8 +267,12 @@ class _Worker:
         self._shared: Any = None
         self._work: Any = None
 
-    def begin(self, level: int, folder: str) -> str:
-        """Where it is, once it is there: in the driver's folder, if its machine has that, as paths may start there."""
+    def begin(self, level: int, folder: str, copies: list[tuple[str, Path, str]]) -> str:
+        """Where it is, once it is there: in the driver's folder, if its machine has that, as paths may start there.
+
+        ``copies``: of workspaces on object stores, which it is to have too.
+        """
+        storage.joined(copies)
         with suppress(OSError):
             os.chdir(folder)
         logging.getLogger("curator").setLevel(level)
@@ -274,8 +283,10 @@ class _Worker:
         with _heard(told):
             try:
                 if self._shared != shared[0]:
+                    storage.refreshed()
                     self._shared, self._work = shared[0], ray.get(shared[0])
                 (told.result,) = self._work.run([part])
+                told.sent = storage.sent()
             except (UsageError, ValueError) as error:
                 told.answer = next(kind for kind in type(error).__mro__ if kind in ANSWERS), str(error)
             except Exception as error:  # noqa: BLE001  whatever it is, the person who started the command is told

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from curator import origins
+from curator import origins, storage
 from curator.catalogue import Catalogue, Corpus
 from curator.corpora import Corpora
 from curator.documents import kept_labels, texts_of
@@ -117,6 +117,7 @@ def make(
             store(directory, lock(name, made_from, built), built, task, workshop.corpora)
         sweep(home)
         write_sealed(home / CURRENT, {"version": directory.name})
+    storage.push(workshop.corpora.catalogue.root)
     return Mix(directory, workshop)
 
 

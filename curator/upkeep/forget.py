@@ -33,6 +33,7 @@ from curator.files import (
     write_sealed,
 )
 from curator.mix import CHANGED, FILES, digest, seal, summarise
+from curator.storage import here
 from curator.upkeep.gc import renew
 from curator.upkeep.layout import folders, mixes, trial_files
 from curator.vectors import VectorStore, text_hash
@@ -210,7 +211,7 @@ def _from_part(directory: Path, part: dict[str, Any], key: str, texts: set[str])
     files = {name.partition("-")[0]: name for name in part["sha256"]}
     kept = np.ones(part["documents"], np.bool_)
     if "documents" in files:
-        frame = pl.read_parquet(directory / files["documents"])
+        frame = pl.read_parquet(here(directory / files["documents"]))
         kept = (frame["id"] != key).to_numpy()
     rejects = pl.DataFrame(schema=REJECT_COLUMNS)
     if "rejects" in files:
@@ -227,7 +228,7 @@ def _from_part(directory: Path, part: dict[str, Any], key: str, texts: set[str])
     if not kept.all() and kept.any():
         sums |= _written(directory, files["documents"], frame.filter(kept))
         if "vectors" in files:
-            sums |= _written(directory, files["vectors"], np.load(directory / files["vectors"])[kept])
+            sums |= _written(directory, files["vectors"], np.load(here(directory / files["vectors"]))[kept])
     elif kept.all():
         sums |= {files[kind]: part["sha256"][files[kind]] for kind in ("documents", "vectors") if kind in files}
     if len(rejects):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.engines import HERE, Engine
+from curator.storage import here
 
 Matrix = npt.NDArray[np.float32]
 Half = npt.NDArray[np.float16]
@@ -49,7 +50,7 @@ class Vectors:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = [np.load(one, mmap_mode="r") if isinstance(one, Path) else one for one in state.pop("arrays")]
+        arrays = [np.load(here(one), mmap_mode="r") if isinstance(one, Path) else one for one in state.pop("arrays")]
         self.__init__(arrays, **state)  # type: ignore[misc]
 
     @classmethod

@@ -17,6 +17,7 @@ import polars as pl
 
 from curator.errors import WorkspaceError
 from curator.files import announced, is_older, is_sealed, read_json, sha256, write_bytes, write_npy, write_sealed
+from curator.storage import here
 from curator.vectors.encoder import Encoded
 from curator.vectors.hashes import Hashes
 from curator.vectors.rows import Half, Matrix
@@ -116,7 +117,7 @@ class Shard:
         """Its vectors, mapped. Raises DamagedError."""
         rows = self.read_manifest()["rows"]
         try:
-            vectors: Matrix | Half = np.load(self.vectors, mmap_mode="r", allow_pickle=False)
+            vectors: Matrix | Half = np.load(here(self.vectors), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, OverflowError, TokenError) as error:  # what NumPy says of a bad head
             raise DamagedError(self.vectors, error) from None
         if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype not in (np.float32, np.float16):
@@ -160,6 +161,6 @@ def name_of(keys: pl.DataFrame) -> str:
 
 def _is(path: Path, checksum: str) -> bool:
     try:
-        return sha256(path) == checksum
+        return sha256(here(path)) == checksum
     except OSError:
         return False
