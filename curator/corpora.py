@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from curator import origins
+from curator import origins, storage
 from curator.brought import ColumnOfVectors, MatrixOfVectors, Own
 from curator.catalogue import Catalogue, Corpus
 from curator.catalogue.corpus import checksums, texts_of
@@ -177,6 +177,7 @@ class Corpora:
                     store.written(keys, index)
                     if engine.workers:
                         progress(len(keys), int(keys["n_tokens"].sum()))
+                    storage.push(self.catalogue.root, pause=storage.OFTEN)
                 _log_rates(missing, index.tokens - before, time.perf_counter() - started)
         new = (store.places(texts, own, index) for _, texts, own in _windows(corpus, wanted, but=earlier))
         parts = [earlier[start] if start in earlier else next(new) for start in _starts(corpus, wanted)]

@@ -430,6 +430,24 @@ def test_a_worker_elsewhere_reads_and_writes_by_the_store(machine, url, data, to
     assert machine("b").check() == []
 
 
+def test_a_long_embedding_is_sent_as_it_goes_on(machine, url, data, monkeypatch):
+    shards = []
+    commit = Objects.commit
+
+    def listened(own, version, added, *more):
+        shards.append(sum(name.endswith(".npy") for name in added))
+        return commit(own, version, added, *more)
+
+    monkeypatch.setattr(Objects, "commit", listened)
+    for place, seconds in (("once", 600.0), ("often", 0.0)):
+        monkeypatch.setattr(storage, "OFTEN", seconds)
+        ours = machine("a", f"{url}/{place}")
+        ours.add("notes", data / "notes.jsonl")
+        shards.clear()
+        ours.embed("notes")
+        assert list(filter(None, shards)) == ([3] if place == "once" else [1, 1, 1])
+
+
 def test_what_workers_sent_for_nothing_leaves_no_trace(machine, url, data):
     driver = machine("a")
     driver.add("notes", data / "notes.jsonl")

@@ -13,6 +13,7 @@ from curator.cli.rows import checked_path, flat, json_line, write_rows
 from curator.cli.statement import MODES, Options, Result, counted, explained, notes, plan_of, read_text, run
 from curator.errors import CuratorError, UnknownNameError, UsageError
 from curator.session.text import words
+from curator.storage import name_of
 from curator.workspace import Workspace
 
 SHOWN = 40  # rows of a table at the prompt
@@ -68,7 +69,7 @@ class Shell:
         count = len(self.ws.catalogue.names())
         access = "sandbox" if self.ws.session.sandbox else "reads and writes" if self.options.write else "read-only"
         corpora = f"{count} {'corpus' if count == 1 else 'corpora'}"
-        return f"curator {__version__} · {self.ws.root}: {corpora} · {access} · end a statement with ; · .help"
+        return f"curator {__version__} · {name_of(self.ws.root)}: {corpora} · {access} · end a statement with ; · .help"
 
     def complete(self, text: str) -> bool:
         """Whether a text can be answered: it is empty, a command, or its last word is a semicolon."""

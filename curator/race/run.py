@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from curator import storage
 from curator.corpora import Corpora, Progress
 from curator.engines import HERE
 from curator.errors import CuratorError, DataError, UsageError, WorkError
@@ -109,6 +110,7 @@ class _Course:
                 self._done[values["seed"], values["arm"]] = values if values["error"] is None else _failed(values)
                 if self._engine.workers:
                     self._tell("training", len(self._done) * self._steps)
+                storage.push(self.workshop.corpora.catalogue.root, pause=storage.OFTEN)
         except WorkError as error:
             self._set_aside(ready, dict(error.parts))
         self._tell("training", len(self._order) * self._steps)

@@ -21,12 +21,14 @@ from curator.storage.mirror import Mirror
 from curator.storage.objects import Entry
 
 __all__ = [
-    "Sent", "all_here", "arrived", "collect", "every", "here", "joined", "name_of", "opened", "push", "refreshed",
-    "sending", "sent", "writing",
+    "OFTEN", "Sent", "all_here", "arrived", "collect", "every", "here", "joined", "name_of", "opened", "push",
+    "refreshed", "sending", "sent", "writing",
 ]  # fmt: skip
 
 Sent = dict[Path, dict[str, Entry]]
 """What was sent from the copies at some roots."""
+
+OFTEN = 600.0  # seconds of a long work that may be lost with a machine
 
 _mirrors: dict[Path, Mirror] = {}
 _away = set[Path]()  # roots that a worker does not share with the driver
@@ -83,11 +85,11 @@ def sending(root: Path) -> AbstractContextManager[None]:
     return nullcontext() if mirror is None else mirror.sending(".")
 
 
-def push(root: Path) -> None:
-    """Send what was written to a workspace."""
+def push(root: Path, *, pause: float = 0) -> None:
+    """Send what was written to a workspace, unless that was done less than ``pause`` seconds ago."""
     mirror = _of(root)
     if mirror is not None:
-        mirror.push()
+        mirror.push(pause=pause)
 
 
 def collect(root: Path) -> None:

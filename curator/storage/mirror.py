@@ -58,6 +58,7 @@ class Mirror:
         self._store = Objects(url)
         self._freed = set[str]()  # bytes that no version names since this process made one without them
         self._last: tuple[int, State] | None = None  # what is remembered, by the time of its file
+        self._pushed = time.monotonic()  # when it was last
 
     def __repr__(self) -> str:
         return f"Mirror({self.url!r}, {str(self.root)!r})"
@@ -144,8 +145,14 @@ class Mirror:
         self._fetch(coming)
         return lost
 
-    def push(self) -> None:
-        """Make a version with what was written here, and without what was removed while it was written to."""
+    def push(self, *, pause: float = 0) -> None:
+        """Make a version with what was written here, and without what was removed while it was written to.
+
+        ``pause``: seconds since the last that must be over.
+        """
+        if time.monotonic() - self._pushed < pause:
+            return
+        self._pushed = time.monotonic()
         with self._state() as state:
             if not self._changed(state) and not self._gone(state):
                 return
