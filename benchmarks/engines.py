@@ -1,11 +1,13 @@
 """What do the workers of a Ray cluster cost beside the same work in one process, on one machine?
 
     python benchmarks/engines.py --data DIR [--texts N] [--judged N] [--left N] [--right N] [--rounds N] [--out FILE]
+                                 [--what NAME …]
 
 ``encode``: the vectors of so many texts (bulk/ of the data), in a new workspace each time; the shards must be the same
 bytes. ``join``: the ten nearest of ``right`` rows for ``left`` others, of 384 components, drawn at random and kept in
 files as a corpus's are; the lists must be the same. ``judge``: the stages gopher and language over the first of the
-texts; ``minhash``: near_duplicates over all; the tables must be the same. Each runs in a process of its own, here and
+texts; ``minhash``: near_duplicates over all; the tables must be the same. ``read`` (only where it is named): sixteen
+files of JSON lines, of 2,000,000 documents together, become a corpus; its files must be the same. Each runs in a process of its own, here and
 by as many workers as there are cores with one thread each, in turn. Seconds are those of the work; what starting Ray
 and its workers took (the import of torch, loading the model) is told beside. Peaks are those of the largest worker and
 of the driver. The record goes to ``benchmarks/records/engines.json``.
@@ -48,6 +50,7 @@ Row = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 BULK = ("reddit_titles", "wiki_sentences", "sgd_utterances", "search_queries")
 ROWS, DIMENSION, K = 4_096, 384, 10  # of a file of vectors; components; neighbours
+LINES, FILES = 2_000_000, 16  # that are read
 WARM = 64  # texts, or rows, of the same work before
 
 
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--right", type=int, default=1_000_000)
     parser.add_argument("--judged", type=int, default=65_536)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--what", nargs="+", choices=WORKS, default=[name for name in WORKS if name != "read"])
     parser.add_argument("--out", type=Path, default=HERE / "records" / "engines.json")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)  # what, engine, folder
     given = parser.parse_args()
@@ -68,19 +72,19 @@ def main() -> None:
         print(json.dumps(WORKS[what](engine, Path(folder), given.judged)))
         return
     asked = {name: getattr(given, name) for name in ("texts", "judged", "left", "right", "rounds")}
-    sizes = " ".join(f"--{name} {value}" for name, value in asked.items())
+    sizes = " ".join(f"--{name} {value}" for name, value in asked.items()) + f" --what {' '.join(given.what)}"
     record = circumstances(f"python benchmarks/engines.py --data DIR {sizes}", ("faiss-cpu", "ray", "torch"))
     record |= {**asked, "workers": cores(), "runs": []}
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder), given)
         for round_ in range(given.rounds):
-            for what in WORKS:
+            for what in given.what:
                 for engine in ("local", "ray")[:: 1 if round_ % 2 == 0 else -1]:
                     ran = child(what, engine, folder)
                     record["runs"].append({"what": what, "engine": engine, "round": round_, **ran})
                     print(what, engine, {**ran, "digest": ran["digest"][:8]}, flush=True)
                     given.out.write_text(json.dumps(record, indent=1) + "\n", "utf8")
-    for what in WORKS:
+    for what in given.what:
         digests = {run["digest"] for run in record["runs"] if run["what"] == what}
         assert len(digests) == 1, f"{what}: the engines differ"
 
@@ -103,7 +107,13 @@ def prepare(folder: Path, given: argparse.Namespace) -> None:
     drawn[WARM:].write_parquet(folder / "texts.parquet")
     drawn[:WARM].write_parquet(folder / "warm.parquet")
     rng = np.random.default_rng(0)
-    for number, start in enumerate(range(0, given.right, ROWS)):
+    if "read" in given.what:
+        (folder / "lines").mkdir()
+        many = drawn["text"].sample(LINES, with_replacement=True, seed=0).to_frame()
+        for number in range(FILES):
+            size = LINES // FILES
+            many[number * size : (number + 1) * size].write_ndjson(folder / "lines" / f"{number:02}.jsonl")
+    for number, start in enumerate(range(0, given.right if "join" in given.what else 0, ROWS)):
         np.save(folder / f"right-{number:05}.npy", directions(rng, min(ROWS, given.right - start)))
     np.save(folder / "left.npy", directions(rng, given.left))
 
@@ -158,6 +168,21 @@ def warm(span: Any) -> int:
     """A search of a few rows."""
     few = Vectors.of(span.rows.block(0, WARM), unit=True)
     return len(neighbours.nearest(few, few, 1))
+
+
+def read(engine: str, folder: Path, _: int) -> Row:
+    """Make files a corpus."""
+    settings = settings_of(engine)
+    with tempfile.TemporaryDirectory(dir=folder) as root:
+        ws = Workspace(root, engine=settings)
+        started = time.perf_counter()
+        meet(engines.engine_of(settings))
+        ready = time.perf_counter()
+        ws.add("lines", folder / "lines")
+        done = time.perf_counter()
+        files = sorted(path for path in Path(root).glob("corpora/lines/*/*") if path.is_file())
+        digest = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    return told(settings, ready - started, done - ready, digest)
 
 
 def judge(engine: str, folder: Path, rows: int) -> Row:
@@ -237,7 +262,7 @@ def told(settings: Engine, start: float, seconds: float, digest: str) -> Row:
     }  # fmt: skip
 
 
-WORKS = {"join": join, "encode": encode, "judge": judge, "minhash": minhash}
+WORKS = {"join": join, "encode": encode, "judge": judge, "minhash": minhash, "read": read}
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONPATH", str(HERE))

@@ -299,6 +299,7 @@ def engines(record: Row) -> str:
         "join": f"the 10 nearest of {record['right']:,} for {record['left']:,}",
         "judge": f"gopher and language over {record['judged']:,}",
         "minhash": f"near_duplicates of {record['texts']:,}",
+        "read": "2,000,000 lines of JSON",
     }
     lines = [
         "| work | one process, s | workers, s | ratio | start of workers, s | peak of one process, GiB | driver | "
@@ -307,6 +308,8 @@ def engines(record: Row) -> str:
     ]
     for what, title in told.items():
         here, there = (_of(record, what, engine) for engine in ("local", "ray"))
+        if not here:
+            continue
         ratios = [other["seconds"] / one["seconds"] for one, other in zip(here, there, strict=True)]
         figures = [[run["seconds"] for run in here], [run["seconds"] for run in there], ratios]
         cells = [" / ".join(f"{value:.{2 if row is ratios else 1}f}" for value in row) for row in figures]
@@ -963,7 +966,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "knowledge": knowledge, "training": training, "adapters": adapters, "kinds": kinds, "resume": resume,
     "search": search, "uses": uses, "uses_families": uses,
     "labelling": labelling, "replay": replay, "contrastive": contrastive, "verdicts": verdicts,
-    "engines": engines, "engines_cost": engines_cost,
+    "engines": engines, "engines_cost": engines_cost, "engines_read": engines,
     "choice": lambda record: race_tables.choice(record) + "\n" + _made(record) + "\n",
 }  # fmt: skip
 EXAMPLES: dict[str, Callable[[Row], str]] = {

@@ -22,6 +22,7 @@ from curator.encoder import RememberedEncoder
 from curator.engines import HERE, Engine
 from curator.errors import CuratorWarning, UsageError
 from curator.files import sweep
+from curator.reading import Reading
 from curator.relation import Documents, Relation
 from curator.vectors import Encoder, Encoding, Places, Rows, Step, Vectors, VectorStore, Window
 
@@ -87,6 +88,8 @@ class Corpora:
             log.info("corpus %s is up to date", name)
             return self._present(same[0])
         with self.catalogue.writing():
+            if paths and not isinstance(own, MatrixOfVectors):
+                self._read_ahead(name, Reading(name, origin, columns, base, settings, own))
             read_again = partial(read, origin, corpus=name, columns=columns, base=base)
             return self.catalogue.add(
                 name,
@@ -96,6 +99,16 @@ class Corpora:
                 apart=None if own is None else own.apart,
                 asked=None if paths is None else asked(origin, base),
             )
+
+    def _read_ahead(self, name: str, work: Reading) -> None:
+        """Have workers read what is new of an origin, where it is more than a worker would read at a time."""
+        if self.engine is HERE or storage.is_copy(self.catalogue.root):
+            return
+        parts, done = work.unread(self.catalogue), 0
+        for documents in self.engine.map(work, parts) if len(parts) > 1 else ():
+            done += documents
+            if self._progress:
+                self._progress(f"reading {name}", done, 0)
 
     def _present(self, corpus: Corpus) -> Corpus:
         """Let the name of a version mean it."""

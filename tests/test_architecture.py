@@ -13,9 +13,9 @@ PACKAGE = Path(curator.__file__).parent
 ORDER = (
     "errors", "files", "storage", "hashing", "markdown", "hardware", "recipe", "engines", "documents", "vectors",
     "encoder", "training", "catalogue", "relation", "neighbours", "probe", "trials", "calibration", "indexes",
-    "brought", "origins", "corpora", "session", "nearest", "statements", "functions", "stages", "certificates", "mix",
-    "labelling", "models", "upkeep", "race", "assessment", "tuning", "report", "results", "estimate", "demo",
-    "workspace", "cli",
+    "brought", "reading", "origins", "corpora", "session", "nearest", "statements", "functions", "stages",
+    "certificates", "mix", "labelling", "models", "upkeep", "race", "assessment", "tuning", "report", "results",
+    "estimate", "demo", "workspace", "cli",
 )  # fmt: skip
 
 ONLY_IN = {

@@ -18,7 +18,9 @@ import pytest
 from conftest import ToyEncoder
 from test_examples import stand_ins
 
-from curator import Recipe, Workspace, engines, files, neighbours, storage
+from curator import Recipe, Workspace, engines, files, neighbours, reading, storage
+from curator.catalogue import Catalogue
+from curator.documents import ingest
 from curator.engines import HERE
 from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
@@ -394,6 +396,74 @@ def test_shards_are_the_bytes_of_those_made_here(tmp_path, texts, here, settings
     assert shards(tmp_path / "there") == here
     assert len(here) == 3 * 17
     assert told[-1][:3] == ("embedding texts", 260, 260)
+
+
+def several_files(folder):
+    """Large files and small ones, a column that some lack, ids that stand in two files, and lines that are broken."""
+    rng = np.random.default_rng(0)
+    sizes = {"a": 20_000, "b": 70_000, "c": 20_000, "d": 20_000, **{f"e{number:02}": 300 for number in range(30)}}
+    for number, (name, size) in enumerate(sizes.items()):
+        frame = pl.DataFrame({"id": [f"{name}-{row}" for row in range(size)], "text": rng.integers(0, 1 << 60, size)})
+        frame = frame.with_columns(pl.col("text").cast(pl.String) + " words of a text")
+        if name == "c":
+            frame = frame.with_columns(
+                pl.when(pl.int_range(size) % 5000 == 7).then(pl.lit("a-5")).otherwise("id").alias("id")
+            )
+        if name == "d":
+            frame = frame.with_columns(pl.lit(number).alias("price"))
+        lines = frame.write_ndjson()
+        (folder / f"{name}.jsonl").write_text(lines + "{broken\n" * (name in ("b", "e03")))
+    return sum(sizes.values())
+
+
+def corpus_of(ws):
+    """The bytes of a corpus's files, by name."""
+    (folder,) = (path for path in (ws.root / "corpora" / "all").iterdir() if path.is_dir())
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_that_workers_read_become_the_same_corpus(tmp_path, settings, listened, monkeypatch):
+    (tmp_path / "data").mkdir()
+    total = several_files(tmp_path / "data")
+    here = Workspace(tmp_path / "here")
+    expected = here.add("all", tmp_path / "data")
+    monkeypatch.setattr(reading, "PART_BYTES", 1 << 20)
+    rows, told = [], []
+    taken = ingest._with_text
+    monkeypatch.setattr(ingest, "_with_text", lambda chunk, *of: (rows.append(chunk.rows), taken(chunk, *of))[1])
+    there = Workspace(tmp_path / "there", engine=settings, progress=lambda *step: told.append(step))
+    added = there.add("all", tmp_path / "data")
+    assert str(added) == str(expected)
+    assert added.rejects == 2 + 4
+    assert corpus_of(there) == corpus_of(here)
+    assert [type(work) for work in listened] == [reading.Reading]
+    assert 0 < sum(rows) < total / 4  # what hangs on other files is read by the driver: c, and some of the small ones
+    assert told[-1][:2] == ("reading all", added.documents)
+    assert not list((tmp_path / "there" / "corpora" / "all").glob(".earlier-*"))
+    with (tmp_path / "data" / "d.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "new", "text": "one more"}) + "\n")
+    listened.clear()
+    assert str(there.add("all", tmp_path / "data")) == str(here.add("all", tmp_path / "data"))
+    assert not listened  # one file is not worth a journey
+
+
+def test_what_workers_have_read_is_taken_up_by_who_comes_after(tmp_path, settings, listened, monkeypatch):
+    (tmp_path / "data").mkdir()
+    several_files(tmp_path / "data")
+    here = Workspace(tmp_path / "here")
+    here.add("all", tmp_path / "data")
+    monkeypatch.setattr(reading, "PART_BYTES", 1 << 20)
+    there = Workspace(tmp_path / "there", engine=settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "add", lambda *_, **__: 1 / 0)  # where the driver is killed
+        with pytest.raises(ZeroDivisionError):
+            there.add("all", tmp_path / "data")
+    read = len(list((tmp_path / "there" / "corpora" / "all").glob(".earlier-*/documents-*")))
+    assert read > 5
+    listened.clear()
+    Workspace(tmp_path / "there", engine=settings).add("all", tmp_path / "data")
+    assert not listened
+    assert corpus_of(there) == corpus_of(here)
 
 
 def test_a_node_that_is_lost_changes_nothing_but_time(tmp_path, texts, here, settings, cluster):

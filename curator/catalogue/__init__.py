@@ -20,6 +20,7 @@ version stays for the mixes that were built from it. One writer at a time; reade
 that is complete is ever changed.
 """
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -32,14 +33,14 @@ import filelock
 
 from curator import storage
 from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
-from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
+from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, begin, forgotten, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
 from curator.files import announced, is_sealed, read_json, sweep, write_json, write_sealed
 
 __all__ = [
     "COPY", "FORGOTTEN", "FORMAT", "IDENTIFIER", "LICENCE", "MANIFEST", "SQL_NAMES", "Catalogue", "Corpus", "Read",
-    "check_name", "fits", "forgotten", "version_of",
+    "begin", "check_name", "fits", "forgotten", "version_of", "write_parts",
 ]  # fmt: skip
 
 FORMAT = 2
@@ -164,15 +165,13 @@ class Catalogue:
             )
         home = self.root / "corpora" / name
         sweep(home)
-        beside, unfinished = home / ".writing", sorted(home.glob(".earlier-*"))
+        beside = home / ".writing"
         if beside.exists():
-            number = int(unfinished[-1].name.partition("-")[2]) + 1 if unfinished else 0
-            unfinished.append(beside.rename(home / f".earlier-{number:05}"))
-        beside.mkdir(parents=True)
-        write_json(beside / "settings.json", settings)
-        whole = [corpus.directory for corpus in self.known(name)]
+            beside.rename(next(self.asides(name)))
+        earlier = self.earlier(name, settings)
+        begin(beside, settings)
         try:
-            parts = write_parts(name, beside, read(Earlier([*unfinished, *whole], settings)), apart, forgotten(home))
+            parts = write_parts(name, beside, read(earlier), apart, forgotten(home))
         except DataError:  # what is wrong with the origin will be wrong the next time
             shutil.rmtree(beside)
             raise
@@ -181,6 +180,16 @@ class Catalogue:
             if present:
                 self.make_present(name, version)
         return self.corpus(name, version)
+
+    def earlier(self, name: str, settings: dict[str, Any]) -> Earlier:
+        """What versions of a corpus have, and runs that did not end, that was read with the same settings."""
+        return Earlier([*self._unfinished(name), *(corpus.directory for corpus in self.known(name))], settings)
+
+    def asides(self, name: str) -> Iterator[Path]:
+        """Places for runs that write parts of a corpus and no version, which the one that does takes up."""
+        home = self.root / "corpora" / name
+        last = max((int(path.name.partition("-")[2]) for path in home.glob(".earlier-*")), default=-1)
+        return (home / f".earlier-{number:05}" for number in itertools.count(last + 1))
 
     def make_present(self, name: str, version: str) -> None:
         """Let a name mean a version that there is; what was not finished is of no use any more."""

@@ -91,10 +91,17 @@ class Earlier:
 
     def __init__(self, directories: Iterable[Path], settings: dict[str, Any]) -> None:
         self._kept: dict[Key, KeptPart] = {}
+        self._all: set[Key] | None = None
         for directory in directories:
             for number, part in _parts(directory, settings):
                 kept = KeptPart(directory, number, part)
                 self._kept.setdefault(kept.pieces[0].key, kept)
+
+    def has(self, key: Key) -> bool:
+        """Whether a part has a piece that begins there, if only inside."""
+        if self._all is None:
+            self._all = {piece.key for kept in self._kept.values() for piece in kept.pieces}
+        return key in self._all
 
     def get(self, key: Key, /) -> KeptPart | None:
         """The part whose first piece this is, if it is whole."""
@@ -119,6 +126,12 @@ def forgotten(home: Path) -> HashSet:
     """The texts that a corpus is not to have again."""
     listed = read_json(home / FORGOTTEN)["texts"] if (home / FORGOTTEN).exists() else []
     return HashSet.of(np.frombuffer(bytes.fromhex("".join(listed)), np.uint64).reshape(-1, 2))
+
+
+def begin(directory: Path, settings: dict[str, Any]) -> None:
+    """Make a directory for the parts that a run writes, read with some settings."""
+    directory.mkdir(parents=True)
+    write_json(directory / "settings.json", settings)
 
 
 def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None, gone: HashSet) -> list[Part]:

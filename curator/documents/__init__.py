@@ -7,7 +7,7 @@ formats), ``places`` (which files), ``shape`` (columns → documents), ``gather`
 """
 
 from curator.documents.cells import guarded, is_to_label
-from curator.documents.ingest import read
+from curator.documents.ingest import firsts, read
 from curator.documents.labels import READ_AS, TYPES, kept_labels, listed, read_labels, told_label
 from curator.documents.places import asked, files
 from curator.documents.records import (
@@ -32,6 +32,6 @@ from curator.documents.whole import unread, whole
 
 __all__ = [
     "EXCERPT", "READER", "READ_AS", "REJECT_COLUMNS", "RESERVED", "TYPES", "Batch", "Columns", "Kept", "Key", "Mark",
-    "Origin", "Piece", "Reject", "asked", "files", "guarded", "is_to_label", "kept_labels", "listed", "normalise",
-    "read", "read_labels", "reject_table", "runs", "texts_of", "told_label", "unread", "whole",
+    "Origin", "Piece", "Reject", "asked", "files", "firsts", "guarded", "is_to_label", "kept_labels", "listed",
+    "normalise", "read", "read_labels", "reject_table", "runs", "texts_of", "told_label", "unread", "whole",
 ]  # fmt: skip

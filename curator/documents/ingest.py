@@ -43,12 +43,13 @@ def read(
     columns: Columns = _AS_NAMED,
     base: Path | None = None,
     earlier: Earlier = _NOTHING,
+    only: slice = slice(None),
 ) -> Iterator[Batch]:
     """The documents of an origin in batches of at most 65,536, in order, with what was rejected.
 
     What ``earlier`` has of a file that has not changed since is not read again, as long as that gives the same
-    documents: reading goes on where it ends.
-
+    documents: reading goes on where it ends. With ``only`` some of the sources, numbered as ``firsts`` does, are read
+    as if there were no others.
 
     ``origin``: a path, a glob, a directory, several of these; a polars, Arrow or pandas frame; a Hugging Face
     dataset or ``hf://owner/name[/config][#split]``. Every row uses up one ``_row``, rejected or not, except where
@@ -58,7 +59,13 @@ def read(
     """
     sources = _sources(origin, corpus, columns, base)
     _check(sources, columns)
-    return _batches(sources, corpus, columns, earlier)
+    return _batches(sources[only], corpus, columns, earlier)
+
+
+def firsts(origin: Origin, *, corpus: str, columns: Columns = _AS_NAMED, base: Path | None = None) -> list[Key]:
+    """The key of the first piece of each source of an origin, in order; its stamp has the files, none of a frame."""
+    sources = _sources(origin, corpus, columns, base)
+    return [(source.file, source.name, _stamp(source.files), START) for source in sources]
 
 
 def _sources(origin: Origin, corpus: str, columns: Columns, base: Path | None) -> list[Source]:

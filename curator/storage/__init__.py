@@ -21,8 +21,8 @@ from curator.storage.mirror import Mirror
 from curator.storage.objects import Entry
 
 __all__ = [
-    "OFTEN", "Sent", "all_here", "arrived", "collect", "every", "here", "joined", "name_of", "opened", "push",
-    "refreshed", "sending", "sent", "writing",
+    "OFTEN", "Sent", "all_here", "arrived", "collect", "every", "here", "is_copy", "joined", "name_of", "opened",
+    "push", "refreshed", "sending", "sent", "writing",
 ]  # fmt: skip
 
 Sent = dict[Path, dict[str, Entry]]
@@ -71,6 +71,11 @@ def name_of(root: Path) -> str:
     """What a person calls a workspace: the URL that it is the copy of, or its directory."""
     mirror = _of(root)
     return str(root) if mirror is None else mirror.url
+
+
+def is_copy(root: Path) -> bool:
+    """Whether a workspace is on an object store, so that others need not see this directory."""
+    return _of(root) is not None
 
 
 def writing(root: Path, folder: str, wait: float) -> AbstractContextManager[None]:
