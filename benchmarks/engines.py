@@ -7,10 +7,10 @@
 bytes. ``join``: the ten nearest of ``right`` rows for ``left`` others, of 384 components, drawn at random and kept in
 files as a corpus's are; the lists must be the same. ``judge``: the stages gopher and language over the first of the
 texts; ``minhash``: near_duplicates over all; the tables must be the same. ``read`` (only where it is named): sixteen
-files of JSON lines, of 2,000,000 documents together, become a corpus; its files must be the same. Each runs in a process of its own, here and
-by as many workers as there are cores with one thread each, in turn. Seconds are those of the work; what starting Ray
-and its workers took (the import of torch, loading the model) is told beside. Peaks are those of the largest worker and
-of the driver. The record goes to ``benchmarks/records/engines.json``.
+files of JSON lines, of 2,000,000 documents together, become a corpus; its files must be the same. Each runs in a
+process of its own, here and by as many workers as there are cores with one thread each, in turn. Seconds are those of
+the work; what starting Ray and its workers took (the import of torch, loading the model) is told beside. Peaks are
+those of the largest worker and of the driver. The record goes to ``benchmarks/records/engines.json``.
 """
 
 import argparse
