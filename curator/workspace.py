@@ -479,13 +479,15 @@ class Workspace:
         """Remove what nothing refers to: versions that are neither present nor in a mix, their vectors, leftovers."""
         collected = upkeep.gc(self.catalogue, dry_run=dry_run)
         if not dry_run:
-            storage.collect(self.root)
+            self._collect()
         return collected
 
     def forget(self, *documents: str) -> list[upkeep.Forgotten]:
         """Remove documents (``corpus:id``) from every version, mix and store; says where else they may be."""
-        forgotten = upkeep.forget(self.catalogue, documents)
-        storage.collect(self.root)
+        try:
+            forgotten = upkeep.forget(self.catalogue, documents)
+        finally:
+            self._collect()  # also what could not be sent, or deleted, the last time
         self._corpora = self._corpora_with(self._encoder, None)  # which has rows and vectors in memory
         return forgotten
 
@@ -495,6 +497,11 @@ class Workspace:
         What verbs write is sent when they are done; what a person puts there is not. Raises WorkspaceError.
         """
         storage.push(self.root)
+
+    def _collect(self) -> None:
+        if storage.is_copy(self.root):
+            with self.catalogue.writing():
+                storage.collect(self.root)
 
     # Estimates
 

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import sys
+import traceback
 import warnings
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,16 @@ from curator import Workspace, storage
 from curator.catalogue.corpus import texts_of
 from curator.cli import main
 from curator.errors import CuratorWarning, UnknownNameError, UsageError, WorkspaceError
-from curator.files import sha256
+from curator.files import sha256, write_npy, write_text
 from curator.storage import objects
-from curator.storage.mirror import ABSENT, STATE, Mirror
+from curator.storage.memory import STATE
+from curator.storage.mirror import Mirror
 from curator.storage.objects import Objects
+from curator.storage.tree import ABSENT
 from curator.vectors import Encoding, VectorStore
 from curator.vectors.encoding import Lacking
+
+TORTURE = "CURATOR_TORTURE" in os.environ  # every few lines at which a process may be killed
 
 
 @pytest.fixture
@@ -196,6 +202,107 @@ def test_who_stops_anywhere_leaves_what_was_there_or_what_is_new(machine, url, d
     assert steps >= 3
     assert in_store(url) == {name: sha256(storage.here(path)) for name, path in files_of(ours).items()}
     assert in_store(url) != first
+
+
+def ended(work, lines):
+    """Do work of storage's in a process that is killed at the line of it that comes after so many; whether it was."""
+    pid = os.fork()
+    if not pid:
+
+        def trace(frame, event, _):
+            nonlocal lines
+            if "curator/storage" not in frame.f_code.co_filename:
+                return None
+            if event == "line":
+                lines -= 1
+                if lines < 0:
+                    os._exit(9)
+            return trace
+
+        sys.settrace(trace)
+        try:
+            work()
+        except BaseException:  # noqa: BLE001  what is forked must not go on
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, 9)
+    return code == 0
+
+
+def left_unsent(ws, change):
+    """Change a workspace, as a machine does that is stopped before it sends anything."""
+    mirror = storage._mirrors[ws.root]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "push", lambda: None)
+        with mirror.sending("."):
+            change(ws.root / "models")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("step", [3 if TORTURE else 37])
+def test_a_push_that_is_killed_at_any_line_loses_and_doubles_nothing(machine, url, step):
+    ours, theirs = machine("a"), machine("b")
+    (ours.root / "models").mkdir()
+    for name in ("kept", "changed"):
+        (ours.root / "models" / name).write_text("of the first")
+    ours.push()
+    for number in range(1000):
+        added, changed = f"{number}.txt", f"of {number}"
+
+        def change(folder, added=added, changed=changed, number=number):
+            (folder / added).write_text(added)
+            write_text(folder / "changed", changed)
+            (folder / f"{number - 1}.txt").unlink(missing_ok=True)
+
+        left_unsent(ours, change)
+        was_ended = ended(Mirror(url, ours.root).push, step * number)
+        theirs = machine("b")
+        found = {name.removeprefix("models/") for name in in_store(url)} - {"curator.json"}
+        before = {"kept", "changed"} | ({f"{number - 1}.txt"} if number else set())
+        assert found in (before, {"kept", "changed", added}), number
+        assert {path.name for path in (theirs.root / "models").iterdir()} == found
+        if came := added in found:  # then others may remove it, and who was killed does not bring it back
+            with storage._mirrors[theirs.root].sending("."):
+                (theirs.root / "models" / added).unlink()
+        ours = machine("a")
+        ours.push()
+        now = in_store(url)
+        assert (f"models/{added}" in now) == (not came)
+        assert f"models/{number - 1}.txt" not in now
+        assert (machine("b").root / "models" / "changed").read_text() == changed
+        if was_ended:
+            break
+    assert was_ended
+    assert number > 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("step", [3 if TORTURE else 37])
+def test_a_pull_that_is_killed_at_any_line_leaves_nothing_behind(machine, url, step):
+    ours, theirs = machine("a"), machine("b")
+    (ours.root / "models").mkdir()
+    for number in range(1000):
+        for name in ("changed", f"{number}.txt"):
+            write_text(ours.root / "models" / name, f"of {number}")
+        write_npy(ours.root / "vectors" / "toy" / f"{number}.npy", np.ones(4))
+        ours.push()
+        was_ended = ended(partial(Mirror(url, theirs.root).pull, whole=True), step * number)
+        with storage._mirrors[ours.root].sending("."):
+            (ours.root / "models" / f"{number}.txt").unlink()
+            (ours.root / "vectors" / "toy" / f"{number}.npy").unlink()
+        expected = in_store(url)
+        theirs = machine("b")
+        theirs.push()
+        assert in_store(url) == expected, number
+        assert files_of(theirs).keys() == expected.keys()
+        if was_ended:
+            break
+    assert was_ended
+    assert number > 5
 
 
 def test_one_machine_writes_at_a_time(machine, url, data):
@@ -434,9 +541,9 @@ def test_a_long_embedding_is_sent_as_it_goes_on(machine, url, data, monkeypatch)
     shards = []
     commit = Objects.commit
 
-    def listened(own, version, added, *more):
+    def listened(own, version, by, added, *more):
         shards.append(sum(name.endswith(".npy") for name in added))
-        return commit(own, version, added, *more)
+        return commit(own, version, by, added, *more)
 
     monkeypatch.setattr(Objects, "commit", listened)
     for place, seconds in (("once", 600.0), ("often", 0.0)):
@@ -468,9 +575,82 @@ def test_what_is_read_after_another_removed_it_is_said(machine, url, data):
     write(data / "notes.jsonl", rows(7, 50))
     ours.add("notes", data / "notes.jsonl")
     ours.gc()
-    with pytest.raises(WorkspaceError, match=f"{url}: another machine has removed corpora/notes/.*open the workspace"):
+    with pytest.raises(WorkspaceError, match=f"{url}: the bytes of corpora/notes/.* are not in the store: another"):
         theirs.sql("SELECT * FROM notes")
     assert len(machine("b").sql("SELECT * FROM notes")) == 50
+
+
+def test_what_goes_while_blocks_are_open_does_not_come_back(machine, url, data):
+    ours = machine("a")
+    ours.add("notes", data / "notes.jsonl")
+    (ours.root / "models").mkdir()
+    (ours.root / "models" / "old").write_text("old")
+    ours.push()
+    with storage.sending(ours.root):
+        (ours.root / "models" / "old").unlink()
+        ours.add("more", data / "more.jsonl")  # has all that is there, but for this
+        assert not (ours.root / "models" / "old").exists()
+    assert "models/old" not in in_store(url)
+    (ours.root / "models" / "old").write_text("old")  # and may come again
+    ours.push()
+    assert "models/old" in in_store(url)
+    assert (machine("a").root / "models" / "old").exists()
+
+
+def test_files_with_the_times_of_other_clocks_are_sent(machine, url, data):
+    ours = machine("a")
+    ours.add("notes", data / "notes.jsonl")
+    for path in ours.root.rglob("*.parquet"):
+        os.utime(path, (4e9, 4e9))  # as of a machine whose clock is wrong
+    ours.push()
+    write(data / "notes.jsonl", rows(0, 95))
+    ours.add("notes", data / "notes.jsonl")
+    assert machine("b").check() == []
+    assert len(machine("b").sql("SELECT * FROM notes")) == 95
+
+
+def test_bytes_that_the_store_has_lost_are_said_and_made_again(machine, url, data, bucket):
+    ours = machine("a")
+    ours.add("notes", data / "notes.jsonl")
+    ours.embed("notes")
+    whole = in_store(url)
+    lost = [name for name in whole if name.startswith("vectors/") and not name.endswith("json")][:2]
+    lost += [name for name in whole if name.startswith("corpora/") and name.endswith("00003.parquet")]
+    assert len(lost) == 3
+    for name in lost:
+        bucket.Object(f"some/where/objects/{whole[name][:2]}/{whole[name]}").delete()
+    with pytest.warns(CuratorWarning, match="the bytes of .* are not in the store"):
+        theirs = machine("b")
+    damaged = {str(damage.path) for damage in theirs.check()}
+    assert any(name in "".join(damaged) for name in lost)
+    with pytest.raises(WorkspaceError, match="are not in the store"):
+        theirs.sql("SELECT * FROM notes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CuratorWarning)  # that they are not there still
+        theirs.repair()
+    assert theirs.check() == []
+    assert len(theirs.sql("SELECT * FROM notes")) == 90
+    in_store(url)
+    assert machine("c").check() == []
+
+
+def test_other_bytes_than_were_sent_are_not_taken(machine, url, bucket):
+    ours = machine("a")
+    (ours.root / "models").mkdir()
+    (ours.root / "models" / "x").write_text("good")
+    ours.push()
+    checksum = in_store(url)["models/x"]
+    bucket.put_object(Key=f"some/where/objects/{checksum[:2]}/{checksum}", Body=b"evil")
+    with pytest.warns(CuratorWarning, match="the bytes of models/x are not in the store"):
+        theirs = machine("b")
+    assert not (theirs.root / "models" / "x").exists()
+
+
+def test_a_store_that_lets_two_write_the_same_object_is_refused(machine, data, monkeypatch):
+    ours = machine("a")
+    monkeypatch.setattr(Objects, "_created", lambda *_: True)
+    with pytest.raises(UsageError, match="lets two machines write the same object"):
+        ours.add("notes", data / "notes.jsonl")
 
 
 def test_what_is_no_workspace_or_cannot_be_reached_is_said(machine, url, bucket):
@@ -502,7 +682,7 @@ def test_a_store_that_lost_versions_takes_nothing_from_the_copy(machine, url, da
 @pytest.mark.parametrize("name", ["../../thesis.txt", "/etc/passwd"])
 def test_a_log_that_names_files_elsewhere_is_refused(machine, url, name):
     store = Objects(url)
-    assert store.commit(1, {name: objects.Entry(1, 1, "0" * 64)}, [], {})
+    assert store.commit(1, "somebody", {name: objects.Entry(1, 1, "0" * 64)}, [], {})
     with pytest.raises(WorkspaceError, match=f"{url}/log/00000001.json names '{name}', which is in no workspace"):
         machine("a")
 

@@ -45,6 +45,7 @@ __all__ = [
 
 FORMAT = 2
 LICENCE = "licence.json"
+PATIENCE = 10  # seconds that a process which opens a copy may take to see whether it is whole
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SQL_NAMES = frozenset({"target", "test", "dev", "pool", "candidates"})  # a recipe's own relations
 
@@ -82,7 +83,8 @@ class Catalogue:
         folder = self.root / what
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(folder / ".lock").acquire(timeout=wait), storage.writing(self.root, what, wait):
+            patience = max(wait, PATIENCE) if storage.is_copy(self.root) else wait
+            with filelock.FileLock(folder / ".lock").acquire(timeout=patience), storage.writing(self.root, what, wait):
                 yield
         except filelock.Timeout:
             raise WorkspaceError(f"{folder} is being written by another process; wait for it, or stop it") from None

@@ -17,7 +17,7 @@ from curator.documents import REJECT_COLUMNS
 from curator.engines import HERE, Engine
 from curator.errors import WorkspaceError
 from curator.files import read_json, sha256
-from curator.storage import all_here, here
+from curator.storage import GoneError, all_here, here
 from curator.vectors import Matrix, Rows, Vectors
 
 MANIFEST = "manifest.json"
@@ -185,4 +185,7 @@ def fits(manifest: Mapping[str, Any], version: str) -> bool:
 
 def is_whole(path: Path, checksum: str) -> bool:
     """Whether a file is there with the bytes that were written."""
-    return here(path).exists() and sha256(path) == checksum
+    try:
+        return here(path).exists() and sha256(path) == checksum
+    except GoneError:
+        return False

@@ -49,7 +49,7 @@ def _version(asked: bool) -> None:
 def _options(
     workspace: Annotated[
         str,
-        typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace: a directory, or an URL."),
+        typer.Option("--workspace", "-w", envvar="CURATOR_WORKSPACE", help="The workspace: a directory, or a URL."),
     ] = ".curator",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no notices.")] = False,
     sandbox: Annotated[

@@ -273,6 +273,7 @@ class _Worker:
         ``copies``: of workspaces on object stores, which it is to have too.
         """
         storage.joined(copies)
+        storage.refreshed()  # it is asked again before each work
         with suppress(OSError):
             os.chdir(folder)
         logging.getLogger("curator").setLevel(level)
@@ -283,7 +284,6 @@ class _Worker:
         with _heard(told):
             try:
                 if self._shared != shared[0]:
-                    storage.refreshed()
                     self._shared, self._work = shared[0], ray.get(shared[0])
                 (told.result,) = self._work.run([part])
                 told.sent = storage.sent()

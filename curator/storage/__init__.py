@@ -17,12 +17,12 @@ from pathlib import Path
 import filelock
 
 from curator.errors import UsageError
-from curator.storage.mirror import Mirror
+from curator.storage.mirror import GoneError, Mirror
 from curator.storage.objects import Entry
 
 __all__ = [
-    "OFTEN", "Sent", "all_here", "arrived", "collect", "every", "here", "is_copy", "joined", "name_of", "opened",
-    "push", "refreshed", "sending", "sent", "writing",
+    "OFTEN", "GoneError", "Sent", "all_here", "arrived", "collect", "every", "here", "is_copy", "joined", "name_of",
+    "opened", "push", "refreshed", "sending", "sent", "writing",
 ]  # fmt: skip
 
 Sent = dict[Path, dict[str, Entry]]
@@ -49,22 +49,22 @@ def opened(root: str | Path) -> Path:
         return Path(root)
     if scheme == "file":
         return Path("/" + path.lstrip("/"))
-    mirror = _mirrors.setdefault(place := _place(url), Mirror(url, place))
-    place.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(place / ".lock")
+    place = _place(url)
+    mirror = _mirrors.get(place) or Mirror(url, place)
+    mirror.pull(whole=False)
     try:
-        with lock.acquire(timeout=0):
+        with filelock.FileLock(place / ".lock").acquire(timeout=0):
             mirror.pull(whole=True)
     except filelock.Timeout:  # another process writes here: what it has removed is not to come back
-        mirror.pull(whole=False)
-    return place
+        pass
+    return _mirrors.setdefault(place, mirror).root
 
 
 def _place(url: str) -> Path:
     """Where the copy is: the same for all processes of a user on a machine."""
     cache = os.environ.get("CURATOR_MIRRORS") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "curator")
     name = re.sub(r"\W+", "-", url.rpartition("/")[2])
-    return Path(cache).expanduser().absolute() / f"{name}-{sha256(url.encode()).hexdigest()[:12]}"
+    return Path(cache).expanduser().resolve() / f"{name}-{sha256(url.encode()).hexdigest()[:12]}"
 
 
 def name_of(root: Path) -> str:

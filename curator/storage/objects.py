@@ -10,6 +10,7 @@ stopped wherever, without a rename. This is the only module that imports fsspec.
 """
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ from urllib.parse import quote
 from curator.errors import UsageError, WorkspaceError
 
 CHECKPOINT = 64
+ATTEMPTS = 3  # at an object that another may be writing
 AT_ONCE = 64  # objects that travel together, of
 BYTES_AT_ONCE = 256 << 20  # at most, unless one has more
 
@@ -45,7 +47,7 @@ class Objects:
 
     def latest(self) -> int:
         """The number of the last entry; 0 where nothing was ever written. Raises WorkspaceError for something else."""
-        found = [int(Path(key).stem) for key in self._listed("log")]
+        found = [int(Path(key).stem) for key in self._listed("log") if Path(key).stem.isdigit()]
         ours = tuple(self._key(folder) for folder in ("log/", "objects/", "locks/"))
         if not found and not all(key.startswith(ours) for key in self._listed("")):
             raise WorkspaceError(f"{self.url} is not a workspace and not empty; name another place")
@@ -67,12 +69,21 @@ class Objects:
                 found[name] = Entry(*row)
         return found
 
-    def commit(self, version: int, added: dict[str, Entry], removed: Sequence[str], files: dict[str, Entry]) -> bool:
-        """Make a version whose files are ``files``; False where another machine has made the one of its number."""
-        told: dict[str, Any] = {"added": added, "removed": sorted(removed)}
+    def commit(
+        self, version: int, by: str, added: dict[str, Entry], removed: Sequence[str], files: dict[str, Entry]
+    ) -> bool:
+        """Make a version whose files are ``files``; False where there is one of its number."""
+        told: dict[str, Any] = {"by": by, "added": added, "removed": sorted(removed)}
         if version % CHECKPOINT == 0:
-            told = {"files": files}
+            told = {"by": by, "files": files}
         return self._created(self._log(version), told)
+
+    def author(self, version: int) -> str | None:
+        """What ``commit`` was told that a version is by; None where there is none."""
+        try:
+            return str(json.loads(self._call("cat_file", self._log(version)))["by"])
+        except FileNotFoundError:
+            return None
 
     def _log(self, number: int) -> str:
         return self._key(f"log/{number:08}.json")
@@ -93,11 +104,13 @@ class Objects:
         """The checksums that there are bytes of, and when these were sent, in seconds."""
         return {Path(name).name: _seconds(info) for name, info in self._listed("objects").items()}
 
-    def remove(self, checksums: Iterable[str]) -> None:
-        """Delete bytes that are there."""
+    def remove(self, checksums: Sequence[str]) -> None:
+        """Delete bytes that are there. Raises WorkspaceError where the store does not."""
         keys = [self._object(checksum) for checksum in checksums]
         for start in range(0, len(keys), 1000):
             self._call("rm", keys[start : start + 1000])
+        if keys and (left := self.stored().keys() & set(checksums)):  # some stores do not say so
+            raise WorkspaceError(f"{self.url}: {len(left):,} objects could not be deleted; is that allowed there?")
 
     def _object(self, checksum: str) -> str:
         return self._key(f"objects/{checksum[:2]}/{checksum}")
@@ -105,8 +118,14 @@ class Objects:
     # Locks
 
     def lock(self, folder: str, told: dict[str, str]) -> bool:
-        """Say who writes to a folder, unless somebody else does."""
-        return self._created(self._lock(folder), told)
+        """Say who writes to a folder, unless somebody else does.
+
+        Raises UsageError for a store that does not tell two who do so apart.
+        """
+        locked = self._created(self._lock(folder), told)
+        if locked and self._created(self._lock(folder), told):
+            raise UsageError(f"{self.url}: this kind of store lets two machines write the same object; use S3")
+        return locked
 
     def holder(self, folder: str) -> dict[str, str]:
         """Who said that they write to a folder; nothing where nobody does."""
@@ -150,7 +169,7 @@ class Objects:
         system, _ = self._opened
         try:
             return getattr(system, what)(*given, **named)
-        except (FileNotFoundError, FileExistsError):
+        except (FileNotFoundError, FileExistsError, TypeError):
             raise
         except Exception as error:  # each kind of store has exceptions of its own
             raise WorkspaceError(f"{self.url}: {error}; see to its address, the credentials and the network") from error
@@ -165,15 +184,20 @@ class Objects:
 
     def _created(self, key: str, told: dict[str, Any]) -> bool:
         """Write an object that was not there; False where it was."""
-        try:
-            self._call("pipe_file", key, json.dumps(told).encode(), mode="create")
-        except FileExistsError:
-            return False
-        except WorkspaceError:
-            if self._call("exists", key):  # some stores say it in other words
+        for attempt in range(ATTEMPTS):
+            try:
+                self._call("pipe_file", key, json.dumps(told).encode(), mode="create")
+            except FileExistsError:
                 return False
-            raise
-        return True
+            except WorkspaceError:
+                if self._call("exists", key):  # some stores say it in other words
+                    return False
+                if attempt + 1 == ATTEMPTS:  # or that another is at it
+                    raise
+                time.sleep(attempt + 1)
+            else:
+                return True
+        raise AssertionError
 
 
 def _together(sizes: dict[Path, int]) -> Iterable[list[Path]]:

@@ -17,7 +17,7 @@ import polars as pl
 
 from curator.errors import WorkspaceError
 from curator.files import announced, is_older, is_sealed, read_json, sha256, write_bytes, write_npy, write_sealed
-from curator.storage import here
+from curator.storage import GoneError, here
 from curator.vectors.encoder import Encoded
 from curator.vectors.hashes import Hashes
 from curator.vectors.rows import Half, Matrix
@@ -162,5 +162,5 @@ def name_of(keys: pl.DataFrame) -> str:
 def _is(path: Path, checksum: str) -> bool:
     try:
         return sha256(here(path)) == checksum
-    except OSError:
+    except (OSError, GoneError):
         return False
