@@ -631,6 +631,9 @@ def test_bytes_that_the_store_has_lost_are_said_and_made_again(machine, url, dat
     assert theirs.check() == []
     assert len(theirs.sql("SELECT * FROM notes")) == 90
     in_store(url)
+    latest = Objects(url).latest()
+    theirs.push()
+    assert Objects(url).latest() == latest
     assert machine("c").check() == []
 
 

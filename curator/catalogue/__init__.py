@@ -14,6 +14,7 @@
     models/<name>/                         fine-tuned models in the hub's format
     tunings/<name>/                        one file per arm with the trials of a search (see tuning/)
     trials/                                what probes of ratios said (see trials.py); lost with it is time alone
+    .mirror*                               of the copy of one on an object store, what it has of that (see storage/)
 
 A version is named by a hash of what it holds, so adding the same documents again changes nothing, and an older
 version stays for the mixes that were built from it. One writer at a time; readers need no lock, because nothing

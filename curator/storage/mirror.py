@@ -219,6 +219,8 @@ class Mirror:
                 state.trying = uuid.uuid4().hex
                 self._memory.save(state)
                 if self._store.commit(state.version + 1, state.trying, changed, gone, after):
+                    again = {entry.sha256 for entry in changed.values()}
+                    state.missing = [checksum for checksum in state.missing if checksum not in again]
                     self._made(state, after)
                     break
         size = sum(entry.size for entry in changed.values())
