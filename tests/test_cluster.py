@@ -454,6 +454,9 @@ def test_what_workers_have_read_is_taken_up_by_who_comes_after(tmp_path, setting
     here.add("all", tmp_path / "data")
     monkeypatch.setattr(reading, "PART_BYTES", 1 << 20)
     there = Workspace(tmp_path / "there", engine=settings)
+    with pytest.raises(UsageError, match="cannot name a corpus"):
+        there.add("../../all", tmp_path / "data")
+    assert not listened
     with monkeypatch.context() as patch:
         patch.setattr(Catalogue, "add", lambda *_, **__: 1 / 0)  # where the driver is killed
         with pytest.raises(ZeroDivisionError):

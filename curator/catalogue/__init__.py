@@ -190,6 +190,7 @@ class Catalogue:
 
     def asides(self, name: str) -> Iterator[Path]:
         """Places for runs that write parts of a corpus and no version, which the one that does takes up."""
+        check_name(name)
         home = self.root / "corpora" / name
         last = max((int(path.name.partition("-")[2]) for path in home.glob(".earlier-*")), default=-1)
         return (home / f".earlier-{number:05}" for number in itertools.count(last + 1))
