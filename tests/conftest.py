@@ -48,7 +48,7 @@ def toy():
     return ToyEncoder()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3_server():
     """A server of S3 on this machine, where AWS_ENDPOINT_URL points to."""
     pytest.importorskip("s3fs", reason="S3 is an extra: pip install 'curator[s3]'")

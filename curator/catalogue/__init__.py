@@ -34,7 +34,7 @@ import filelock
 
 from curator import storage
 from curator.catalogue.corpus import COPY, MANIFEST, Corpus, fits, version_of
-from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, begin, forgotten, write_parts
+from curator.catalogue.parts import FORGOTTEN, Apart, Earlier, Part, forgotten, write_parts
 from curator.documents import Batch
 from curator.errors import DataError, UnknownNameError, UsageError, WorkspaceError
 from curator.files import announced, is_sealed, read_json, sweep, write_json, write_sealed
@@ -232,6 +232,12 @@ class Catalogue:
             shutil.rmtree(place, ignore_errors=True)
             beside.rename(place)
         return version
+
+
+def begin(directory: Path, settings: dict[str, Any]) -> None:
+    """Make a directory for the parts that a run writes, read with some settings."""
+    directory.mkdir(parents=True)
+    write_json(directory / "settings.json", settings)
 
 
 def check_name(name: str) -> None:

@@ -128,12 +128,6 @@ def forgotten(home: Path) -> HashSet:
     return HashSet.of(np.frombuffer(bytes.fromhex("".join(listed)), np.uint64).reshape(-1, 2))
 
 
-def begin(directory: Path, settings: dict[str, Any]) -> None:
-    """Make a directory for the parts that a run writes, read with some settings."""
-    directory.mkdir(parents=True)
-    write_json(directory / "settings.json", settings)
-
-
 def write_parts(name: str, directory: Path, batches: Iterable[Batch], apart: Apart | None, gone: HashSet) -> list[Part]:
     """Write a version's parts, without texts that are ``gone``.
 
