@@ -22,7 +22,7 @@ from curator import Recipe, Workspace, engines, files, neighbours, reading, stor
 from curator.catalogue import Catalogue
 from curator.documents import ingest
 from curator.engines import HERE
-from curator.errors import CuratorWarning, QueryError, UnknownNameError, UsageError, WorkError
+from curator.errors import CuratorWarning, DataError, QueryError, UnknownNameError, UsageError, WorkError
 from curator.files import sha256
 from curator.functions import _ngrams, dsir, leaders, near_duplicates
 from curator.neighbours import spread, within
@@ -558,12 +558,22 @@ def test_every_recipe_is_the_same_mix_on_the_data_that_it_names(tmp_path, settin
     missing = [entry for entry in named_files(path) if not (Path(data) / entry).exists()]
     if missing:
         pytest.skip(f"{data} has no {missing[0]}")
-    here, there = (
-        Workspace(tmp_path / where, encoder=ToyEncoder(), engine=engine).mix(path, data=data)
-        for where, engine in (("here", None), ("there", settings))
-    )
+
+    def made(where, engine=None):
+        try:
+            return Workspace(tmp_path / where, encoder=ToyEncoder(), engine=engine).mix(path, data=data)
+        except DataError as error:  # to this encoder texts of another script are all alike
+            return str(error)
+
+    here, there = made("here"), made("there", settings)
+    if isinstance(here, str):
+        assert here == there
+        return
+    assert here.version == there.version
     assert here.frame().equals(there.frame())
-    assert here.ledger().equals(there.ledger())
+    # Of more than nine documents that are equally near, as there are to this encoder, any may be the one that is named.
+    named = ["partner_corpus", "partner_id"]
+    assert here.ledger().drop(named).equals(there.ledger().drop(named))
     assert shards(tmp_path / "here") == shards(tmp_path / "there")
 
 
