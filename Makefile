@@ -19,7 +19,7 @@ test: $(READY)
 
 # Every fault at every point: half an hour on two cores. `make test` has a few of each kind.
 torture: $(READY)
-	CURATOR_TORTURE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/test_faults.py tests/test_upkeep.py
+	CURATOR_TORTURE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/test_faults.py tests/test_upkeep.py tests/test_storage.py
 
 check: $(READY)
 	$(BIN)/ruff check .

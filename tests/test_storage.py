@@ -242,7 +242,7 @@ def left_unsent(ws, change):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("step", [3 if TORTURE else 37])
+@pytest.mark.parametrize("step", [7 if TORTURE else 37])
 def test_a_push_that_is_killed_at_any_line_loses_and_doubles_nothing(machine, url, step):
     ours, theirs = machine("a"), machine("b")
     (ours.root / "models").mkdir()
@@ -281,7 +281,7 @@ def test_a_push_that_is_killed_at_any_line_loses_and_doubles_nothing(machine, ur
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("step", [3 if TORTURE else 37])
+@pytest.mark.parametrize("step", [7 if TORTURE else 37])
 def test_a_pull_that_is_killed_at_any_line_leaves_nothing_behind(machine, url, step):
     ours, theirs = machine("a"), machine("b")
     (ours.root / "models").mkdir()
