@@ -135,7 +135,7 @@ def every() -> list[tuple[str, Path, str]]:
 def joined(copies: Sequence[tuple[str, Path, str]]) -> None:
     """In a worker: have copies where the driver has its own, unless those are the same directories."""
     for url, root, id_ in copies:
-        mirror = _mirrors[root] = Mirror(url, root)
+        mirror = _mirrors.setdefault(root, Mirror(url, root))
         if mirror.id != id_:
             _away.add(root)
 

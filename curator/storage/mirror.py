@@ -9,6 +9,7 @@ Documents and vectors are fetched when they are read: until then a file of their
 in their place.
 """
 
+import itertools
 import logging
 import os
 import time
@@ -204,7 +205,7 @@ class Mirror:
             self._note_removed(state)
             if not state.trying and not state.coming and not self._changed(state) and not self._gone(state):
                 return
-            for attempt in range(100):
+            for attempt in itertools.count():
                 self._update(state, whole=False)
                 changed, gone = self._changed(state), self._gone(state)
                 arrived = {entry.sha256 for entry in self._memory.noted(ARRIVED).values()}
